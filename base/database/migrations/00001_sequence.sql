@@ -1,0 +1,5 @@
+-- +goose Up
+CREATE TABLE sequence (
+    name  TEXT PRIMARY KEY,
+    value BIGINT NOT NULL
+);

@@ -1,0 +1,75 @@
+// Package event is the vocabulary of the journal: an event says what was done,
+// by whom, why and as part of which chain. Its JSON form is a CloudEvents 1.0
+// envelope; types follow CDEvents 0.6 where that has a word for it.
+package event
+
+import (
+	"encoding/json"
+	"time"
+
+	"steer/base/id"
+)
+
+// Event is one thing that happened. The fields below Data are CloudEvents
+// extension attributes.
+type Event struct {
+	ID      string          `json:"id"`
+	Source  string          `json:"source"`  // the part of Steer that saw it: "/steer/deploy"
+	Type    string          `json:"type"`    // one of the constants of this package
+	Subject string          `json:"subject"` // what it is about: "deploy/12", see the Ref functions
+	Time    time.Time       `json:"time"`
+	Data    json.RawMessage `json:"data,omitempty"` // details; documented where the event is made
+
+	Summary     string         `json:"summary"`          // one line for people
+	Actor       id.Person      `json:"actor"`            // who: a person, or "steer" itself
+	Reason      string         `json:"reason,omitempty"` // why, in the actor's words or Steer's
+	Service     id.Service     `json:"service,omitempty"`
+	Environment id.Environment `json:"environment,omitempty"`
+	Version     id.Version     `json:"version,omitempty"`
+	Chain       string         `json:"chainid,omitempty"` // shared by all events that one change led to
+	Cause       string         `json:"cause,omitempty"`   // id of the event that led to this one
+	Seq         int64          `json:"seq"`               // position in the journal, set on append; no gaps
+}
+
+// Steer is the actor of what Steer does by itself.
+const Steer id.Person = "steer"
+
+// Types of events. Those under dev.cdeventsx.steer- have no word in CDEvents.
+const (
+	ChangeMerged = "dev.cdevents.change.merged.0.3.0" // a commit on mainline was seen
+
+	RunQueued     = "dev.cdevents.pipelinerun.queued.0.3.0"
+	RunStarted    = "dev.cdevents.pipelinerun.started.0.3.0"
+	RunFinished   = "dev.cdevents.pipelinerun.finished.0.3.0"
+	StageStarted  = "dev.cdevents.taskrun.started.0.3.0"
+	StageFinished = "dev.cdevents.taskrun.finished.0.3.0"
+
+	ApprovalCreated = "dev.cdevents.approval.created.0.1.0" // a manual stage waits
+	ApprovalClosed  = "dev.cdevents.approval.closed.0.1.0"  // approved or rejected
+
+	ArtifactPackaged = "dev.cdevents.artifact.packaged.0.3.0"
+
+	DeployStarted  = "dev.cdeventsx.steer-deploy.started.0.1.0"
+	DeployFailed   = "dev.cdeventsx.steer-deploy.failed.0.1.0" // the old version still serves
+	Deployed       = "dev.cdevents.service.deployed.0.3.0"     // first version in an environment
+	Upgraded       = "dev.cdevents.service.upgraded.0.3.0"     // another version before it
+	RolledBack     = "dev.cdevents.service.rolledback.0.3.0"
+	VersionPinned  = "dev.cdeventsx.steer-version.pinned.0.1.0" // kept out of "latest"
+	VersionFreed   = "dev.cdeventsx.steer-version.freed.0.1.0"
+	NodeStarted    = "dev.cdeventsx.steer-node.started.0.1.0"
+	NodeStopped    = "dev.cdeventsx.steer-node.stopped.0.1.0"
+	NodeDied       = "dev.cdeventsx.steer-node.died.0.1.0"
+	CheckChanged   = "dev.cdeventsx.steer-check.changed.0.1.0" // OK, WARN, CRITICAL, NODATA
+	IncidentOpened = "dev.cdevents.incident.detected.0.3.0"
+	IncidentAcked  = "dev.cdeventsx.steer-incident.acknowledged.0.1.0"
+	IncidentClosed = "dev.cdevents.incident.resolved.0.3.0"
+
+	NotificationSent   = "dev.cdeventsx.steer-notification.sent.0.1.0"
+	NotificationFailed = "dev.cdeventsx.steer-notification.failed.0.1.0"
+
+	DefinitionsChanged = "dev.cdeventsx.steer-definitions.changed.0.1.0"
+	TokenCreated       = "dev.cdeventsx.steer-token.created.0.1.0"
+	TokenRevoked       = "dev.cdeventsx.steer-token.revoked.0.1.0"
+	ServerStarted      = "dev.cdeventsx.steer-server.started.0.1.0"
+	ServerStopped      = "dev.cdeventsx.steer-server.stopped.0.1.0"
+)

@@ -1,0 +1,27 @@
+package catalog
+
+import (
+	"steer/base/config"
+	"steer/base/id"
+)
+
+// Check compares a Graphite query with bounds. It stands in a steer.yaml or in
+// checks/*.yaml of the definitions repository.
+type Check struct {
+	Name        string          `yaml:"name" json:"name" doc:"Name, unique in its service."`
+	Service     id.Service      `yaml:"service" json:"service,omitempty" doc:"Service it watches; in a steer.yaml always that service."`
+	Environment id.Environment  `yaml:"environment" json:"environment,omitempty" doc:"Environment it watches; empty: all of them together."`
+	Team        id.Team         `yaml:"team" json:"team,omitempty" doc:"Who is told; default: the service's team."`
+	Query       string          `yaml:"query" json:"query" doc:"Graphite target. Of several series the worst decides."`
+	Window      config.Duration `yaml:"window" json:"window" doc:"How far back to look for the newest value." default:"1m"`
+	Above       *float64        `yaml:"above" json:"above,omitempty" doc:"CRITICAL when the newest value is greater."`
+	Below       *float64        `yaml:"below" json:"below,omitempty" doc:"CRITICAL when the newest value is less."`
+	WarnAbove   *float64        `yaml:"warn_above" json:"warn_above,omitempty" doc:"WARN when the newest value is greater."`
+	WarnBelow   *float64        `yaml:"warn_below" json:"warn_below,omitempty" doc:"WARN when the newest value is less."`
+	For         config.Duration `yaml:"for" json:"for" doc:"How long the bound must be broken without a break." default:"0s"`
+	RecoverFor  config.Duration `yaml:"recover_for" json:"recover_for" doc:"How long it must hold again before the check is OK." default:"0s"`
+	NoData      string          `yaml:"no_data" json:"no_data" doc:"What a window without values means: nodata (its own state), ok, critical." default:"nodata"`
+	Severity    string          `yaml:"severity" json:"severity" doc:"page, ticket or info." default:"ticket"`
+	Rollback    *bool           `yaml:"rollback" json:"rollback,omitempty" doc:"Whether CRITICAL soon after a deploy of the service takes it back; default: yes when severity is page."`
+	Runbook     string          `yaml:"runbook" json:"runbook,omitempty" doc:"Where to read what to do."`
+}
