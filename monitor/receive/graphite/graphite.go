@@ -1,0 +1,96 @@
+package graphite
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"steer/base/metric"
+	"steer/monitor/receive"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Config is the receiver's part of the server's configuration.
+type Config struct {
+	TCP string `yaml:"tcp" default:"127.0.0.1:2003" doc:"Address for Graphite lines over TCP; off closes it."`
+	UDP string `yaml:"udp" default:"127.0.0.1:2003" doc:"Address for Graphite lines over UDP; off closes it."`
+}
+
+// Options is what the server hands in.
+type Options struct {
+	Config
+	Sink receive.Sink
+	Log  *slog.Logger
+}
+
+// Receiver is the pair of open sockets.
+type Receiver struct {
+	receive.Counters
+	listeners []*receive.Listener
+	tcp, udp  net.Addr
+}
+
+// New opens the sockets.
+func New(o Options) (*Receiver, error) {
+	r := &Receiver{}
+	log := cmp.Or(o.Log, slog.Default())
+	lines := func() receive.Lines {
+		points := make([]metric.Point, 0, 4096)
+		var lastLog time.Time
+		return func(data []byte) (int, int, error) {
+			now := time.Now()
+			var bad int
+			var first error
+			points, bad, first = Parse(points[:0], data, now.Unix())
+			if first != nil && now.Sub(lastLog) > 10*time.Second {
+				lastLog = now
+				log.Warn("bad metric line dropped", "receiver", "graphite", "error", first, "bad", bad)
+			}
+			if len(points) == 0 {
+				return 0, bad, nil
+			}
+			return len(points), bad, o.Sink(points)
+		}
+	}
+	for _, s := range []struct {
+		network, address string
+		addr             *net.Addr
+	}{{"tcp", o.TCP, &r.tcp}, {"udp", o.UDP, &r.udp}} {
+		if s.address == "" || s.address == "off" {
+			continue
+		}
+		l, err := receive.Listen("graphite", s.network, s.address, &r.Counters, log, lines)
+		if err != nil {
+			r.Close()
+			return nil, err
+		}
+		*s.addr = l.Addr()
+		r.listeners = append(r.listeners, l)
+	}
+	return r, nil
+}
+
+// TCP is the address of the TCP socket, nil when it is off.
+func (r *Receiver) TCP() net.Addr { return r.tcp }
+
+// UDP is the address of the UDP socket, nil when it is off.
+func (r *Receiver) UDP() net.Addr { return r.udp }
+
+// Run receives until ctx ends.
+func (r *Receiver) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, l := range r.listeners {
+		g.Go(func() error { return l.Run(ctx) })
+	}
+	return g.Wait()
+}
+
+// Close closes the sockets of a receiver that never ran.
+func (r *Receiver) Close() {
+	for _, l := range r.listeners {
+		l.Close()
+	}
+}
