@@ -195,6 +195,9 @@ func TestInitIsIdempotentAndCareful(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(dir, ".new-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
+	if _, err := Init(ctx, t.TempDir()); err != nil {
+		t.Errorf("init in an empty folder: %v", err)
+	}
 	os.MkdirAll(filepath.Join(dir, "y", "z"), 0o700)
 	_, err := Init(ctx, filepath.Join(dir, "y"))
 	wantKind(t, err, fault.Conflict)

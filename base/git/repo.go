@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"steer/base/fault"
@@ -64,12 +65,13 @@ func Init(ctx context.Context, dir string) (*Repo, error) {
 	if err := appendFile(filepath.Join(temp, "config"), repoConfig); err != nil {
 		return nil, fmt.Errorf("make repository %s: %w", dir, err)
 	}
-	// Renaming onto an existing folder works only while that is empty.
-	if err := os.Rename(temp, dir); err != nil {
+	// Renaming onto an existing folder works only while that is empty; os.Rename
+	// does not try.
+	if err := syscall.Rename(temp, dir); err != nil {
 		if r, e := Open(dir); e == nil {
 			return r, nil
 		}
-		if errors.Is(err, fs.ErrExist) {
+		if errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTDIR) {
 			return nil, fault.New(fault.Conflict, "make repository %s: the folder exists and holds something else", dir)
 		}
 		return nil, fmt.Errorf("make repository: %w", err)
