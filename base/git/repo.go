@@ -136,6 +136,9 @@ func (r *Repo) SetMainline(ctx context.Context, branch string) error {
 	if err := checkRef(branch); err != nil {
 		return err
 	}
+	if now, err := os.ReadFile(filepath.Join(r.dir, "HEAD")); err == nil && string(now) == "ref: refs/heads/"+branch+"\n" {
+		return nil
+	}
 	_, err := r.run(ctx, "symbolic-ref", "HEAD", "refs/heads/"+branch)
 	return err
 }
