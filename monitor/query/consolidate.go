@@ -1,0 +1,196 @@
+package query
+
+import "math"
+
+// consolidations are the ways to merge neighbouring points of one series.
+func consolidations() []string {
+	return []string{"average", "avg", "avg_zero", "first", "last", "max", "min", "sum"}
+}
+
+func consolidation(name string) aggregation {
+	switch name {
+	case "avg_zero":
+		return averageZero
+	case "first":
+		return first
+	case "last":
+		return last
+	case "max":
+		return maximum
+	case "min":
+		return minimum
+	case "sum":
+		return sum
+	}
+	return average
+}
+
+// merge makes one value of each k values, counted from the first. A bucket needs
+// a known value, and a share of them that satisfies the series.
+func merge(r *Result, k int64) []float64 {
+	if k <= 1 {
+		return r.Values
+	}
+	size := int(min(k, int64(max(len(r.Values), 1))))
+	f := consolidation(r.Consolidate)
+	out := make([]float64, 0, (len(r.Values)+size-1)/size)
+	for i := 0; i < len(r.Values); i += size {
+		bucket := r.Values[i:min(i+size, len(r.Values))]
+		value := null()
+		if n := known(bucket); n > 0 && float64(n)/float64(k) >= r.XFiles {
+			value = f(bucket)
+		}
+		out = append(out, value)
+	}
+	return out
+}
+
+// reduce brings the results of a request down to at most points values each. The
+// starts move so that the same moments fall into the same bucket whenever the
+// range moves on: a chart that is refreshed does not jitter.
+func reduce(results []Result, points int) {
+	if len(results) == 0 {
+		return
+	}
+	first, behind := results[0].Start, results[0].End
+	for _, r := range results {
+		first, behind = min(first, r.Start), max(behind, r.End)
+	}
+	for i := range results {
+		r := &results[i]
+		if len(r.Values) == 0 || r.Step <= 0 {
+			continue
+		}
+		if points == 1 {
+			k := int64(len(r.Values))
+			r.Values, r.Step = merge(r, k), r.Step*k
+			continue
+		}
+		expected := float64(behind-first) / float64(r.Step)
+		if float64(points) >= expected {
+			continue
+		}
+		k := int64(math.Ceil(expected / float64(points)))
+		seconds := k * r.Step
+		nudge := seconds + modulo(r.Start, r.Step) - modulo(r.Start, seconds)
+		r.Start += nudge
+		r.Values = r.Values[min(max(nudge/r.Step-1, 0), int64(len(r.Values))):]
+		r.Values, r.Step = merge(r, k), seconds
+	}
+}
+
+// modulo is never negative, so that times before 1970 fall on the same grid.
+func modulo(a, b int64) int64 {
+	if m := a % b; m < 0 {
+		return m + b
+	} else {
+		return m
+	}
+}
+
+// grid is the common ground of several series.
+type grid struct {
+	start, end, step int64
+	columns          [][]float64 // of different lengths; a shorter one is padded with nulls
+	rows             int
+}
+
+// align brings series onto one step: the least common multiple of theirs. Each
+// is merged in groups counted from its own first point.
+func (v *evaluation) align(list []*Result) (grid, error) {
+	g := grid{start: list[0].Start, end: list[0].End, step: 1}
+	for _, s := range list {
+		step := lcm(g.step, max(s.Step, 1))
+		if step <= 0 || step > maxEpoch {
+			return g, at(-1, "its series have steps that fit no common one below %d years (%d s and %d s)", 8000, g.step, s.Step)
+		}
+		g.step = step
+		g.start, g.end = min(g.start, s.Start), max(g.end, s.End)
+	}
+	g.end -= modulo(g.end-g.start, g.step)
+	g.columns = make([][]float64, len(list))
+	for i, s := range list {
+		if err := v.spend(len(s.Values)); err != nil {
+			return g, err
+		}
+		g.columns[i] = merge(s, g.step/max(s.Step, 1))
+		g.rows = max(g.rows, len(g.columns[i]))
+	}
+	return g, nil
+}
+
+func lcm(a, b int64) int64 {
+	x, y := a, b
+	for y != 0 {
+		x, y = y, x%y
+	}
+	if a/x > math.MaxInt64/b {
+		return -1
+	}
+	return a / x * b
+}
+
+// each calls f with every row of the grid and returns what it makes of them. The
+// row is reused.
+func (g grid) each(f func(row []float64) float64) []float64 {
+	out := make([]float64, g.rows)
+	row := make([]float64, len(g.columns))
+	for i := range out {
+		for j, c := range g.columns {
+			if i < len(c) {
+				row[j] = c[i]
+			} else {
+				row[j] = null()
+			}
+		}
+		out[i] = f(row)
+	}
+	return out
+}
+
+// aggregate merges the columns with a named aggregation. The common ones run
+// along the columns, which is kinder to the memory than along the rows.
+func (g grid) aggregate(name string, xFiles float64) []float64 {
+	var add func(total, v float64) float64
+	switch name {
+	case "sum", "total", "average", "avg":
+		add = nil
+	case "min":
+		add = func(total, v float64) float64 { return min(total, v) }
+	case "max":
+		add = func(total, v float64) float64 { return max(total, v) }
+	default:
+		f := aggregationOf(name)
+		return g.each(func(row []float64) float64 {
+			if !enough(known(row), len(row), xFiles) {
+				return null()
+			}
+			return f(row)
+		})
+	}
+	totals, counts := make([]float64, g.rows), make([]int, g.rows)
+	for _, c := range g.columns {
+		for i, v := range c {
+			switch {
+			case v != v:
+				continue
+			case counts[i] == 0:
+				totals[i] = v
+			case add == nil:
+				totals[i] += v
+			default:
+				totals[i] = add(totals[i], v)
+			}
+			counts[i]++
+		}
+	}
+	for i, n := range counts {
+		switch {
+		case !enough(n, len(g.columns), xFiles):
+			totals[i] = null()
+		case name == "average" || name == "avg":
+			totals[i] /= float64(n)
+		}
+	}
+	return totals
+}

@@ -1,0 +1,204 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"steer/base/fault"
+	"steer/base/metric"
+)
+
+// span is a range of time, (from, until], in epoch seconds.
+type span struct{ from, until int64 }
+
+// leaf is a pattern over a span: the unit of the fetch plan.
+type leaf struct {
+	pattern string
+	span    span
+}
+
+// chunk is how many series are fetched at once, so that the limit on points is
+// noticed before a hostile request fills the memory.
+const chunk = 256
+
+// plan adds the leaves below an op, as far as they are known before any data is.
+func (v *evaluation) plan(o *op, s span, leaves map[leaf]bool) error {
+	if o.fn == nil {
+		leaves[leaf{o.path, s}] = true
+		return nil
+	}
+	spans, err := o.spans(s)
+	if err != nil {
+		return err
+	}
+	for _, s := range spans {
+		for _, a := range o.args {
+			for _, child := range a.series {
+				if err := v.plan(child, s, leaves); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// spans are the ranges that the arguments of a call are read over.
+func (o *op) spans(s span) ([]span, error) {
+	if o.fn.reach == nil {
+		return []span{s}, nil
+	}
+	spans, err := o.fn.reach(o, s)
+	for _, s := range spans {
+		if err == nil && (s.from < -maxEpoch || s.until > maxEpoch) {
+			err = refused("%s would read data from before or after all time", o.fn.Name)
+		}
+	}
+	return spans, placed(err, o.expr.Pos)
+}
+
+// prefetch reads the leaves of a plan that were not read yet: each pattern is
+// resolved once, and the names of all patterns with the same span are fetched
+// together.
+func (v *evaluation) prefetch(leaves map[leaf]bool) error {
+	patterns := map[span][]string{}
+	for l := range leaves {
+		if _, ok := v.fetched[l]; !ok {
+			patterns[l.span] = append(patterns[l.span], l.pattern)
+		}
+	}
+	for _, s := range sortedSpans(patterns) {
+		if err := v.fetch(patterns[s], s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sortedSpans(m map[span][]string) []span {
+	spans := make([]span, 0, len(m))
+	for s := range m {
+		spans = append(spans, s)
+	}
+	slices.SortFunc(spans, func(a, b span) int {
+		if a.from != b.from {
+			return int(min(max(a.from-b.from, -1), 1))
+		}
+		return int(min(max(a.until-b.until, -1), 1))
+	})
+	return spans
+}
+
+// resolve finds the names of the series that a pattern matches, sorted.
+func (v *evaluation) resolve(pattern string) ([]string, error) {
+	if names, ok := v.found[pattern]; ok {
+		return names, nil
+	}
+	limit := v.engine.limits.Series
+	// Branches are matches too: a pattern over one level may have as many.
+	matches, err := v.engine.source.Find(v.ctx, pattern, 2*limit+1)
+	if err != nil {
+		return nil, fmt.Errorf("find series %q: %w", brief(pattern), err)
+	}
+	names := make([]string, 0, len(matches))
+	for _, m := range matches {
+		if m.Leaf {
+			names = append(names, m.Path)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) > limit || len(matches) > 2*limit {
+		return nil, fault.New(fault.TooMuch, "find series %q: it matches more than %d series; narrow the pattern", brief(pattern), limit)
+	}
+	v.found[pattern] = names
+	return names, nil
+}
+
+// fetch reads the series of some patterns over one span.
+func (v *evaluation) fetch(patterns []string, s span) error {
+	slices.Sort(patterns)
+	var wanted []string
+	for _, p := range patterns {
+		names, err := v.resolve(p)
+		if err != nil {
+			return err
+		}
+		wanted = append(wanted, names...)
+	}
+	slices.Sort(wanted)
+	wanted = slices.Compact(wanted)
+	if v.reads += len(wanted); v.reads > v.engine.limits.Series {
+		return fault.New(fault.TooMuch, "fetch series: the request reads more than %d series; narrow its patterns", v.engine.limits.Series)
+	}
+	columns := make(map[string]metric.Series, len(wanted))
+	for n := 1; len(wanted) > 0; n = chunk {
+		// The first series alone tells the step, and so what the others will cost.
+		n = min(n, len(wanted))
+		got, err := v.engine.source.Fetch(v.ctx, wanted[:n], s.from, s.until, 0)
+		if err != nil {
+			return fmt.Errorf("fetch %d series: %w", n, err)
+		}
+		points := 0
+		for _, c := range got {
+			columns[c.Name] = c
+			points += len(c.Values)
+		}
+		if err := v.spend(points); err != nil {
+			return err
+		}
+		wanted = wanted[n:]
+	}
+	for _, p := range patterns {
+		names, _ := v.resolve(p)
+		list := make([]*Result, 0, len(names))
+		for _, name := range names {
+			if c, ok := columns[name]; ok && c.Step > 0 {
+				list = append(list, v.read(p, c))
+			}
+		}
+		v.fetched[leaf{p, s}] = list
+	}
+	return nil
+}
+
+// read is a fetched column as functions see it.
+func (v *evaluation) read(pattern string, c metric.Series) *Result {
+	name, rest, tagged := strings.Cut(c.Name, ";")
+	tags := map[string]string{"name": name}
+	for tagged {
+		var pair string
+		pair, rest, tagged = strings.Cut(rest, ";")
+		if k, value, ok := strings.Cut(pair, "="); ok && k != "" {
+			tags[k] = value
+		}
+	}
+	return &Result{
+		Series: c, End: c.Start + c.Step*int64(len(c.Values)),
+		PathExpression: pattern, Tags: tags, Consolidate: "average",
+	}
+}
+
+// spend counts points that were read or made against the limit, and notices that
+// the request was given up.
+func (v *evaluation) spend(points int) error {
+	if err := v.ctx.Err(); err != nil {
+		return err
+	}
+	if v.points += points; v.points > v.engine.limits.Points || points < 0 {
+		return fault.New(fault.TooMuch, "evaluate %s: the request reads or makes more than %d points; ask for fewer series, a shorter range or larger intervals",
+			brief(strings.Join(v.request.Targets, " & ")), v.engine.limits.Points)
+	}
+	return nil
+}
+
+// reason replaces the bare end of the context by what ended it.
+func (v *evaluation) reason(err error) error {
+	if cause := context.Cause(v.ctx); cause != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		return cause
+	}
+	return err
+}
