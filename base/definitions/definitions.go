@@ -27,7 +27,8 @@ const (
 	journaled = "journaled" // the newest commit that the journal knows
 )
 
-// Journal is where changes are told.
+// Journal is where changes are told. An event whose id it holds already is
+// fault.Conflict.
 type Journal interface {
 	Record(context.Context, event.Event) (event.Event, error)
 }

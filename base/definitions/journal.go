@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"steer/base/event"
+	"steer/base/fault"
 	"steer/base/git"
 	"steer/base/id"
 )
@@ -38,7 +39,8 @@ func cut(s string) string {
 }
 
 // tell journals the commits up to the current one that it does not know yet.
-// The mark moves after each, so a crash in between repeats one at most.
+// The mark moves after each; a crash in between tries one again, which the
+// journal recognizes by the event's id.
 func (d *Definitions) tell(ctx context.Context) error {
 	now, _ := d.Current()
 	if d.Journal == nil || d.told == now {
@@ -92,10 +94,11 @@ func (d *Definitions) record(ctx context.Context, c git.Commit, actor string, pa
 		return err
 	}
 	_, err = d.Journal.Record(ctx, event.Event{
+		ID:     fmt.Sprintf("definitions-%.12s-%s", d.told, c.SHA), // the same when it is tried again
 		Source: "/steer/definitions", Type: event.DefinitionsChanged, Subject: "definitions/" + c.SHA,
 		Data: data, Chain: id.New(), Actor: id.Person(actor), Reason: cut(c.Message), Summary: summary,
 	})
-	if err != nil {
+	if err != nil && fault.Of(err) != fault.Conflict { // the latter: it is there already
 		return fmt.Errorf("journal definitions %.12s: %w", c.SHA, err)
 	}
 	if err := d.repo.Mark(ctx, journaled, c.SHA); err != nil {

@@ -147,7 +147,8 @@ func (c call) exec(ctx context.Context) ([]byte, error) {
 	case errors.Is(err, exec.ErrNotFound):
 		return nil, fault.New(fault.Unavailable, "run git: not found in PATH: install git")
 	case errors.As(err, &exit):
-		text := strings.TrimSpace(stderr.String())
+		// One line: it becomes part of an error.
+		text := strings.Join(strings.FieldsFunc(stderr.String(), func(c rune) bool { return c == '\n' || c == '\r' }), "; ")
 		for secret, shown := range c.hide {
 			text = strings.ReplaceAll(text, secret, shown)
 		}

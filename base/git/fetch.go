@@ -26,26 +26,29 @@ func CheckURL(address string) error {
 	if filepath.IsAbs(address) || scpLike.MatchString(address) {
 		return nil
 	}
-	if strings.Contains(address, " ") {
-		return bad("the address contains a space (write %20)")
-	}
 	u, err := url.Parse(address)
 	if err != nil {
 		return bad("not an address")
+	}
+	switch u.Scheme {
+	case "http", "https", "ssh", "file":
+	default:
+		return bad("not a way to fetch")
+	}
+	if strings.Contains(address, " ") {
+		return bad("the address contains a space (write %20)")
 	}
 	switch u.Scheme {
 	case "http", "https", "ssh":
 		if u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-") || strings.HasPrefix(u.User.Username(), "-") {
 			return bad("the address names no host")
 		}
-		return nil
 	case "file":
 		if u.Host != "" || !filepath.IsAbs(u.Path) {
 			return bad("the address names no absolute path")
 		}
-		return nil
 	}
-	return bad("not a way to fetch")
+	return nil
 }
 
 // Redact hides the password in an address.
