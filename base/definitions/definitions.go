@@ -239,13 +239,24 @@ func (d *Definitions) reload(ctx context.Context) error {
 func (d *Definitions) Change(ctx context.Context, c git.Change) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if c.Base == "" {
+	if c.Base != "" {
+		return d.change(ctx, c)
+	}
+	for try := 1; ; try++ { // a push may come between
 		head, err := d.repo.Head(ctx, git.Mainline)
 		if err != nil {
 			return "", err
 		}
 		c.Base = head
+		sha, err := d.change(ctx, c)
+		if fault.Of(err) != fault.Conflict || try == 3 {
+			return sha, err
+		}
 	}
+}
+
+// change is Change with a base. d.mu is held.
+func (d *Definitions) change(ctx context.Context, c git.Change) (string, error) {
 	tree, err := d.repo.Tree(ctx, c.Base)
 	if err != nil {
 		return "", err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"steer/base/event"
@@ -63,11 +64,18 @@ func (d *Definitions) tell(ctx context.Context) error {
 			return err
 		}
 	}
-	mover, err := d.repo.Mover(ctx, git.Mainline, now)
+	movers, err := d.repo.Movers(ctx, git.Mainline, 10*atOnce)
 	if err != nil {
 		return err
 	}
-	for _, c := range commits {
+	actors, mover := make([]string, len(commits)), ""
+	for i, c := range slices.Backward(commits) {
+		if m, ok := movers[c.SHA]; ok {
+			mover = m
+		}
+		actors[i] = cmp.Or(mover, c.Author, "unknown")
+	}
+	for i, c := range commits {
 		var before string
 		if len(c.Parents) > 0 {
 			before = c.Parents[0]
@@ -76,7 +84,7 @@ func (d *Definitions) tell(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := d.record(ctx, c, cmp.Or(mover, c.Author), paths); err != nil {
+		if err := d.record(ctx, c, actors[i], paths); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"steer/base/git"
 )
@@ -20,6 +21,8 @@ var ErrRefused = errors.New("the push is refused")
 // mistake as a line to out, which git shows to the person. Other branches are
 // free. It must run in the environment in which git runs hooks.
 func CheckPush(ctx context.Context, in io.Reader, out io.Writer, check func(fs.FS) error) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // the person waits
+	defer cancel()
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		f := strings.Fields(lines.Text())

@@ -104,8 +104,11 @@ func TestCommitAndRead(t *testing.T) {
 	if paths, err := r.ChangedPaths(ctx, "", a); err != nil || len(paths) != 3 {
 		t.Errorf("files %v, %v", paths, err)
 	}
-	if who, err := r.Mover(ctx, "main", b); err != nil || who != "ada" {
+	if who, err := r.Movers(ctx, "main", 10); err != nil || who[a] != "ada" || who[b] != "ada" {
 		t.Errorf("moved by %q, %v", who, err)
+	}
+	if who, err := r.Movers(ctx, "other", 10); err != nil || len(who) != 0 {
+		t.Errorf("a branch that is not there was moved by %q, %v", who, err)
 	}
 	if ok, err := r.Has(ctx, strings.Repeat("1", 40)); ok || err != nil {
 		t.Errorf("has unknown commit: %v, %v", ok, err)

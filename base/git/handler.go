@@ -95,6 +95,13 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 
+	// A large push over a slow line takes longer than other requests may.
+	control := http.NewResponseController(w)
+	deadline := time.Now().Add(time.Hour)
+	if err := errors.Join(control.SetReadDeadline(deadline), control.SetWriteDeadline(deadline)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+
 	config := []string{"http.receivepack=true", fmt.Sprintf("receive.maxInputSize=%d", h.Limit)}
 	if len(h.Hook) == 0 {
 		config = append(config, noHooks)
@@ -118,7 +125,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	stderr := &tail{limit: 4 << 10}
 	c := cgi.Handler{Path: backend, Dir: repo.dir, Env: env, Stderr: stderr, Logger: slog.NewLogLogger(h.Log.Handler(), slog.LevelWarn)}
-	c.ServeHTTP(&flushing{w, http.NewResponseController(w)}, h.inner(w, r, service))
+	c.ServeHTTP(&flushing{w, control}, h.inner(w, r, service))
 	if text := strings.TrimSpace(stderr.String()); strings.Contains(text, "fatal:") || strings.Contains(text, "error:") {
 		h.Log.WarnContext(r.Context(), "git http-backend", "repository", name, "stderr", text)
 	}

@@ -104,7 +104,7 @@ func TestPushAndClone(t *testing.T) {
 		t.Fatal(err)
 	}
 	head, _ := r.Head(t.Context(), "main")
-	if who, err := r.Mover(t.Context(), "main", head); err != nil || who != "grace" {
+	if who, err := r.Movers(t.Context(), "main", 10); err != nil || who[head] != "grace" {
 		t.Errorf("pushed by %q, %v", who, err)
 	}
 
@@ -130,6 +130,27 @@ func TestPushAndClone(t *testing.T) {
 	out, err = tryUser(t, "", "clone", "-q", s.url("nope"), filepath.Join(t.TempDir(), "x"))
 	if err == nil || !strings.Contains(out, "not found") {
 		t.Errorf("clone of an unknown repository: %v\n%s", err, out)
+	}
+}
+
+func TestPushOverTheLimit(t *testing.T) {
+	s := serve(t, Options{Limit: 2 << 20})
+	work := t.TempDir()
+	user(t, work, "init", "-q", "-b", "main")
+	big := make([]byte, 3<<20)
+	rand.Read(big)
+	os.WriteFile(filepath.Join(work, "big"), big, 0o644)
+	user(t, work, "add", ".")
+	user(t, work, "commit", "-q", "-m", "first")
+	if out, err := tryUser(t, work, "push", "-q", s.url("catalog"), "main"); err == nil {
+		t.Errorf("pushed\n%s", out)
+	}
+	r, err := Open(filepath.Join(s.dir, "catalog.git"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Head(t.Context(), "main"); fault.Of(err) != fault.NotFound {
+		t.Errorf("head: %v", err)
 	}
 }
 

@@ -147,20 +147,28 @@ func (r *Repo) ChangedPaths(ctx context.Context, from, to string) ([]string, err
 	return strings.FieldsFunc(string(out), func(c rune) bool { return c == 0 }), nil
 }
 
-// Mover returns who last moved a branch according to the repository's own
-// record, which a commit cannot forge: the person who pushed, or who changed it
-// through Commit. It is empty where the record does not say so for sha.
-func (r *Repo) Mover(ctx context.Context, branch, sha string) (string, error) {
+// Movers returns who moved a branch to which commit, according to the
+// repository's own record, which a commit cannot forge: the person who pushed, or
+// who changed it through Commit. Commits between two of these came with the later
+// one. The record goes back at most limit moves, and is empty where somebody
+// wrote past git.
+func (r *Repo) Movers(ctx context.Context, branch string, limit int) (map[string]string, error) {
 	if err := checkRef(branch); err != nil {
-		return "", err
+		return nil, err
 	}
-	out, err := r.run(ctx, "log", "-g", "-n", "1", "--no-show-signature", "--format=%H%n%gn", "refs/heads/"+branch, "--")
-	if code(err) == 128 { // no record
-		return "", nil
+	out, err := r.run(ctx, "log", "-g", "-n", strconv.Itoa(limit), "--no-show-signature", "--format=%H %gn", "refs/heads/"+branch, "--")
+	if err != nil && code(err) != 128 { // which it is without a record
+		return nil, err
 	}
-	at, name, _ := strings.Cut(out, "\n")
-	if at != sha || name == "anonymous" { // the latter is git's word for a push without a name
-		name = ""
+	movers := map[string]string{}
+	for line := range strings.Lines(out) {
+		sha, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name == "anonymous" { // git's word for a push without a name
+			name = ""
+		}
+		if _, ok := movers[sha]; !ok {
+			movers[sha] = strings.ToValidUTF8(name, "?")
+		}
 	}
-	return strings.ToValidUTF8(name, "?"), err
+	return movers, nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,22 +63,48 @@ func (s *Source) follow(ctx context.Context, r repository, done string) (head st
 	if err != nil {
 		return "", err
 	}
-	pusher := ""
-	if r.address == "" {
-		if pusher, err = repo.Mover(ctx, r.branch, head); err != nil {
-			return "", err
-		}
+	pushers, err := s.pushers(ctx, r, repo, commits)
+	if err != nil {
+		return "", err
 	}
-	for _, c := range commits {
-		if err := s.handOn(ctx, r, position{last, known}, c, id.Person(pusher)); err != nil {
+	for i, c := range commits {
+		err := s.handOn(ctx, r, position{last, known}, c, pushers[i])
+		if errors.Is(err, errMoved) {
+			return "", nil // the next look shows how far
+		}
+		if err != nil {
 			return "", err
 		}
 		last, known = c.SHA, true
 	}
 	if last != head { // mainline was set back to what is known
 		err = s.DB.Tx(ctx, func(tx *sql.Tx) error { return s.move(ctx, tx, r, position{last, known}, head) })
+		if errors.Is(err, errMoved) {
+			return "", nil
+		}
 	}
 	return head, err
+}
+
+// pushers says who brought each of the commits here. Those of one push stand
+// before its newest, whom the repository's record names.
+func (s *Source) pushers(ctx context.Context, r repository, repo *git.Repo, commits []git.Commit) ([]id.Person, error) {
+	pushers := make([]id.Person, len(commits))
+	if r.address != "" {
+		return pushers, nil
+	}
+	movers, err := repo.Movers(ctx, r.branch, 1000)
+	if err != nil {
+		return nil, err
+	}
+	var pusher id.Person
+	for i, c := range slices.Backward(commits) {
+		if m, ok := movers[c.SHA]; ok {
+			pusher = id.Person(m)
+		}
+		pushers[i] = pusher
+	}
+	return pushers, nil
 }
 
 // refresh opens the repository, after fetching it when it lies elsewhere.
@@ -199,6 +226,10 @@ func (s *Source) begin(ctx context.Context, r repository) error {
 	return err
 }
 
+// errMoved: another server that shares the database follows the repository, too,
+// and was faster.
+var errMoved = fault.New(fault.Conflict, "the position has moved")
+
 // move advances a position that is still where the caller saw it.
 func (s *Source) move(ctx context.Context, tx *sql.Tx, r repository, from position, to string) error {
 	now := database.Micros(time.Now())
@@ -212,7 +243,7 @@ func (s *Source) move(ctx context.Context, tx *sql.Tx, r repository, from positi
 			ON CONFLICT (repo, branch) DO NOTHING`, r.name, r.branch, to, now))
 	}
 	if err == nil && !moved {
-		return fault.New(fault.Conflict, "another server follows %s, too, and was faster", r.name)
+		return errMoved
 	}
 	return err
 }

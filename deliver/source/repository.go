@@ -67,7 +67,8 @@ func (s *Source) find(name string) repository {
 func (s *Source) all() (map[string]repository, error) {
 	repos := map[string]repository{}
 	for _, e := range s.Services() {
-		if r := s.describe(e); r.address != "" && repos[r.name].name == "" {
+		r := s.describe(e)
+		if _, err := id.Parse[id.Service]("service", r.name); err == nil && r.address != "" && repos[r.name].name == "" {
 			repos[r.name] = r
 		}
 	}
@@ -94,6 +95,9 @@ func (s *Source) Repository(name string, push bool) (dir string, err error) {
 		return "", fault.New(fault.NotFound, "%w", err)
 	}
 	r := s.find(name)
+	if _, err := id.Parse[id.Service]("repository", r.name); err != nil {
+		return "", fault.New(fault.Invalid, "%w", err)
+	}
 	if r.name == reserved {
 		return "", fault.New(fault.Conflict, "repository %q: the name belongs to Steer's own definitions: choose another", name)
 	}
@@ -132,10 +136,10 @@ func (s *Source) create(ctx context.Context, r repository) error {
 
 // open opens the repository or the mirror of a service.
 func (s *Source) open(name string) (*git.Repo, error) {
-	if _, err := id.Parse[id.Service]("service", name); err != nil {
+	r := s.find(name)
+	if _, err := id.Parse[id.Service]("service", r.name); err != nil {
 		return nil, fault.New(fault.Invalid, "%w", err)
 	}
-	r := s.find(name)
 	repo, err := git.Open(r.dir)
 	if fault.Of(err) == fault.NotFound {
 		return nil, fault.New(fault.NotFound, "source of %s: no repository here (push to /git/%s.git, or set repository in services.yaml)", name, r.name)

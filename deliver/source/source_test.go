@@ -273,6 +273,9 @@ func TestExternal(t *testing.T) {
 		if _, err := w.Repository("shop", true); fault.Of(err) != fault.Conflict || !strings.Contains(err.Error(), work) {
 			t.Errorf("push to a mirror: %v", err)
 		}
+		if out, err := user(t, work, "push", w.url+"shop.git", "main"); err == nil || !strings.Contains(out, "push there") {
+			t.Errorf("push to a mirror: %v\n%s", err, out)
+		}
 		if out := must(t, "", "ls-remote", w.url+"shop.git", "refs/heads/main"); !strings.HasPrefix(out, must(t, work, "rev-parse", "HEAD")) {
 			t.Errorf("the mirror serves %q", out)
 		}
@@ -331,8 +334,13 @@ func TestCallbackThatFailsGetsTheSameCommitAgain(t *testing.T) {
 	if events, err := w.journal.Read(t.Context(), journal.Query{}); err != nil || len(events) != 0 {
 		t.Errorf("%d events of a commit that was not taken, %v", len(events), err)
 	}
+	add(t, work, "3")
+	must(t, work, "push", "-q", strings.Replace(w.url, "grace:", "linus:", 1)+"catalog.git", "main")
 	w.set(func() { w.refuse = nil })
-	w.want(t, "catalog", "1", "2")
+	w.want(t, "catalog", "1", "2", "3")
+	if a, b, c := w.got[0].Pusher, w.got[1].Pusher, w.got[2].Pusher; a != "grace" || b != "grace" || c != "linus" {
+		t.Errorf("pushed by %s, %s, %s", a, b, c)
+	}
 }
 
 func TestNames(t *testing.T) {
