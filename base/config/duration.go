@@ -1,5 +1,3 @@
-// Package config reads what operators write: strict YAML with the place and a
-// way out in every error, defaults, environment variables and flags.
 package config
 
 import (
