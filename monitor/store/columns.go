@@ -1,0 +1,155 @@
+package store
+
+import "steer/monitor/store/internal/block"
+
+// columns reads values of memory and blocks together, many series of the same
+// few blocks one after another.
+type columns struct {
+	set     *blockSet
+	version uint64 // of the set when byStep was filled
+	ahead   int    // bytes read at once
+	byStep  map[int64][]cursor
+	scratch [][]float64 // by archive
+	touched [][]bool
+}
+
+type cursor struct {
+	*block.Cursor
+	b *blockFile
+}
+
+func newColumns(set *blockSet, ahead int) *columns {
+	return &columns{set: set, ahead: ahead, byStep: map[int64][]cursor{}}
+}
+
+// refresh makes sure that blocks written before this call are seen. Whoever
+// copied chunks of memory calls it after that: a flush makes its blocks known
+// before it forgets its chunks.
+func (c *columns) refresh() {
+	if v := c.set.version.Load(); v != c.version {
+		c.close()
+		clear(c.byStep)
+		c.version = v
+	}
+}
+
+func (c *columns) close() {
+	for _, cursors := range c.byStep {
+		for _, cur := range cursors {
+			cur.b.release()
+		}
+	}
+}
+
+func (c *columns) cursors(step int64) []cursor {
+	all, ok := c.byStep[step]
+	if !ok {
+		for _, b := range c.set.use(step) {
+			all = append(all, cursor{b.Cursor(c.ahead), b})
+		}
+		c.byStep[step] = all
+	}
+	return all
+}
+
+// view is one series as a reader sees it: chunks of memory, newest write first.
+type view struct {
+	id     uint32
+	plan   *plan
+	chunks []*chunk
+}
+
+// fill sets dst to slots at, at+1, … of archive k: what memory holds of that
+// archive, else the rollup where memory holds something finer, else what the
+// blocks say, else NaN. Without blocks it leaves those of archive k itself out.
+func (c *columns) fill(v *view, k int, at int64, dst []float64, blocks bool) {
+	block.Missing(dst)
+	gaps := len(dst)
+	for _, ch := range v.chunks {
+		if ch.archive != k {
+			continue
+		}
+		for s := max(ch.base, at); s < min(ch.base+chunkSlots, at+int64(len(dst))); s++ {
+			if d := &dst[s-at]; *d != *d {
+				if *d = ch.values[s-ch.base]; *d == *d {
+					gaps--
+				}
+			}
+		}
+	}
+	if k > 0 {
+		gaps -= c.roll(v, k, at, dst)
+	}
+	if !blocks || gaps == 0 {
+		return
+	}
+	for _, cur := range c.cursors(v.plan.archives[k].step) {
+		b := cur.b
+		if b.Start >= at+int64(len(dst)) || b.End() <= at {
+			continue
+		}
+		if _, err := cur.Fill(v.id, at, dst); err != nil {
+			c.set.report(b, err)
+		}
+	}
+}
+
+// roll fills the missing slots of dst that memory's finer points fall into, and
+// says how many.
+func (c *columns) roll(v *view, k int, at int64, dst []float64) (filled int) {
+	for len(c.scratch) <= k {
+		c.scratch, c.touched = append(c.scratch, nil), append(c.touched, nil)
+	}
+	if cap(c.touched[k]) < len(dst) {
+		c.touched[k] = make([]bool, len(dst))
+	}
+	touched := c.touched[k][:len(dst)]
+	clear(touched)
+	n := 0
+	step := v.plan.archives[k].step
+	for _, ch := range v.chunks {
+		if ch.archive >= k {
+			continue
+		}
+		fine := v.plan.archives[ch.archive].step
+		if floor((ch.base+chunkSlots)*fine, step) < at || floor(ch.base*fine, step) >= at+int64(len(dst)) {
+			continue
+		}
+		for i, value := range ch.values {
+			if value != value {
+				continue
+			}
+			s := floor((ch.base+int64(i))*fine, step) - at
+			if s >= 0 && s < int64(len(dst)) && !touched[s] && dst[s] != dst[s] {
+				touched[s] = true
+				n++
+			}
+		}
+	}
+	ratio := v.plan.archives[k].ratio
+	for i := 0; n > 0; i++ {
+		if !touched[i] {
+			continue
+		}
+		end := i
+		for end < len(dst) && touched[end] && end-i < 4096 {
+			end++
+		}
+		n -= end - i
+		size := int64(end-i) * ratio
+		if int64(cap(c.scratch[k])) < size {
+			c.scratch[k] = make([]float64, size)
+		}
+		fine := c.scratch[k][:size]
+		c.fill(v, k-1, (at+int64(i))*ratio, fine, true)
+		for ; i < end; i++ {
+			if value, ok := v.plan.roll.Roll(fine[:ratio]); ok {
+				dst[i] = value
+				filled++
+			}
+			fine = fine[ratio:]
+		}
+		i--
+	}
+	return filled
+}

@@ -1,0 +1,55 @@
+package store
+
+import (
+	"context"
+
+	"steer/base/metric"
+)
+
+// Driver is a metric store as the rest of Steer sees it. Steer's own engine is
+// one; a cluster reached over the network can be another. storetest.Run says
+// what every driver must do.
+type Driver interface {
+	// Write stores points; the last write to a slot of a series wins. Nil means
+	// accepted: on disk at the latest after the sync interval, or at once when
+	// the driver syncs always. A point that cannot be kept (NaN, too old, from
+	// the far future, one series too many) is counted and left out without an
+	// error. fault.Unavailable means that the store cannot take points now:
+	// send the batch again later, writing twice does no harm. Names are copied.
+	// Write may be called concurrently.
+	Write(ctx context.Context, points []metric.Point) error
+
+	// Find returns the nodes of the name tree that a Graphite glob matches
+	// (* ? [a-z] [!a] {a,b} within a node, ** across nodes), sorted by path. A
+	// path that is a series and has others below it comes twice, the branch
+	// first. With a limit above 0 at most that many come: ask for one more than
+	// you need to learn whether there are more.
+	Find(ctx context.Context, pattern string, limit int) ([]metric.Match, error)
+
+	// Fetch returns the named series in the order of Request.Names; names that
+	// the store does not know are left out.
+	Fetch(ctx context.Context, r Request) ([]metric.Series, error)
+
+	// Sync returns when everything accepted before is on disk.
+	Sync(ctx context.Context) error
+
+	// Close syncs and lets go of everything; after it only Close works.
+	Close() error
+}
+
+// Request asks for columns of values over (From, Until].
+//
+// Each series comes on Graphite's grid: with the step s of the finest archive
+// that still covers From, the first value is at From - From%s + s, the last at
+// Until - Until%s; if both ends fall into one step, one value comes back.
+// Missing values are NaN. From before the oldest archive is moved up to its
+// border, Until at most to one day after now, the last time a point may have.
+type Request struct {
+	Names       []string
+	From, Until int64 // seconds since 1970
+
+	// MaxPoints is how many values per series the caller can use (0: any). A
+	// driver may answer with a coarser step when it has one at hand, never
+	// with a finer one than asked for; Steer's engine returns the native step.
+	MaxPoints int
+}

@@ -1,0 +1,121 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"steer/base/fault"
+	"steer/base/metric"
+)
+
+// mostValues is how many values one Fetch may return.
+const mostValues = 1 << 28
+
+// Find returns the matches of a glob, as Driver says.
+func (s *Store) Find(ctx context.Context, pattern string, limit int) ([]metric.Match, error) {
+	if err := s.enterGate(); err != nil {
+		return nil, err
+	}
+	defer s.gate.RUnlock()
+	return s.tree.find(ctx, pattern, limit)
+}
+
+// Fetch returns columns, as Driver says.
+func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
+	if r.Until < r.From {
+		return nil, fault.New(fault.Invalid, "fetch from %d until %d: the range ends before it starts", r.From, r.Until)
+	}
+	if err := s.enterGate(); err != nil {
+		return nil, err
+	}
+	defer s.gate.RUnlock()
+	now := s.now().Unix()
+
+	type target struct {
+		ser        *series
+		at, k      int
+		slot, size int64
+	}
+	var targets []target
+	total := int64(0)
+	for _, name := range r.Names {
+		ser := s.lookup(name)
+		if ser == nil {
+			continue
+		}
+		k, slot, size := ser.plan.window(r.From, r.Until, now)
+		if total += size; total > mostValues {
+			return nil, fault.New(fault.TooMuch, "fetch of %d series from %d until %d: more than %d values (ask for fewer series or a shorter time)", len(r.Names), r.From, r.Until, mostValues)
+		}
+		targets = append(targets, target{ser, len(targets), k, slot, size})
+	}
+	out := make([]metric.Series, len(targets))
+	// Blocks are ordered by id.
+	slices.SortFunc(targets, func(a, b target) int { return cmp.Compare(a.ser.id, b.ser.id) })
+	window := 4 << 10
+	if len(targets) > 16 {
+		window = 128 << 10
+	}
+	cols := newColumns(s.blocks, window)
+	defer cols.close()
+	var mem []chunk
+	v := view{}
+	for _, t := range targets {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		step := t.ser.plan.archives[t.k].step
+		mem = s.snapshot(t.ser, t.k, t.slot*step, (t.slot+t.size)*step, mem[:0])
+		cols.refresh()
+		v.id, v.plan, v.chunks = t.ser.id, t.ser.plan, v.chunks[:0]
+		for i := range mem {
+			v.chunks = append(v.chunks, &mem[i])
+		}
+		values := make([]float64, t.size)
+		cols.fill(&v, t.k, t.slot, values, true)
+		out[t.at] = metric.Series{Name: t.ser.name, Start: t.slot * step, Step: step, Values: values}
+	}
+	return out, nil
+}
+
+func (s *Store) lookup(name string) *series {
+	hash := xxhash.Sum64String(name)
+	sh := s.shard(hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.find(hash, []byte(name))
+}
+
+// window says which archive answers (from, until], and its slots.
+func (p *plan) window(from, until, now int64) (k int, slot, size int64) {
+	from = max(from, now-p.coarsest().keep)
+	until = max(min(until, now+ahead), from)
+	for k < len(p.archives)-1 && p.archives[k].keep < now-from {
+		k++
+	}
+	step := p.archives[k].step
+	slot = floor(from, step) + 1
+	return k, slot, max(floor(until, step)-slot+1, 1)
+}
+
+// snapshot copies the chunks that bear on archive k in [from, until) seconds,
+// newest write first.
+func (s *Store) snapshot(ser *series, k int, from, until int64, dst []chunk) []chunk {
+	// A rollup counts with its whole interval.
+	coarse := ser.plan.archives[k].step
+	sh := s.shardOf(ser)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for _, layer := range [2][]*chunk{ser.cur, ser.old} {
+		for _, c := range layer {
+			step := ser.plan.archives[c.archive].step
+			if c.archive <= k && c.base*step < until+coarse && (c.base+chunkSlots)*step > from-coarse {
+				dst = append(dst, *c)
+			}
+		}
+	}
+	return dst
+}

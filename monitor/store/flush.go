@@ -1,0 +1,296 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"steer/monitor/store/internal/block"
+)
+
+// flusher is the state of moving points from memory to blocks.
+type flusher struct {
+	sync.Mutex
+	names  *names
+	gen    uint64    // number of the last flush
+	last   time.Time // when its points were parted from newer ones
+	failed time.Time // when one failed, by the machine's clock
+	frozen bool      // shards hold chunks of a flush that is not done
+	cut    uint64    // log segments up to here hold nothing newer than it
+	fresh  []*series // whose names it has to write
+	chunks atomic.Int64
+}
+
+// flushIfDue flushes when it is time, or memory or the log has grown enough.
+func (s *Store) flushIfDue() {
+	if s.enterGate() != nil {
+		return
+	}
+	defer s.gate.RUnlock()
+	m := &s.maintain
+	m.Lock()
+	wait := time.Since(m.failed) < 5*time.Second
+	due := m.frozen || s.now().Sub(m.last) >= s.flushEach ||
+		m.chunks.Load() > s.limit.chunks || s.journal.bytes.Load() > s.limit.log
+	m.Unlock()
+	if !due || wait {
+		return
+	}
+	if err := s.flush(); err != nil {
+		s.log.Error("points stay in memory and in the log: writing block files does not work; it is tried again", "err", err)
+	}
+}
+
+// flush moves what memory holds to block files and removes the log of it, then
+// merges small files and removes expired ones. Interrupted at any point, the
+// log still has everything: files that it made already hold the same values.
+func (s *Store) flush() (err error) {
+	m := &s.maintain
+	m.Lock()
+	defer m.Unlock()
+	defer func() {
+		if err != nil {
+			m.failed = time.Now()
+		}
+	}()
+	if !m.frozen {
+		now := s.now()
+		if err := s.freeze(); err != nil {
+			return err
+		}
+		m.frozen, m.last = true, now
+		m.gen++
+	}
+	if err := m.names.add(m.fresh); err != nil {
+		return err
+	}
+	m.fresh = nil
+	files, err := s.writeBlocks()
+	if err != nil {
+		return err
+	}
+	s.blocks.add(files...)
+	s.thaw()
+	m.frozen = false
+	s.counters.flushes.Add(1)
+	if err := s.journal.remove(m.cut); err != nil {
+		return err
+	}
+	if err := s.expire(m.last.Unix()); err != nil {
+		return err
+	}
+	return s.compact()
+}
+
+// freeze parts what goes into this flush from what comes after: memory and log
+// are cut at the same point of every shard.
+func (s *Store) freeze() error {
+	m, j := &s.maintain, s.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	// With a failing disk there is no use in going on.
+	if err := j.commit(s.shards[:], &s.tickets, true); err != nil {
+		return err
+	}
+	target := s.tickets.Load()
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		if len(sh.buf) > 0 {
+			j.pending = append(j.pending, payload{sh.drain(), sh})
+		}
+		sh.freeze()
+		m.fresh = append(m.fresh, sh.fresh...)
+		sh.fresh = nil
+		sh.mu.Unlock()
+	}
+	// Should this fail, the records go into the next segment, in front of newer
+	// ones: read again after the flush they say what the blocks say.
+	err := j.flush(target, true)
+	j.rotate()
+	m.cut = j.number
+	return err
+}
+
+func (s *Store) thaw() {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		before := sh.chunks
+		sh.thaw()
+		s.maintain.chunks.Add(sh.chunks - before)
+		sh.mu.Unlock()
+	}
+}
+
+// output is a block file being written.
+type output struct {
+	tmp string // its path plus ".tmp"
+	f   file
+	w   *block.Writer
+}
+
+// writeBlocks writes what is frozen, and the rollups that it touches, to one
+// file per archive and stretch of time.
+func (s *Store) writeBlocks() (files []*blockFile, err error) {
+	var all []*series
+	for i := range s.shards {
+		all = append(all, s.shards[i].frozen...)
+	}
+	slices.SortFunc(all, func(a, b *series) int { return cmp.Compare(a.id, b.id) })
+	cols := newColumns(s.blocks, 256<<10)
+	defer cols.close()
+	outs := map[block.Meta]*output{}
+	defer func() {
+		for _, o := range outs {
+			if err != nil {
+				o.f.Close()
+				s.disk.Remove(o.tmp) //nolint:errcheck // the next start does
+			}
+		}
+	}()
+	var slots []int64
+	var values []float64
+	for _, ser := range all {
+		v := &view{ser.id, ser.plan, ser.old}
+		for k, a := range ser.plan.archives {
+			slots = v.slots(slots[:0], k)
+			for len(slots) > 0 {
+				start := floor(slots[0], a.part) * a.part
+				n, _ := slices.BinarySearch(slots, start+a.part)
+				at := slots[0]
+				size := int(slots[n-1] - at + 1)
+				values = slices.Grow(values[:0], size)[:size]
+				cols.fill(v, k, at, values, false)
+				o, err := s.output(outs, block.Meta{Step: a.step, Keep: a.keep, Start: start, Slots: int(a.part)})
+				if err != nil {
+					return nil, err
+				}
+				if err := o.w.Add(ser.id, int(at-start), values); err != nil {
+					return nil, fmt.Errorf("write block %s: %w", o.tmp, err)
+				}
+				slots = slots[n:]
+			}
+		}
+	}
+	return s.publish(outs)
+}
+
+// slots lists, in order, the slots of archive k that the chunks hold or touch.
+func (v *view) slots(dst []int64, k int) []int64 {
+	step := v.plan.archives[k].step
+	for _, c := range v.chunks {
+		if c.archive > k {
+			continue
+		}
+		fine := v.plan.archives[c.archive].step
+		for i, value := range c.values {
+			if value == value {
+				slot := c.base + int64(i)
+				if c.archive < k {
+					slot = floor(slot*fine, step)
+				}
+				if n := len(dst); n == 0 || dst[n-1] != slot {
+					dst = append(dst, slot)
+				}
+			}
+		}
+	}
+	slices.Sort(dst)
+	return slices.Compact(dst)
+}
+
+func (s *Store) output(outs map[block.Meta]*output, m block.Meta) (*output, error) {
+	if o := outs[m]; o != nil {
+		return o, nil
+	}
+	path := blockPath(s.blocks.dir, m, s.maintain.gen, s.maintain.gen)
+	o, err := s.outputAt(m, path)
+	if err == nil {
+		outs[m] = o
+	}
+	return o, err
+}
+
+func (s *Store) outputAt(m block.Meta, path string) (*output, error) {
+	dir := filepath.Dir(path)
+	if err := s.disk.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("make %s: %w", dir, err)
+	}
+	o := &output{tmp: path + ".tmp"}
+	var err error
+	if o.f, err = s.disk.Create(o.tmp); err != nil {
+		return nil, fmt.Errorf("write block: %w", err)
+	}
+	if o.w, err = block.NewWriter(o.f, m); err != nil {
+		o.f.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+// publish brings the files to disk under their names and opens them.
+func (s *Store) publish(outs map[block.Meta]*output) (files []*blockFile, err error) {
+	dirs := map[string]bool{s.blocks.dir: true}
+	for _, o := range outs {
+		if err := o.w.Close(); err != nil {
+			return nil, fmt.Errorf("write block %s: %w", o.tmp, err)
+		}
+		if err := o.f.Sync(); err != nil {
+			return nil, fmt.Errorf("sync block %s: %w", o.tmp, err)
+		}
+	}
+	defer func() {
+		if err != nil {
+			for _, b := range files {
+				b.release()
+			}
+		}
+	}()
+	for _, o := range outs {
+		path := o.tmp[:len(o.tmp)-len(".tmp")]
+		if err := s.disk.Rename(o.tmp, path); err != nil {
+			return files, fmt.Errorf("publish block: %w", err)
+		}
+		dirs[filepath.Dir(path)] = true
+		old, new, _ := parseBlockName(filepath.Base(path))
+		b, err := s.blocks.open(path, old, new)
+		if err != nil {
+			return files, err
+		}
+		files = append(files, b)
+	}
+	for dir := range dirs {
+		if err := s.disk.SyncDir(dir); err != nil {
+			return files, fmt.Errorf("sync %s: %w", dir, err)
+		}
+	}
+	for _, o := range outs {
+		o.f.Close()
+	}
+	return files, nil
+}
+
+// expire removes blocks whose last value no archive shows and no rollup needs.
+// Now is when the last flush parted its points from newer ones: rollups of
+// those still need what counted as young enough then.
+func (s *Store) expire(now int64) error {
+	for _, b := range s.blocks.all() {
+		if b.End()*b.Step <= now-s.keeps(b) {
+			if err := s.blocks.remove(b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) keeps(b *blockFile) int64 {
+	s.plans.Lock()
+	defer s.plans.Unlock()
+	return s.planner.keeps(b.Step, b.Keep)
+}

@@ -1,0 +1,234 @@
+package block
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"math/bits"
+)
+
+// A chunk is the values of one series in one block, from its first known slot
+// to its last. One byte says how it is written: the low four bits how the known
+// values are, the high ones how it is told which slots are known.
+const (
+	valuesConstant = 0 // one value, 8 bytes
+	valuesXOR      = 1 // differences of neighbours' bits
+	valuesRaw      = 2 // 8 bytes each
+
+	knownAll    = 0 << 4 // every slot
+	knownBitmap = 1 << 4 // one bit per slot, low bit first
+	knownRuns   = 2 << 4 // lengths of runs as uvarints: known, missing, known, …
+)
+
+var errChunk = errors.New("chunk does not decode")
+
+// appendChunk encodes values, whose first and last are known; NaN is missing.
+func appendChunk(dst []byte, values []float64, scratch *encoder) []byte {
+	known := scratch.known[:0]
+	runs := scratch.runs[:0]
+	run, is := 0, true
+	for _, v := range values {
+		if (v == v) != is {
+			runs = binary.AppendUvarint(runs, uint64(run))
+			run, is = 0, !is
+		}
+		run++
+		if is {
+			known = append(known, v)
+		}
+	}
+	scratch.known, scratch.runs = known, runs
+
+	constant := true
+	first := math.Float64bits(known[0])
+	for _, v := range known[1:] {
+		constant = constant && math.Float64bits(v) == first
+	}
+	kind := byte(valuesConstant)
+	if !constant {
+		kind = valuesXOR
+		scratch.bits = bitWriter{buf: scratch.bits.buf[:0]}
+		xor(&scratch.bits, known)
+		if len(scratch.bits.buf) >= 8*len(known) {
+			kind = valuesRaw
+		}
+	}
+	switch bitmap := (len(values) + 7) / 8; {
+	case len(known) == len(values):
+		dst = append(dst, kind|knownAll)
+	case len(runs)+2 < bitmap:
+		dst = append(dst, kind|knownRuns)
+		dst = append(dst, runs...)
+		dst = binary.AppendUvarint(dst, uint64(run))
+	default:
+		dst = append(dst, kind|knownBitmap)
+		at := len(dst)
+		dst = append(dst, make([]byte, bitmap)...)
+		for i, v := range values {
+			if v == v {
+				dst[at+i/8] |= 1 << (i % 8)
+			}
+		}
+	}
+	switch kind {
+	case valuesConstant:
+		return binary.LittleEndian.AppendUint64(dst, first)
+	case valuesXOR:
+		return append(dst, scratch.bits.buf...)
+	}
+	for _, v := range known {
+		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(v))
+	}
+	return dst
+}
+
+// encoder is memory that appendChunk uses again.
+type encoder struct {
+	known []float64
+	runs  []byte
+	bits  bitWriter
+}
+
+// xor writes the first value whole and of each further one the exclusive or
+// with its predecessor: bit 0 for the same value; 10 and the meaningful bits
+// when they fit where the last ones stood; 11, 5 bits of leading zeros, 6 bits
+// of length - 1, and the meaningful bits otherwise.
+func xor(w *bitWriter, values []float64) {
+	last := math.Float64bits(values[0])
+	w.write(last, 64)
+	lead, trail := uint(65), uint(0) // of the last window; 65: none yet
+	for _, v := range values[1:] {
+		b := math.Float64bits(v)
+		d := b ^ last
+		last = b
+		if d == 0 {
+			w.write(0, 1)
+			continue
+		}
+		l, t := min(uint(bits.LeadingZeros64(d)), 31), uint(bits.TrailingZeros64(d))
+		if lead <= l && trail <= t {
+			w.write(0b10, 2)
+			w.write(d>>trail, 64-lead-trail)
+			continue
+		}
+		lead, trail = l, t
+		n := 64 - l - t
+		w.write(0b11, 2)
+		w.write(uint64(l), 5)
+		w.write(uint64(n-1), 6)
+		w.write(d>>t, n)
+	}
+}
+
+// decodeChunk writes the count values of a chunk into dst, which has that
+// length; missing ones become NaN.
+func decodeChunk(data []byte, dst []float64) error {
+	if len(data) == 0 || len(dst) == 0 {
+		return errChunk
+	}
+	kind := data[0]
+	data = data[1:]
+	present := len(dst)
+	nan := math.NaN()
+	// dst first holds 0 where a value comes, NaN where none does.
+	switch kind &^ 0xf {
+	case knownAll:
+		clear(dst)
+	case knownBitmap:
+		n := (len(dst) + 7) / 8
+		if len(data) < n {
+			return errChunk
+		}
+		for i := range dst {
+			if dst[i] = 0; data[i/8]>>(i%8)&1 == 0 {
+				dst[i] = nan
+				present--
+			}
+		}
+		data = data[n:]
+	case knownRuns:
+		is := true
+		for at := 0; at < len(dst); is = !is {
+			run, n := binary.Uvarint(data)
+			if n <= 0 || run == 0 || run > uint64(len(dst)-at) {
+				return errChunk
+			}
+			data = data[n:]
+			for end := at + int(run); at < end; at++ {
+				if dst[at] = 0; !is {
+					dst[at] = nan
+					present--
+				}
+			}
+		}
+	default:
+		return errChunk
+	}
+	if present == 0 {
+		return errChunk
+	}
+	switch kind & 0xf {
+	case valuesConstant:
+		if len(data) != 8 {
+			return errChunk
+		}
+		v := math.Float64frombits(binary.LittleEndian.Uint64(data))
+		for i := range dst {
+			if dst[i] == dst[i] {
+				dst[i] = v
+			}
+		}
+	case valuesRaw:
+		if len(data) != 8*present {
+			return errChunk
+		}
+		for i := range dst {
+			if dst[i] == dst[i] {
+				dst[i] = math.Float64frombits(binary.LittleEndian.Uint64(data))
+				data = data[8:]
+			}
+		}
+	case valuesXOR:
+		return unxor(&bitReader{buf: data}, dst)
+	default:
+		return errChunk
+	}
+	return nil
+}
+
+func unxor(r *bitReader, dst []float64) error {
+	var last uint64
+	var trail, n uint
+	first := true
+	for i := range dst {
+		if dst[i] != dst[i] {
+			continue
+		}
+		switch {
+		case first:
+			last = r.read(64)
+			first = false
+		case r.read(1) == 0:
+		default:
+			if r.read(1) == 1 {
+				lead := uint(r.read(5))
+				n = uint(r.read(6)) + 1
+				if lead+n > 64 {
+					return errChunk
+				}
+				trail = 64 - lead - n
+			} else if n == 0 {
+				return errChunk
+			}
+			last ^= r.read(n) << trail
+		}
+		if r.short {
+			return errChunk
+		}
+		dst[i] = math.Float64frombits(last)
+	}
+	if uint(len(r.buf))*8-r.pos >= 8 {
+		return errChunk
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+
+	"steer/monitor/store/internal/schema"
+)
+
+// plan is how series of one schema and one aggregation are kept.
+type plan struct {
+	archives []archive // from fine to coarse
+	roll     schema.Aggregation
+}
+
+type archive struct {
+	step, keep int64 // seconds
+	ratio      int64 // slots of the finer archive in one of this
+	part       int64 // slots in a block
+}
+
+func (a archive) String() string { return schema.Archive{Step: a.step, Keep: a.keep}.String() }
+
+func newPlan(archives []schema.Archive, roll schema.Aggregation) *plan {
+	p := &plan{roll: roll}
+	for i, a := range archives {
+		// An eighth of what is kept: so much more than needed stays on disk until
+		// a block can go.
+		b := archive{step: a.Step, keep: a.Keep, part: min(max(a.Keep/a.Step/8, 64), 8192)}
+		if i > 0 {
+			b.ratio = a.Step / archives[i-1].Step
+		}
+		p.archives = append(p.archives, b)
+	}
+	return p
+}
+
+func (p *plan) coarsest() archive { return p.archives[len(p.archives)-1] }
+
+// place says which archive keeps a point of time t that comes at now, and its
+// slot there. As in Whisper that is the finest that reaches back so far. The
+// age counts from the start of the coarsest interval and each archive is
+// thought of as longer by the length of one: so all points of one coarse
+// interval go to the same archive at one moment and to coarser ones only later,
+// and a rollup never overwrites a value that was written to its archive itself.
+func (p *plan) place(t, now int64) (k int, slot int64, ok bool) {
+	last := len(p.archives) - 1
+	coarse := &p.archives[last]
+	if now-t >= coarse.keep {
+		return 0, 0, false
+	}
+	age := now - floor(t, coarse.step)*coarse.step
+	for k = 0; k < last && age >= p.archives[k].keep+coarse.step; k++ {
+	}
+	return k, floor(t, p.archives[k].step), true
+}
+
+// floor is t / step rounded down.
+func floor(t, step int64) int64 {
+	q := t / step
+	if t < 0 && q*step != t {
+		q--
+	}
+	return q
+}
+
+// planner finds the plan of a name.
+type planner struct {
+	schemas []schema.Schema
+	rolls   []schema.Aggregation
+	made    map[[2]int]*plan // by the numbers of schema and aggregation
+}
+
+// The default keeps ten seconds for six hours, as senders of Graphite and
+// StatsD data expect, and five years at ten minutes.
+const defaultRetentions = "10s:6h,1m:7d,10m:5y"
+
+// Without a file, rollups go by what StatsD and collectd call their values, and
+// one known value is enough: a sender that reports once a minute must not
+// vanish from archives that are made of ten-second ones.
+const defaultAggregation = `
+- {name: min, pattern: '[._](min|lower(_\d+)?)$', x_files_factor: 0, method: min}
+- {name: max, pattern: '[._](max|upper(_\d+)?)$', x_files_factor: 0, method: max}
+- {name: sum, pattern: '[._](sum|count)(_\d+)?$|^stats_counts\.', x_files_factor: 0, method: sum}
+- {name: average, pattern: '', x_files_factor: 0, method: average}
+`
+
+func newPlanner(c Config) (*planner, error) {
+	p := &planner{made: map[[2]int]*plan{}}
+	archives, err := schema.ParseRetentions(defaultRetentions)
+	if err != nil {
+		return nil, err
+	}
+	every := regexp.MustCompile("")
+	if c.Schemas != "" {
+		data, err := os.ReadFile(c.Schemas)
+		if err != nil {
+			return nil, fmt.Errorf("read schema: %w", err)
+		}
+		if p.schemas, err = schema.Parse(c.Schemas, data); err != nil {
+			return nil, err
+		}
+		// What Carbon does with a name that no schema matches.
+		archives = []schema.Archive{{Step: 60, Keep: 7 * 86400}}
+	}
+	p.schemas = append(p.schemas, schema.Schema{Name: "default", Pattern: every, Archives: archives})
+	if c.Aggregation == "" {
+		p.rolls, err = schema.ParseAggregation("default.yaml", []byte(defaultAggregation))
+		return p, err
+	}
+	data, err := os.ReadFile(c.Aggregation)
+	if err != nil {
+		return nil, fmt.Errorf("read aggregation: %w", err)
+	}
+	if p.rolls, err = schema.ParseAggregation(c.Aggregation, data); err != nil {
+		return nil, err
+	}
+	p.rolls = append(p.rolls, schema.Aggregation{Name: "default", Pattern: every, XFilesFactor: 0.5})
+	return p, nil
+}
+
+// plan is called under the planner's owner's lock.
+func (p *planner) plan(name string) *plan {
+	var at [2]int
+	for !p.schemas[at[0]].Pattern.MatchString(name) {
+		at[0]++
+	}
+	for !p.rolls[at[1]].Pattern.MatchString(name) {
+		at[1]++
+	}
+	if p.made[at] == nil {
+		p.made[at] = newPlan(p.schemas[at[0]].Archives, p.rolls[at[1]])
+	}
+	return p.made[at]
+}
+
+// keeps says for how long blocks of an archive may be needed, rollups of late
+// points included. An archive that no schema has any more lives as long as the
+// longest with its step, or the longest of all.
+func (p *planner) keeps(step, keep int64) int64 {
+	var same, all, coarsest int64
+	for _, s := range p.schemas {
+		for _, a := range s.Archives {
+			coarsest = max(coarsest, a.Step)
+			all = max(all, a.Keep)
+			if a.Step == step {
+				same = max(same, a.Keep)
+			}
+		}
+	}
+	for _, s := range p.schemas {
+		for _, a := range s.Archives {
+			if a.Step == step && a.Keep == keep {
+				return keep + coarsest
+			}
+		}
+	}
+	if same == 0 {
+		same = all
+	}
+	return max(same, keep) + coarsest
+}

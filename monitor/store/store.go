@@ -1,0 +1,277 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"steer/base/fault"
+	"steer/monitor/store/internal/block"
+)
+
+const shardBits = 6
+
+// Store is Steer's own metric store, a Driver on local disk.
+type Store struct {
+	disk      disk
+	log       *slog.Logger
+	now       func() time.Time
+	interval  time.Duration // between syncs, 0: always
+	flushEach time.Duration
+	maxSeries int64
+	limit     limits
+	lock      *os.File
+
+	gate   sync.RWMutex // held for reading by whoever works, for writing by Close
+	closed bool
+
+	shards  [1 << shardBits]shard
+	tickets atomic.Uint64 // writes whose records stand in the shards' buffers
+	full    atomic.Bool   // a buffer wants to be written
+	count   atomic.Int64  // series
+	lastID  atomic.Uint32
+	tree    tree
+	journal *journal
+	blocks  *blockSet
+
+	plans   sync.Mutex // guards planner
+	planner *planner
+
+	maintain flusher
+	counters counters
+}
+
+var _ Driver = (*Store)(nil)
+
+// Open opens the store in o.Dir, making it if needed, and repairs what an
+// interrupted write left behind. fault.Conflict: another process has it open;
+// fault.Invalid: the configuration or a file of schemas is wrong.
+//
+// Run has to work for points to reach the disk in time; without it, Sync and
+// Close bring them there.
+func Open(o Options) (_ *Store, err error) {
+	interval, err := o.interval()
+	if err != nil {
+		return nil, fmt.Errorf("open metric store: %w", err)
+	}
+	planner, err := newPlanner(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		disk: o.disk, log: cmp.Or(o.Log, slog.Default()), now: o.Now, interval: interval,
+		flushEach: cmp.Or(o.Flush.Std(), 10*time.Minute), maxSeries: int64(cmp.Or(o.MaxSeries, 2_000_000)),
+		limit:   o.limit.or(limits{segment: 64 << 20, log: 1 << 30, chunks: 4 << 20}),
+		planner: planner,
+	}
+	if s.disk == nil {
+		s.disk = osDisk{}
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	for i := range s.shards {
+		s.shards[i].series = map[uint64]*series{}
+	}
+	if err := s.disk.MkdirAll(o.Dir); err != nil {
+		return nil, fmt.Errorf("open metric store: %w", err)
+	}
+	if s.lock, err = lock(o.Dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.release()
+		}
+	}()
+	if s.blocks, err = openBlocks(s.disk, filepath.Join(o.Dir, "blocks"), s.log); err != nil {
+		return nil, err
+	}
+	r := &recovery{s: s}
+	s.maintain.gen = s.blocks.lastGen()
+	if s.maintain.names, err = openNames(s.disk, filepath.Join(o.Dir, "names"), s.log, r); err != nil {
+		return nil, err
+	}
+	r.log = true
+	if s.journal, err = openJournal(s.disk, filepath.Join(o.Dir, "wal"), s.limit.segment, s.log, r); err != nil {
+		return nil, err
+	}
+	s.lastID.Store(max(s.lastID.Load(), s.blocks.maxID()))
+	if err := s.disk.SyncDir(o.Dir); err != nil {
+		return nil, fmt.Errorf("open metric store: %w", err)
+	}
+	for i := range s.shards {
+		s.maintain.chunks.Add(s.shards[i].chunks)
+	}
+	if r.points > 0 {
+		s.log.Info("points taken over from the write-ahead log", "points", r.points, "series", s.count.Load(), "unknown", r.unknown, "expired", r.expired)
+	}
+	s.maintain.last = s.now()
+	return s, nil
+}
+
+// recovery takes what the list of names and the log say when the store opens.
+type recovery struct {
+	s       *Store
+	log     bool // the log is read, no longer the list of names
+	byID    []*series
+	points  int
+	unknown int // points of series whose name was lost
+	expired int
+}
+
+func (r *recovery) Series(id uint32, name []byte) {
+	s := r.s
+	hash := xxhash.Sum64(name)
+	sh := s.shard(hash)
+	ser := sh.find(hash, name)
+	if ser == nil {
+		ser = s.enter(sh, hash, id, string(name), s.plan(string(name)))
+		if r.log {
+			sh.fresh = append(sh.fresh, ser)
+		}
+	}
+	if int(id) >= len(r.byID) {
+		r.byID = append(r.byID, make([]*series, int(id)+1-len(r.byID)+len(r.byID)/2)...)
+	}
+	r.byID[id] = ser
+	s.lastID.Store(max(s.lastID.Load(), id))
+}
+
+func (r *recovery) Point(id uint32, clock, t int64, v float64) {
+	if int(id) >= len(r.byID) || r.byID[id] == nil {
+		r.unknown++
+		return
+	}
+	ser := r.byID[id]
+	k, slot, ok := ser.plan.place(t, clock)
+	if !ok {
+		r.expired++ // the schema was changed since
+		return
+	}
+	ser.put(r.s.shardOf(ser), k, slot, v)
+	r.points++
+}
+
+func (s *Store) shard(hash uint64) *shard   { return &s.shards[hash>>(64-shardBits)] }
+func (s *Store) shardOf(ser *series) *shard { return s.shard(xxhash.Sum64String(ser.name)) }
+
+func (s *Store) plan(name string) *plan {
+	s.plans.Lock()
+	defer s.plans.Unlock()
+	return s.planner.plan(name)
+}
+
+// enter makes a series known.
+func (s *Store) enter(sh *shard, hash uint64, id uint32, name string, p *plan) *series {
+	ser := &series{id: id, name: name, plan: p}
+	sh.add(hash, ser)
+	s.count.Add(1)
+	s.tree.add(name)
+	return ser
+}
+
+// Run syncs and flushes until ctx ends, then syncs once more.
+func (s *Store) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { s.each(ctx, cmp.Or(s.interval, retry), func() { s.tick() }) })
+	wg.Go(func() { s.each(ctx, time.Second, func() { s.flushIfDue() }) })
+	s.tree.grow()
+	wg.Wait()
+	return s.Sync(context.WithoutCancel(ctx))
+}
+
+func (s *Store) each(ctx context.Context, d time.Duration, f func()) {
+	t := time.NewTicker(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			f()
+		}
+	}
+}
+
+// tick commits; a failure shows in the log and in what Write returns.
+func (s *Store) tick() {
+	if s.enterGate() != nil {
+		return
+	}
+	defer s.gate.RUnlock()
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	s.journal.commit(s.shards[:], &s.tickets, true) //nolint:errcheck
+}
+
+// enterGate keeps Close out until gate.RUnlock.
+func (s *Store) enterGate() error {
+	s.gate.RLock()
+	if s.closed {
+		s.gate.RUnlock()
+		return fault.New(fault.Unavailable, "metric store is closed")
+	}
+	return nil
+}
+
+// Sync returns when everything accepted before is on disk.
+func (s *Store) Sync(ctx context.Context) error {
+	if err := s.enterGate(); err != nil {
+		return err
+	}
+	defer s.gate.RUnlock()
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	return s.journal.commit(s.shards[:], &s.tickets, true)
+}
+
+// Close syncs, moves what is in memory to block files so that the next start is
+// quick, and lets go of the folder. When the disk does not take it all, the
+// error says so and the log keeps what it has.
+func (s *Store) Close() error {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.journal.mu.Lock()
+	err := s.journal.commit(s.shards[:], &s.tickets, true)
+	s.journal.mu.Unlock()
+	if err == nil {
+		err = s.flush()
+	}
+	s.release()
+	if err != nil {
+		return fmt.Errorf("close metric store: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) release() {
+	if s.journal != nil {
+		s.journal.mu.Lock()
+		s.journal.rotate()
+		s.journal.mu.Unlock()
+	}
+	if s.blocks != nil {
+		s.blocks.close()
+	}
+	s.lock.Close()
+}
+
+// missing is a column without values.
+func missing(n int64) []float64 {
+	values := make([]float64, n)
+	block.Missing(values)
+	return values
+}

@@ -1,0 +1,461 @@
+// Package storetest says in tests what every driver of the metric store must
+// do.
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"steer/base/metric"
+	"steer/monitor/store"
+)
+
+// Run tests the driver that open opens on a folder; the same folder again is the
+// same store. The driver must keep series whose name starts with "t." at
+// 10s:6h,1m:7d,10m:1y, rolled up by average, by maximum when the name ends in
+// ".max", from one known value on, and it must use the real clock.
+func Run(t *testing.T, open func(t *testing.T, dir string) store.Driver) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *suite)
+	}{
+		{"grid", testGrid}, {"rewrite", testRewrite}, {"out of order", testOutOfOrder},
+		{"values", testValues}, {"left out", testLeftOut}, {"unknown names", testUnknown},
+		{"order of names", testOrder}, {"globs", testGlobs}, {"archives", testArchives},
+		{"rollups of late points", testLateRollup}, {"names are copied", testCopied},
+		{"many series", testMany}, {"reopen", testReopen}, {"concurrent", testConcurrent},
+		{"closed", testClosed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &suite{t: t, dir: t.TempDir(), open: open}
+			s.d = open(t, s.dir)
+			t.Cleanup(func() {
+				if s.d != nil {
+					if err := s.d.Close(); err != nil {
+						t.Errorf("close: %v", err)
+					}
+				}
+			})
+			c.test(t, s)
+		})
+	}
+}
+
+type suite struct {
+	t    *testing.T
+	dir  string
+	open func(*testing.T, string) store.Driver
+	d    store.Driver
+}
+
+func (s *suite) reopen() {
+	s.t.Helper()
+	if err := s.d.Close(); err != nil {
+		s.t.Fatalf("close: %v", err)
+	}
+	s.d = s.open(s.t, s.dir)
+}
+
+func point(name string, time int64, value float64) metric.Point {
+	return metric.Point{Name: []byte(name), Time: time, Value: value}
+}
+
+func (s *suite) write(points ...metric.Point) {
+	s.t.Helper()
+	if err := s.d.Write(context.Background(), points); err != nil {
+		s.t.Fatalf("write: %v", err)
+	}
+}
+
+func (s *suite) fetch(from, until int64, names ...string) []metric.Series {
+	s.t.Helper()
+	got, err := s.d.Fetch(context.Background(), store.Request{Names: names, From: from, Until: until})
+	if err != nil {
+		s.t.Fatalf("fetch: %v", err)
+	}
+	return got
+}
+
+// want compares one series with start, step and values.
+func (s *suite) want(from, until int64, name string, start, step int64, values ...float64) {
+	s.t.Helper()
+	got := s.fetch(from, until, name)
+	want := []metric.Series{{Name: name, Start: start, Step: step, Values: values}}
+	if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); diff != "" {
+		s.t.Fatalf("(%d, %d] of %s (-want +got):\n%s", from, until, name, diff)
+	}
+}
+
+func (s *suite) find(pattern string, limit int) []string {
+	s.t.Helper()
+	matches, err := s.d.Find(context.Background(), pattern, limit)
+	if err != nil {
+		s.t.Fatalf("find %s: %v", pattern, err)
+	}
+	var got []string
+	for _, m := range matches {
+		if m.Leaf {
+			got = append(got, m.Path)
+		} else {
+			got = append(got, m.Path+".")
+		}
+	}
+	return got
+}
+
+// base is a time some minutes ago on a whole ten minutes, so that what tests
+// write after it is neither in the future nor near the end of an archive.
+func base() int64 {
+	now := time.Now().Unix()
+	return now - now%600 - 3600
+}
+
+func testGrid(t *testing.T, s *suite) {
+	b := base()
+	s.write(point("t.a", b+3, 1), point("t.a", b+10, 2), point("t.a", b+39, 4))
+	s.want(b-10, b+40, "t.a", b, 10, 1, 2, math.NaN(), 4, math.NaN())
+	s.want(b, b+30, "t.a", b+10, 10, 2, math.NaN(), 4)
+	s.want(b-1, b+30, "t.a", b, 10, 1, 2, math.NaN(), 4) // a border's own point is in from just before it
+	s.want(b+1, b+39, "t.a", b+10, 10, 2, math.NaN(), 4)
+	s.want(b+31, b+39, "t.a", b+40, 10, math.NaN()) // both in one step: one point comes
+	s.want(b+30, b+30, "t.a", b+40, 10, math.NaN())
+	s.want(b+300, b+320, "t.a", b+310, 10, math.NaN(), math.NaN())
+	if got, err := s.d.Fetch(context.Background(), store.Request{Names: []string{"t.a"}, From: b + 10, Until: b}); err == nil {
+		t.Errorf("a range that ends before it starts: %v", got)
+	}
+}
+
+func testRewrite(t *testing.T, s *suite) {
+	b := base()
+	s.write(point("t.a", b, 1), point("t.a", b+9, 2))
+	s.write(point("t.a", b+10, 3))
+	s.write(point("t.a", b+10, 4))
+	s.want(b-1, b+10, "t.a", b, 10, 2, 4)
+	s.reopen()
+	s.write(point("t.a", b, 5))
+	s.want(b-1, b+10, "t.a", b, 10, 5, 4)
+	s.reopen()
+	s.want(b-1, b+10, "t.a", b, 10, 5, 4)
+}
+
+func testOutOfOrder(t *testing.T, s *suite) {
+	b := base()
+	order := rand.Perm(200)
+	want := make([]float64, 200)
+	for n, i := range order {
+		s.write(point("t.a", b+int64(i)*10, float64(i)))
+		want[i] = float64(i)
+		if n == 120 {
+			s.reopen()
+		}
+	}
+	s.want(b-1, b+1990, "t.a", b, 10, want...)
+}
+
+func testValues(t *testing.T, s *suite) {
+	b := base()
+	values := []float64{
+		0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64,
+		math.SmallestNonzeroFloat64, -math.SmallestNonzeroFloat64, 0.1, 1.0 / 3, 1e-300, 1e300,
+		1 << 53, 1<<53 + 2, math.Pi, -1, 42, 42, 42,
+	}
+	for i, v := range values {
+		s.write(point("t.a", b+int64(i)*10, v))
+	}
+	for range 2 {
+		got := s.fetch(b-1, b+int64(len(values)-1)*10, "t.a")[0].Values
+		for i, v := range values {
+			if math.Float64bits(got[i]) != math.Float64bits(v) {
+				t.Errorf("wrote %v (%#x), read %v", v, math.Float64bits(v), got[i])
+			}
+		}
+		s.reopen()
+	}
+}
+
+func testLeftOut(t *testing.T, s *suite) {
+	b := base()
+	now := time.Now().Unix()
+	s.write(point("t.a", b, 1), point("t.a", b, math.NaN()), point("t.a", b+10, math.NaN()),
+		point("t.a", now+3*86400, 5), point("t.a", now-400*86400, 5), point("t.a", 0, 5), point("t.a", -5, 5))
+	s.want(b-1, b+10, "t.a", b, 10, 1, math.NaN())
+	s.write(point("t.old", now-400*86400, 5), point("t.nan", b, math.NaN()), point("", b, 1), point("t..a", b, 1), point("t.a b", b, 1))
+	if got := s.find("**", 0); !slices.Equal(got, []string{"t.", "t.a"}) {
+		t.Errorf("names: %v", got)
+	}
+}
+
+func testUnknown(t *testing.T, s *suite) {
+	b := base()
+	s.write(point("t.a.b", b, 1))
+	got := s.fetch(b-1, b, "t.x", "t.a.b", "t.a", "t.*", "")
+	if len(got) != 1 || got[0].Name != "t.a.b" {
+		t.Errorf("got %v", got)
+	}
+	if got := s.fetch(b-1, b); len(got) != 0 {
+		t.Errorf("no names: %v", got)
+	}
+}
+
+func testOrder(t *testing.T, s *suite) {
+	b := base()
+	s.write(point("t.c", b, 3), point("t.a", b, 1), point("t.b", b, 2))
+	names := []string{"t.b", "t.c", "t.a", "t.b"}
+	for i, got := range s.fetch(b-1, b, names...) {
+		if got.Name != names[i] || got.Values[0] != float64(names[i][2]-'a'+1) {
+			t.Errorf("%d: %v", i, got)
+		}
+	}
+}
+
+func testGlobs(t *testing.T, s *suite) {
+	b := base()
+	for _, name := range []string{
+		"t.web1.cpu.idle", "t.web1.cpu.user", "t.web2.cpu.idle", "t.db-1.cpu.idle", "t.db-1.cpu", "t.db-1.disk.sda.used",
+		"t.web10.cpu.idle", "t.x[1].v", "t.used;host=web.example;mount=a", "t.é.v",
+	} {
+		s.write(point(name, b, 1))
+	}
+	for range 2 {
+		for _, c := range []struct {
+			pattern string
+			want    []string
+		}{
+			{"*", []string{"t."}},
+			{"t", []string{"t."}},
+			{"t.web1.cpu.idle", []string{"t.web1.cpu.idle"}},
+			{"t.web?.cpu.idle", []string{"t.web1.cpu.idle", "t.web2.cpu.idle"}},
+			{"t.web*.cpu.idle", []string{"t.web1.cpu.idle", "t.web10.cpu.idle", "t.web2.cpu.idle"}},
+			{"t.web[2-9].cpu.*", []string{"t.web2.cpu.idle"}},
+			{"t.web[!2-9].cpu.*", []string{"t.web1.cpu.idle", "t.web1.cpu.user"}},
+			{"t.web[12].cpu.u*r", []string{"t.web1.cpu.user"}},
+			{"t.{web1,db-1}.cpu.{idle,no}", []string{"t.db-1.cpu.idle", "t.web1.cpu.idle"}},
+			{"t.{web{1,2},db-1}.cpu.idle", nil}, // braces do not nest
+			{"t.web{1,2,1*}.cpu.idle", []string{"t.web1.cpu.idle", "t.web10.cpu.idle", "t.web2.cpu.idle"}},
+			{"t.db-1.*", []string{"t.db-1.cpu.", "t.db-1.cpu", "t.db-1.disk."}},
+			{"t.db-1.**", []string{"t.db-1.cpu.", "t.db-1.cpu", "t.db-1.cpu.idle", "t.db-1.disk.", "t.db-1.disk.sda.", "t.db-1.disk.sda.used"}},
+			{"**.idle", []string{"t.db-1.cpu.idle", "t.web1.cpu.idle", "t.web10.cpu.idle", "t.web2.cpu.idle"}},
+			{"t.**.used", []string{"t.db-1.disk.sda.used"}},
+			{"t.**.cpu.idle", []string{"t.db-1.cpu.idle", "t.web1.cpu.idle", "t.web10.cpu.idle", "t.web2.cpu.idle"}},
+			{"t.x[1.v", nil},
+			{"t.x[[]1].v", []string{"t.x[1].v"}},
+			{"t.used;host=web.example;mount=a", []string{"t.used;host=web.example;mount=a"}},
+			{"t.é.v", []string{"t.é.v"}},
+			{"t.web1.cpu.idle.x", nil}, {"", nil}, {"t.", nil}, {"nope.*", nil},
+		} {
+			if got := s.find(c.pattern, 0); !slices.Equal(got, c.want) {
+				t.Errorf("find %s: %q, want %q", c.pattern, got, c.want)
+			}
+		}
+		if got := s.find("t.web*.cpu.idle", 2); len(got) != 2 {
+			t.Errorf("limit 2: %q", got)
+		}
+		s.reopen()
+	}
+}
+
+func testArchives(t *testing.T, s *suite) {
+	// Ten hours ago: not covered by 10s:6h, so it comes from 1m:7d.
+	now := time.Now().Unix()
+	b := now - now%600 - 36000
+	for i := range int64(20) {
+		s.write(point("t.a", b+i*60+5, float64(i)), point("t.a.max", b+i*60, float64(i)))
+	}
+	for range 2 {
+		s.want(b-1, b+120, "t.a", b, 60, 0, 1, 2)
+		s.want(b-1-8*86400, b-8*86400+600, "t.a", b-8*86400, 600, math.NaN(), math.NaN())
+		got := s.fetch(b-8*86400, b+600, "t.a", "t.a.max")
+		for i, want := range []float64{4.5, 9} {
+			n := len(got[i].Values)
+			if got[i].Step != 600 || got[i].Start+int64(n-1)*600 != b+600 || got[i].Values[n-2] != want || got[i].Values[n-1] != want+10 {
+				t.Errorf("%s at 10m: step %d, last values %v, want %v and 10 more", got[i].Name, got[i].Step, got[i].Values[n-2:], want)
+			}
+		}
+		s.reopen()
+	}
+	// From time immemorial: from the border of the oldest archive on.
+	got := s.fetch(0, b+600, "t.a")[0]
+	if got.Step != 600 || got.Start < now-366*86400 || got.Start+int64(len(got.Values)-1)*600 != b+600 {
+		t.Errorf("everything: start %d, step %d, %d values", got.Start, got.Step, len(got.Values))
+	}
+}
+
+func testLateRollup(t *testing.T, s *suite) {
+	b := base()
+	s.write(point("t.a", b, 10), point("t.a", b+20, 20), point("t.a", b+60, 5))
+	coarse := func(want ...float64) {
+		t.Helper()
+		got := s.fetch(b-86400, b+60, "t.a")[0]
+		if last := got.Values[len(got.Values)-len(want):]; got.Step != 60 || !slices.Equal(last, want) {
+			t.Fatalf("at 1m: step %d, last values %v, want %v", got.Step, last, want)
+		}
+	}
+	coarse(15, 5)
+	s.reopen()
+	coarse(15, 5)
+	s.write(point("t.a", b+50, 60)) // late
+	s.write(point("t.a", b, 70))    // rewritten
+	coarse(50, 5)
+	s.reopen()
+	coarse(50, 5)
+	got := s.fetch(b-30*86400, b, "t.a")[0]
+	if last := got.Values[len(got.Values)-1]; got.Step != 600 || last != 27.5 {
+		t.Fatalf("at 10m: step %d, last value %v", got.Step, last)
+	}
+}
+
+func testCopied(t *testing.T, s *suite) {
+	b := base()
+	name := []byte("t.a")
+	s.write(metric.Point{Name: name, Time: b, Value: 1})
+	copy(name, "x.y")
+	s.write(metric.Point{Name: []byte("t.b"), Time: b, Value: 2})
+	if got := s.find("**", 0); !slices.Equal(got, []string{"t.", "t.a", "t.b"}) {
+		t.Errorf("names %q", got)
+	}
+}
+
+func testMany(t *testing.T, s *suite) {
+	b := base()
+	const series, times = 2000, 6
+	names := make([]string, series)
+	for i := range names {
+		names[i] = fmt.Sprintf("t.host%d.metric%d", i/40, i%40)
+	}
+	for step := range int64(times) {
+		var batch []metric.Point
+		for i, name := range names {
+			batch = append(batch, point(name, b+step*10, float64(i)*1000+float64(step)))
+		}
+		s.write(batch...)
+		if step == times/2 {
+			s.reopen()
+		}
+	}
+	for i, got := range s.fetch(b-1, b+(times-1)*10, names...) {
+		for step, v := range got.Values {
+			if got.Name != names[i] || v != float64(i)*1000+float64(step) {
+				t.Fatalf("%s: %v", names[i], got)
+			}
+		}
+	}
+	if got := s.find("t.host7.*", 0); len(got) != 40 {
+		t.Errorf("%d names", len(got))
+	}
+}
+
+func testReopen(t *testing.T, s *suite) {
+	b := base()
+	var want []float64
+	for i := range 8 {
+		s.write(point("t.a", b+int64(i)*10, float64(i)))
+		want = append(want, float64(i))
+		s.write(point(fmt.Sprintf("t.new%d", i), b, float64(i)))
+		if i%2 == 0 {
+			if err := s.d.Sync(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.reopen()
+		s.want(b-1, b+int64(i)*10, "t.a", b, 10, want...)
+		if got := s.find("t.new*", 0); len(got) != i+1 {
+			t.Fatalf("after %d reopens: %q", i+1, got)
+		}
+	}
+	for i := range 8 {
+		s.want(b-1, b, fmt.Sprintf("t.new%d", i), b, 10, float64(i))
+	}
+}
+
+func testConcurrent(t *testing.T, s *suite) {
+	b := base()
+	const writers, times = 4, 150
+	var writing, reading sync.WaitGroup
+	done := make(chan struct{})
+	for w := range writers {
+		writing.Go(func() {
+			for i := range int64(times) {
+				err := s.d.Write(context.Background(), []metric.Point{
+					point(fmt.Sprintf("t.w%d", w), b+i*10, float64(i)),
+					point("t.shared", b+i*10, float64(i)),
+				})
+				if err != nil {
+					t.Errorf("write: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for range 2 {
+		reading.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				got, err := s.d.Fetch(context.Background(), store.Request{Names: []string{"t.w0", "t.shared"}, From: b - 1, Until: b + times*10})
+				if err != nil {
+					t.Errorf("fetch: %v", err)
+					return
+				}
+				for _, series := range got {
+					gap := false
+					for i, v := range series.Values {
+						if !math.IsNaN(v) && (v != float64(i) || gap && series.Name == "t.w0") {
+							t.Errorf("%s[%d] = %v, after a gap: %v", series.Name, i, v, gap)
+							return
+						}
+						gap = gap || math.IsNaN(v)
+					}
+				}
+				if _, err := s.d.Find(context.Background(), "t.*", 0); err != nil {
+					t.Errorf("find: %v", err)
+					return
+				}
+			}
+		})
+	}
+	writing.Wait()
+	close(done)
+	reading.Wait()
+	for _, name := range []string{"t.w0", "t.w1", "t.w2", "t.w3", "t.shared"} {
+		for i, v := range s.fetch(b-1, b+(times-1)*10, name)[0].Values {
+			if v != float64(i) {
+				t.Fatalf("%s[%d] = %v", name, i, v)
+			}
+		}
+	}
+}
+
+func testClosed(t *testing.T, s *suite) {
+	d := s.d
+	s.d = nil
+	for range 2 {
+		if err := d.Close(); err != nil {
+			t.Fatalf("close: %v", err)
+		}
+	}
+	ctx := context.Background()
+	if err := d.Write(ctx, []metric.Point{point("t.a", base(), 1)}); err == nil {
+		t.Error("write after close")
+	}
+	if _, err := d.Fetch(ctx, store.Request{Names: []string{"t.a"}, Until: 1}); err == nil {
+		t.Error("fetch after close")
+	}
+	if _, err := d.Find(ctx, "*", 0); err == nil {
+		t.Error("find after close")
+	}
+	if err := d.Sync(ctx); err == nil {
+		t.Error("sync after close")
+	}
+}
