@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cgi"
@@ -125,7 +126,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	stderr := &tail{limit: 4 << 10}
 	c := cgi.Handler{Path: backend, Dir: repo.dir, Env: env, Stderr: stderr, Logger: slog.NewLogLogger(h.Log.Handler(), slog.LevelWarn)}
-	c.ServeHTTP(&flushing{w, control}, h.inner(w, r, service))
+	c.ServeHTTP(&flushing{w, control}, h.inner(r, service))
 	if text := strings.TrimSpace(stderr.String()); strings.Contains(text, "fatal:") || strings.Contains(text, "error:") {
 		h.Log.WarnContext(r.Context(), "git http-backend", "repository", name, "stderr", text)
 	}
@@ -155,7 +156,7 @@ func route(r *http.Request) (name, service string, err error) {
 
 // inner is the request as the CGI program gets it: without the caller's
 // credentials, which would stand in the environment of hooks.
-func (h *handler) inner(w http.ResponseWriter, r *http.Request, service string) *http.Request {
+func (h *handler) inner(r *http.Request, service string) *http.Request {
 	in := r.Clone(r.Context())
 	in.URL.Path, in.URL.RawPath = "/"+service, ""
 	in.Header = http.Header{}
@@ -168,9 +169,24 @@ func (h *handler) inner(w http.ResponseWriter, r *http.Request, service string) 
 	// cgi refuses it when it knows.
 	in.TransferEncoding = nil
 	if r.Body != nil {
-		in.Body = http.MaxBytesReader(w, r.Body, h.Limit)
+		in.Body = &capped{r.Body, h.Limit}
 	}
 	return in
+}
+
+// capped ends a body that is too large. Unlike http.MaxBytesReader it leaves the
+// response alone, which another goroutine writes at the same time.
+type capped struct {
+	io.ReadCloser
+	left int64
+}
+
+func (c *capped) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if c.left -= int64(n); c.left < 0 {
+		return 0, errors.New("the push is too large")
+	}
+	return n, err
 }
 
 // flushing sends at once what hooks print, and keeps the connection alive while
