@@ -87,6 +87,10 @@ func Fetch(ctx context.Context, address, dir string) (*Repo, error) {
 		"fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
 		"--update-head-ok", "--", address, "+refs/heads/*:refs/heads/*",
 	}})
+	if err != nil && strings.Contains(err.Error(), "dubious ownership") {
+		// Git's own advice is about a configuration that is not read here.
+		return nil, fault.New(fault.Unavailable, "fetch %s: the folder belongs to another user, which git does not trust: use an ssh or https address, or give the folder to the user that Steer runs as", Redact(address))
+	}
 	if code(err) > 0 {
 		return nil, fault.New(fault.Unavailable, "fetch %s: %w", Redact(address), err)
 	}
