@@ -142,7 +142,7 @@ func (e *Engine) load(ctx context.Context) error {
 	}
 	for _, i := range active {
 		if i.kind == byBlind {
-			e.blind = i.ID
+			e.blind, e.mark = i.ID, e.intake() // this process has its own count
 			continue
 		}
 		if e.checks[i.Check] == nil {
