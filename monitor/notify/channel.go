@@ -54,12 +54,14 @@ func (l later) Unwrap() error { return l.error }
 // Later marks an error after which the receiver asked to wait for so long.
 func Later(after time.Duration, err error) error { return later{err, after} }
 
-func isRefused(err error) bool {
+// IsRefused says whether err was marked by Refused.
+func IsRefused(err error) bool {
 	var r refused
 	return errors.As(err, &r)
 }
 
-func asked(err error) (time.Duration, bool) {
+// Asked returns the time that Later marked err with.
+func Asked(err error) (time.Duration, bool) {
 	var l later
 	ok := errors.As(err, &l)
 	return l.after, ok

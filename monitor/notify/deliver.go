@@ -63,13 +63,13 @@ func (n *Notifier) deliver(ctx context.Context, j work.Job) error {
 		return n.settle(ctx, r, fmt.Errorf("this Steer has no channel %q", r.kind))
 	}
 	err = k.Channel.Deliver(ctx, Delivery{ID: r.id, Thread: thread, Address: r.address, Message: r.message, Attempt: j.Attempt})
-	pause, polite := asked(err)
+	pause, polite := Asked(err)
 	switch {
 	case err == nil:
 		return n.settle(ctx, r, nil)
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled):
 		return err // the queue shuts down
-	case isRefused(err):
+	case IsRefused(err):
 		return n.settle(ctx, r, err)
 	case n.now().Sub(r.created) >= giveUp:
 		return n.settle(ctx, r, fmt.Errorf("given up after %d attempts in %s: %w", j.Attempt, giveUp, err))

@@ -131,7 +131,7 @@ func (c *channel) Deliver(ctx context.Context, d notify.Delivery) error {
 		return notify.Refused(fmt.Errorf("write webhook body: %w", err))
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.Address, bytes.NewReader(content))
-	if err != nil || request.URL.Host == "" {
+	if err != nil || request.URL.Host == "" || request.URL.Scheme != "http" && request.URL.Scheme != "https" {
 		return notify.Refused(errors.New("the webhook's address is no URL (write http://… or https://…)"))
 	}
 	request.Header.Set("Content-Type", "application/json")
