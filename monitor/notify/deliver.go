@@ -74,9 +74,8 @@ func (n *Notifier) deliver(ctx context.Context, j work.Job) error {
 	case n.now().Sub(r.created) >= giveUp:
 		return n.settle(ctx, r, fmt.Errorf("given up after %d attempts in %s: %w", j.Attempt, giveUp, err))
 	}
-	n.log.Warn("message could not be delivered, it is tried again", "incident", r.message.Incident, "transition", r.message.Transition,
-		"channel", r.kind, "to", k.show(r.address), "attempt", j.Attempt, "error", err)
 	if polite {
+		n.log.Warn("message about incident waits, since its receiver asked for that", "incident", r.message.Incident, "channel", r.kind, "to", k.show(r.address), "error", err)
 		return work.Snooze(max(time.Second, min(pause, time.Hour)))
 	}
 	return err
@@ -156,6 +155,7 @@ func (n *Notifier) settle(ctx context.Context, r record, failure error) error {
 	note := n.note(m, event.NotificationSent, fmt.Sprintf("Told %s by %s that incident %d is %s", to, r.kind, m.Incident, m.Transition))
 	if failure != nil {
 		state, reason = "failed", failure.Error()
+		n.log.Error("message about incident given up", "incident", m.Incident, "transition", m.Transition, "channel", r.kind, "to", to, "error", failure)
 		note = n.note(m, event.NotificationFailed, fmt.Sprintf("Could not tell %s by %s that incident %d is %s", to, r.kind, m.Incident, m.Transition))
 	}
 	note.Data, note.Reason = data, reason

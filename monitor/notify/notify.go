@@ -68,6 +68,7 @@ func New(ctx context.Context, o Options) (*Notifier, error) {
 	o.Work.Handle(job, work.Handler{
 		MaxAttempts: 10000, // age decides, see giveUp
 		Timeout:     time.Minute,
+		Limit:       8, // a receiver that hangs must not stop deploys
 		Backoff:     backoff,
 		Do:          n.deliver,
 		Dead:        n.dead,
@@ -135,7 +136,8 @@ func (n *Notifier) promise(ctx context.Context, tx *sql.Tx, m Message, k Kind, a
 	if rows, err := result.RowsAffected(); err != nil || rows == 0 {
 		return err
 	}
-	return n.o.Work.Add(ctx, tx, work.Item{Kind: job, Key: delivery, Body: body{delivery}})
+	key := fmt.Sprintf("incident %d %s %s %s", m.Incident, m.Transition, k.Name, delivery)
+	return n.o.Work.Add(ctx, tx, work.Item{Kind: job, Key: key, Body: body{delivery}})
 }
 
 func (n *Notifier) note(m Message, kind, summary string) event.Event {
