@@ -2,9 +2,11 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -203,6 +205,39 @@ func TestDecodeIsBounded(t *testing.T) {
 		err := Decode("x", []byte(text), new(tree))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// The bound is generous; what it catches is work that grows with the square of
+// the size.
+func TestDecodeOfTheWorstMegabyteEnds(t *testing.T) {
+	var keys strings.Builder
+	for i := 0; keys.Len() < maxBytes-20; i++ {
+		fmt.Fprintf(&keys, "k%d: \n", i)
+	}
+	for name, text := range map[string]string{
+		"unknown keys":  keys.String(),
+		"same keys":     strings.Repeat("a: \n", maxBytes/4),
+		"deep":          strings.Repeat("[", maxBytes),
+		"deep mappings": strings.Repeat("{a: ", maxBytes/4),
+		"deep list":     strings.Repeat("- ", maxBytes/2),
+		"flat list":     "numbers: [" + strings.Repeat("x,", maxBytes/2-20) + "]",
+		"anchors":       "rules: &a [" + strings.Repeat("*a,", maxBytes/3-20) + "]",
+		"quotes":        strings.Repeat("'", maxBytes),
+		"questions":     strings.Repeat("? ", maxBytes/2),
+		"long key":      strings.Repeat("a", maxBytes-2) + ": ",
+	} {
+		start := time.Now()
+		if err := Decode("x", []byte(text), new(sample)); err == nil {
+			t.Errorf("%s: no error", name)
+		} else if len(err.Error()) > 40000 {
+			t.Errorf("%s: the error has %d bytes", name, len(err.Error()))
+		}
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("%s took %s", name, took)
+		} else {
+			t.Log(name, took)
 		}
 	}
 }

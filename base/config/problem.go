@@ -74,8 +74,10 @@ func leaves(err error) []error {
 // stays in its order, after the file.
 func ordered(all []Problem) []Problem {
 	var out []Problem
+	seen := map[Problem]bool{}
 	for _, p := range all {
-		if !slices.Contains(out, p) {
+		if !seen[p] {
+			seen[p] = true
 			out = append(out, p)
 		}
 	}
@@ -95,7 +97,15 @@ type place struct {
 }
 
 func (p place) problem(key, text string) Problem {
-	return Problem{File: p.file, Line: p.line, Column: p.column, Key: key, Text: text}
+	return Problem{File: p.file, Line: p.line, Column: p.column, Key: short(key, 200), Text: short(text, 1000)}
+}
+
+// short keeps errors readable when what they quote is not.
+func short(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // find returns the place of a key, or of the nearest one around it.
