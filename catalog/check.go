@@ -1,6 +1,10 @@
 package catalog
 
 import (
+	"cmp"
+	"errors"
+	"strings"
+
 	"steer/base/config"
 	"steer/base/id"
 )
@@ -24,4 +28,47 @@ type Check struct {
 	Severity    string          `yaml:"severity" json:"severity" doc:"page, ticket or info." default:"ticket"`
 	Rollback    *bool           `yaml:"rollback" json:"rollback,omitempty" doc:"Whether CRITICAL soon after a deploy of the service takes it back; default: yes when severity is page."`
 	Runbook     string          `yaml:"runbook" json:"runbook,omitempty" doc:"Where to read what to do."`
+}
+
+// Check says what is wrong with the check.
+func (c Check) Check() error {
+	var all []error
+	if c.Name == "" {
+		all = append(all, wrong("name: is missing"))
+	} else if _, err := id.Parse[id.Service]("check", c.Name); err != nil {
+		all = append(all, wrong("name: %w", err))
+	}
+	if strings.TrimSpace(c.Query) == "" {
+		all = append(all, wrong("query: is missing (a Graphite target, like stats.timers.catalog.ttfb.upper_90)"))
+	}
+	if cmp.Or(c.Above, c.Below, c.WarnAbove, c.WarnBelow) == nil {
+		all = append(all, wrong("check %q has no bound (give it above, below, warn_above or warn_below)", c.Name))
+	}
+	less := func(a *float64, key string, b *float64, than string) {
+		if a != nil && b != nil && *a >= *b {
+			all = append(all, wrong("%s: %v is not less than %s (%v)", key, *a, than, *b))
+		}
+	}
+	less(c.WarnAbove, "warn_above", c.Above, "above")
+	less(c.Below, "below", c.WarnBelow, "warn_below")
+	less(c.Below, "below", c.Above, "above, so that no value would be OK")
+	less(c.WarnBelow, "warn_below", c.WarnAbove, "warn_above, so that no value would be OK")
+	all = append(all,
+		duration("window", c.Window, second), duration("for", c.For, 0), duration("recover_for", c.RecoverFor, 0),
+		oneOf("no_data", c.NoData, "nodata", "ok", "critical"),
+		oneOf("severity", c.Severity, "page", "ticket", "info"))
+	return errors.Join(all...)
+}
+
+// askQueries lets the caller judge the query of each check below key.
+func askQueries(doc *config.Document, key string, checks []Check, queries []func(string) error) error {
+	var all []error
+	for i, c := range checks {
+		for _, ask := range queries {
+			if err := ask(c.Query); err != nil {
+				all = append(all, doc.Problem(at(key, i)+".query", err.Error()))
+			}
+		}
+	}
+	return config.Join(all...)
 }

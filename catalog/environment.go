@@ -1,6 +1,12 @@
 package catalog
 
 import (
+	"errors"
+	"net/mail"
+	"net/url"
+	"path"
+	"strings"
+
 	"steer/base/config"
 	"steer/base/id"
 )
@@ -54,4 +60,118 @@ type Team struct {
 type Contact struct {
 	Email   string `yaml:"email" json:"email,omitempty" doc:"Address."`
 	Webhook string `yaml:"webhook" json:"webhook,omitempty" doc:"URL that gets a JSON POST."`
+}
+
+// Check says what is wrong with the environment by itself.
+func (e Environment) Check() error {
+	all := []error{
+		oneOf("driver", e.Driver, "process"), oneOf("strategy", e.Strategy, "bluegreen"),
+		duration("watch", e.Watch, 0), duration("warm", e.Warm, 0),
+	}
+	if len(e.Nodes) == 0 {
+		all = append(all, wrong("nodes: are missing (list at least one group, like - {services: [catalog], number: 2})"))
+	}
+	for _, service := range sorted(e.Config) {
+		for _, name := range sorted(e.Config[service]) {
+			key, value := "config."+service+"."+name, e.Config[service][name]
+			all = append(all, variable(key, name), text(key, value))
+			if secret, ok := strings.CutPrefix(value, "secret:"); ok {
+				if _, err := id.Parse[id.Service]("secret", secret); err != nil {
+					all = append(all, wrong("%s: %w", key, err))
+				}
+			}
+		}
+	}
+	for _, service := range sorted(e.Publish) {
+		for _, name := range sorted(e.Publish[service]) {
+			all = append(all, port("publish."+service+"."+name, e.Publish[service][name]))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// most is a bound on nodes of one group, against a slip of the keyboard.
+const most = 1000
+
+// Check says what is wrong with the group.
+func (g NodeGroup) Check() error {
+	var all []error
+	if g.Number < 1 || g.Number > most {
+		all = append(all, wrong("number: %d nodes are not between 1 and %d", g.Number, most))
+	}
+	if len(g.Services) == 0 {
+		all = append(all, wrong("services: are missing (list what runs on these nodes, like [catalog])"))
+	}
+	seen := map[string]bool{}
+	for i, s := range g.Services {
+		if seen[s] {
+			all = append(all, wrong("%s: %q stands twice", at("services", i), s))
+		}
+		seen[s] = true
+		if _, err := id.Parse[id.Service]("service", s); err != nil {
+			all = append(all, wrong("%s: %w", at("services", i), err))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Check says what is wrong with the service by itself.
+func (s Service) Check() error {
+	var all []error
+	var by []string
+	for key, value := range map[string]string{"puppet_manifest": s.PuppetManifest, "ansible_playbook": s.AnsiblePlaybook, "role": s.Role} {
+		if value != "" {
+			by = append(by, key)
+		}
+	}
+	if len(by) > 1 {
+		all = append(all, wrong("only one of puppet_manifest, ansible_playbook and role can configure its hosts, %d are given", len(by)))
+	}
+	if err := repository(s.Repository); err != nil {
+		all = append(all, err)
+	}
+	if strings.HasPrefix(s.Branch, "-") || strings.Contains(s.Branch, "..") || strings.ContainsAny(s.Branch, " ~^:?*[\\\t\n") || s.Branch != path.Clean(s.Branch) {
+		all = append(all, wrong("branch: %q is no name of a Git branch", s.Branch))
+	}
+	return errors.Join(all...)
+}
+
+// repository accepts the addresses of Git that name a place. Others, like
+// ext::COMMAND, would run programs on the server.
+func repository(s string) error {
+	if s == "" || strings.HasPrefix(s, "/") {
+		return nil
+	}
+	if u, err := url.Parse(s); err == nil && u.Scheme != "" && strings.Contains(s, "://") {
+		switch u.Scheme {
+		case "http", "https", "ssh", "git":
+			if u.Hostname() != "" && !strings.HasPrefix(u.Hostname(), "-") {
+				return nil
+			}
+		case "file":
+			return nil
+		}
+	} else if host, file, ok := strings.Cut(s, ":"); ok && host != "" && file != "" && !strings.ContainsAny(host, "/ ") && !strings.HasPrefix(host, "-") && !strings.HasPrefix(file, ":") {
+		return nil // user@host:path
+	}
+	return wrong("repository: %q is no address of a Git repository (write https://…, ssh://…, user@host:path or an absolute path)", s)
+}
+
+// Check says what is wrong with the contact.
+func (c Contact) Check() error {
+	switch {
+	case c.Email != "" && c.Webhook != "":
+		return wrong("email and webhook are both given (make two contacts of them)")
+	case c.Email != "":
+		if a, err := mail.ParseAddress(c.Email); err != nil || a.Address != c.Email {
+			return wrong("email: %q is no address (write name@example.com)", c.Email)
+		}
+	case c.Webhook != "":
+		if u, err := url.Parse(c.Webhook); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+			return wrong("webhook: this is no URL (write https://HOST/PATH)")
+		}
+	default:
+		return wrong("the contact is empty (give it email or webhook)")
+	}
+	return nil
 }

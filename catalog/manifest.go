@@ -1,6 +1,13 @@
 package catalog
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
 	"steer/base/config"
 	"steer/base/id"
 )
@@ -58,4 +65,202 @@ type Stage struct {
 	Approvers []id.Team       `yaml:"approvers" json:"approvers,omitempty" doc:"Teams whose members may approve; empty: every operator."`
 	Strategy  string          `yaml:"strategy" json:"strategy,omitempty" doc:"bluegreen (default)."`
 	Timeout   config.Duration `yaml:"timeout" json:"timeout" doc:"Time the command may take." default:"15m"`
+}
+
+// ParseManifest reads a steer.yaml. The error tells everything that is wrong with
+// it, with line and column; queries, if given, say whether a check's query can be
+// evaluated. Each check gets the manifest's service and, unless it names another,
+// team; without ports, those of connectivity become ports called tcp-NUMBER.
+func ParseManifest(file string, data []byte, queries ...func(query string) error) (Manifest, error) {
+	var m Manifest
+	doc, err := config.Read(file, data, &m)
+	if err != nil {
+		return Manifest{}, err
+	}
+	if err := askQueries(doc, "checks", m.Checks, queries); err != nil {
+		return Manifest{}, err
+	}
+	return m, nil
+}
+
+// CheckManifest says where a manifest names what the catalog does not know:
+// environments, teams, services. It is for those who have both; a manifest may
+// be pushed before the environment that it names is declared.
+func (c *Catalog) CheckManifest(file string, data []byte) error {
+	var m Manifest
+	doc, err := config.Read(file, data, &m)
+	if err != nil {
+		return err
+	}
+	var all []error
+	bad := func(key, text string) { all = append(all, doc.Problem(key, text)) }
+	if _, err := c.Resolve(string(m.Service)); err != nil {
+		bad("service", err.Error()+"; services.yaml of the definitions lists them")
+	}
+	c.knowsTeam(m.Team, "team", bad)
+	for i, s := range m.Pipeline {
+		if s.Deploy != "" {
+			if _, err := c.Environment(s.Deploy); err != nil {
+				bad(at("pipeline", i)+".deploy", err.Error())
+			} else if _, n := c.Nodes(s.Deploy, m.Service); n == 0 {
+				bad(at("pipeline", i)+".deploy", fmt.Sprintf("environment %s has no nodes for %s (add it to services of a group in environments.yaml)", s.Deploy, m.Service))
+			}
+		}
+		for j, t := range s.Approvers {
+			c.knowsTeam(t, at(at("pipeline", i)+".approvers", j), bad)
+		}
+	}
+	for i, k := range m.Checks {
+		c.knowsTeam(k.Team, at("checks", i)+".team", bad)
+		if _, err := c.Environment(k.Environment); k.Environment != "" && err != nil {
+			bad(at("checks", i)+".environment", err.Error())
+		}
+	}
+	for i, r := range m.Run.Connectivity {
+		c.knowsCallers(r, at("run.connectivity", i), bad)
+	}
+	return config.Join(all...)
+}
+
+// Check completes the manifest and says what is wrong with it as a whole.
+func (m *Manifest) Check() error {
+	var all []error
+	if m.Service == "" {
+		all = append(all, wrong("service: the name of the service is missing"))
+	}
+	stages := map[string]int{}
+	for i, s := range m.Pipeline {
+		if first, ok := stages[s.Name]; ok {
+			all = append(all, wrong("%s.stage: %q is the name of stage %d too (each needs its own)", at("pipeline", i), s.Name, first+1))
+			continue
+		}
+		stages[s.Name] = i
+	}
+	checks := map[string]int{}
+	for i := range m.Checks {
+		c := &m.Checks[i]
+		if c.Service != "" && c.Service != m.Service {
+			all = append(all, wrong("%s.service: checks of a steer.yaml are about its own service %s (put others into checks/ of the definitions)", at("checks", i), m.Service))
+		}
+		c.Service, c.Team = m.Service, cmp.Or(c.Team, m.Team)
+		if first, ok := checks[c.Name]; ok {
+			all = append(all, wrong("%s.name: %q is the name of check %d too (each needs its own)", at("checks", i), c.Name, first+1))
+			continue
+		}
+		checks[c.Name] = i
+	}
+	return errors.Join(all...)
+}
+
+// Check says what is wrong with how the artifact is made.
+func (a Artifact) Check() error {
+	all := []error{oneOf("kind", a.Kind, "archive")}
+	if len(a.Paths) == 0 {
+		all = append(all, wrong("paths: the artifact has no paths (list the files and folders that go into it, like [out/%s])", "NAME"))
+	}
+	for i, p := range a.Paths {
+		if clean := path.Clean(p); p == "" || !fs.ValidPath(clean) || strings.Contains(p, "\\") {
+			all = append(all, wrong("%s: %q is no path inside of the checkout (write it relative, with /, without ..)", at("paths", i), p))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Check completes the ports and says what is wrong with how a node runs.
+func (r *Run) Check() error {
+	var all []error
+	if strings.TrimSpace(r.Command) == "" {
+		all = append(all, wrong("command: is missing (the shell command that serves)"))
+	}
+	all = append(all, duration("grace", r.Grace, 0))
+	if len(r.Ports) == 0 {
+		for _, c := range r.Connectivity {
+			for _, n := range c.Ports {
+				if c.Protocol == "tcp" {
+					if r.Ports == nil {
+						r.Ports = map[string]int{}
+					}
+					r.Ports[fmt.Sprintf("tcp-%d", n)] = n
+				}
+			}
+		}
+	}
+	variables, numbers := map[string]string{}, map[int]string{}
+	for _, name := range sorted(r.Ports) {
+		n, key := r.Ports[name], "ports."+name
+		if _, err := id.Parse[id.Service]("port", name); err != nil {
+			all = append(all, wrong("%s: %w", key, err))
+		}
+		all = append(all, port(key, n))
+		if other, ok := numbers[n]; ok {
+			all = append(all, wrong("%s: port %d is that of %s too", key, n, other))
+		}
+		v := portVariable(name)
+		if other, ok := variables[v]; ok {
+			all = append(all, wrong("%s: the names %s and %s both become $%s", key, other, name, v))
+		}
+		numbers[n], variables[v] = name, name
+	}
+	for _, name := range sorted(r.Env) {
+		all = append(all, variable("env."+name, name), text("env."+name, r.Env[name]))
+	}
+	if r.Health.HTTP != "" && len(r.Ports) == 0 {
+		all = append(all, wrong("health.http: the service has no ports that could be asked (add ports: {http: 8080})"))
+	}
+	return errors.Join(all...)
+}
+
+// portVariable is the environment variable that holds a port's number.
+func portVariable(name string) string {
+	return "PORT_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name))
+}
+
+// Check says what is wrong with the rule.
+func (c Connectivity) Check() error {
+	all := []error{oneOf("protocol", c.Protocol, "tcp", "udp")}
+	if len(c.Ports) == 0 {
+		all = append(all, wrong("ports: are missing"))
+	}
+	for i, n := range c.Ports {
+		all = append(all, port(at("ports", i), n))
+	}
+	for i, name := range c.Allowed {
+		if _, err := id.Parse[id.Service]("service", name); err != nil {
+			all = append(all, wrong("%s: %w", at("allowed", i), err))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Check says what is wrong with the probe.
+func (h Health) Check() error {
+	all := []error{duration("within", h.Within, second)}
+	if h.HTTP != "" && (!strings.HasPrefix(h.HTTP, "/") || strings.ContainsAny(h.HTTP, " \t\r\n#")) {
+		all = append(all, wrong("http: %q is no path of a URL (start it with /)", h.HTTP))
+	}
+	return errors.Join(all...)
+}
+
+// Check says what is wrong with the stage.
+func (s Stage) Check() error {
+	var all []error
+	if s.Name == "" {
+		return wrong("stage: the name of the stage is missing")
+	}
+	if _, err := id.Parse[id.Service]("stage", s.Name); err != nil {
+		all = append(all, wrong("stage: %w", err))
+	}
+	if strings.TrimSpace(s.Run) == "" && s.Deploy == "" {
+		all = append(all, wrong("stage %q does nothing (give it run: COMMAND, or deploy: ENVIRONMENT)", s.Name))
+	}
+	if len(s.Approvers) > 0 && !s.Manual {
+		all = append(all, wrong("approvers: only manual stages are approved (add manual: true)"))
+	}
+	if s.Strategy != "" {
+		all = append(all, oneOf("strategy", s.Strategy, "bluegreen"))
+		if s.Deploy == "" {
+			all = append(all, wrong("strategy: the stage deploys nothing (add deploy: ENVIRONMENT)"))
+		}
+	}
+	return errors.Join(append(all, duration("timeout", s.Timeout, second))...)
 }

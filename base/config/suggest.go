@@ -9,7 +9,7 @@ import (
 // Suggest ends the text of an error about an unknown name with a way out: the
 // known name that was probably meant, or all of them if they are few, or nothing.
 func Suggest(name string, known []string) string {
-	best, least := "", max(2, len(name)/3)+1
+	best, least := "", max(1, len(name)/3)+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least && d < len(k) {
 			best, least = k, d
