@@ -1,145 +1,131 @@
-// Package lifecycle runs the components of a program together and stops them in
-// order: what was started last, and so depends on the rest, is stopped and drained
-// first, then what it used is closed.
+// Package lifecycle starts the components of a program in order, stops them in
+// reverse, and closes what they used.
 package lifecycle
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 )
 
-// Group is a set of components. Declare them with Go and Close in order of
-// dependence, what others need first; then call Run once.
+// Drain is how long one component may take to stop when the group says nothing
+// else.
+const Drain = 30 * time.Second
+
+// Group is a set of components. The zero value is ready; it is used once and by
+// one goroutine until Run.
 type Group struct {
-	// Drain is the time that each component, and each close function, has to
-	// finish what it is doing; 0: 15 seconds.
+	// Drain is how long one component may take to stop; 0 is the constant Drain.
 	Drain time.Duration
-	Log   *slog.Logger // nil: the default
 
-	components []*component
-	closers    []closer
-	running    bool
+	parts []part
 }
 
-type component struct {
-	name string
-	run  func(context.Context) error
-	stop context.CancelFunc
-	done chan struct{} // closed when run has returned
-	err  error         // valid once done is closed
+// part is a component or something to close; they are stopped and closed in
+// one reverse order, so that a thing outlives what was added after it.
+type part struct {
+	name  string
+	run   func(context.Context) error
+	close func() error
 }
 
-type closer struct {
-	name string
-	f    func() error
-}
-
-// Go adds a component. Its run works until its context ends, then finishes what
-// is in flight and returns nil. When it returns an error before, the whole group
-// stops; when it returns nil before, it is finished and the others go on.
+// Go adds a component: run works until its context ends, finishes what is in
+// flight, and returns nil. One that returns earlier, or an error, ends the group.
 func (g *Group) Go(name string, run func(context.Context) error) {
-	g.open(name)
-	g.components = append(g.components, &component{name: name, run: run, done: make(chan struct{})})
+	g.parts = append(g.parts, part{name: name, run: run})
 }
 
-// Close adds what is to be closed once every component has stopped.
+// Close adds something to be closed after everything that was added later has
+// stopped.
 func (g *Group) Close(name string, f func() error) {
-	g.open(name)
-	g.closers = append(g.closers, closer{name, f})
+	g.parts = append(g.parts, part{name: name, close: f})
 }
 
-func (g *Group) open(name string) {
-	if g.running {
-		panic("BUG: " + name + " joins a group that runs already")
+// Abandon closes what was opened, for when the program cannot start.
+func (g *Group) Abandon() {
+	for _, p := range slices.Backward(g.parts) {
+		if p.close != nil {
+			p.close()
+		}
 	}
+	g.parts = nil
 }
 
-// Run starts the components and returns when all have stopped: after ctx ended,
-// or one of them failed. The error names each component that failed, panicked or
-// did not stop in time; the end of ctx is none. Close functions run in any case.
+// running is a component at work.
+type running struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error
+}
+
+// Run starts all components in order. When ctx ends, or one component ends, it
+// stops them one after another in reverse order, closing what belongs to them on
+// the way. The error names the components that failed or did not stop in time.
 func (g *Group) Run(ctx context.Context) error {
-	g.running = true
-	log, drain := cmp.Or(g.Log, slog.Default()), cmp.Or(g.Drain, 15*time.Second)
-	failed := make(chan *component, len(g.components))
-	for _, c := range g.components {
-		// Of its own, so that the end of ctx does not stop all at once.
-		own, stop := context.WithCancel(context.WithoutCancel(ctx))
-		c.stop = stop
-		go c.work(own, failed)
+	live := make([]*running, len(g.parts))
+	ended := make(chan int, len(g.parts))
+	for i, p := range g.parts {
+		if p.run == nil {
+			continue
+		}
+		// Components do not end with ctx but in their turn.
+		c, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		r := &running{cancel: cancel, done: make(chan struct{})}
+		live[i] = r
+		go func() {
+			defer close(r.done)
+			r.err = protect(p.run, c)
+			ended <- i
+		}()
 	}
-
+	var problems []error
+	early := -1
 	select {
 	case <-ctx.Done():
-		log.Info("stopping", "why", context.Cause(ctx))
-	case c := <-failed:
-		log.Error("stopping, since a component failed", "component", c.name, "error", c.err)
+	case early = <-ended:
+		if live[early].err == nil && ctx.Err() == nil {
+			problems = append(problems, fmt.Errorf("%s ended by itself", g.parts[early].name))
+		}
 	}
-
-	var all []error
-	for i := len(g.components) - 1; i >= 0; i-- {
-		c, start := g.components[i], time.Now()
-		c.stop()
-		select {
-		case <-c.done:
-			if c.err != nil {
-				all = append([]error{fmt.Errorf("%s: %w", c.name, c.err)}, all...)
+	for i, p := range slices.Backward(g.parts) {
+		if p.close != nil {
+			if err := p.close(); err != nil {
+				problems = append(problems, fmt.Errorf("close %s: %w", p.name, err))
 			}
-			log.Debug("stopped", "component", c.name, "took", time.Since(start))
-		case <-time.After(drain):
-			log.Error("a component does not stop", "component", c.name, "waited", drain)
-			all = append(all, fmt.Errorf("%s: did not stop within %s", c.name, drain))
+			continue
 		}
-	}
-	for i := len(g.closers) - 1; i >= 0; i-- {
-		if err := g.closers[i].close(drain); err != nil {
-			log.Error("close", "component", g.closers[i].name, "error", err)
-			all = append(all, err)
+		r := live[i]
+		r.cancel()
+		patience := time.NewTimer(g.drain())
+		select {
+		case <-r.done:
+			if r.err != nil && !errors.Is(r.err, context.Canceled) {
+				problems = append(problems, fmt.Errorf("%s: %w", p.name, r.err))
+			}
+		case <-patience.C:
+			problems = append(problems, fmt.Errorf("%s did not stop within %s", p.name, g.drain()))
 		}
+		patience.Stop()
 	}
-	return errors.Join(all...)
+	return errors.Join(problems...)
 }
 
-// work runs the component. What its run returns because it was told to stop is
-// not an error.
-func (c *component) work(ctx context.Context, failed chan<- *component) {
-	guard(func() error { return c.run(ctx) }, func(err error) {
-		if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
-			c.err = err
-			failed <- c
-		}
-		close(c.done)
-	})
-}
-
-func (c closer) close(limit time.Duration) error {
-	done := make(chan error, 1)
-	go guard(c.f, func(err error) { done <- err })
-	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("close %s: %w", c.name, err)
-		}
-		return nil
-	case <-time.After(limit):
-		return fmt.Errorf("close %s: did not finish within %s", c.name, limit)
+func (g *Group) drain() time.Duration {
+	if g.Drain > 0 {
+		return g.Drain
 	}
+	return Drain
 }
 
-// guard calls f and then finish with its error. A panic counts as an error with
-// its stack, so that one component's mistake still lets the others write what they
-// hold to disk.
-func guard(f func() error, finish func(error)) {
-	err := errors.New("the goroutine was ended with runtime.Goexit")
+// protect turns a panic into an error, so that the others still stop in order.
+func protect(run func(context.Context) error, ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
-		finish(err)
 	}()
-	err = f()
+	return run(ctx)
 }
