@@ -82,7 +82,7 @@ func TestWhy(t *testing.T) {
 		"version/catalog/b2": second, long: second, long[:9]: second, strings.ToUpper(long): second, "commit/" + long[:8]: second,
 		events["back"].ID: second, " incident/1 ": second,
 		"catalog/b1": "b1 pushed, b1 packaged, b1 deployed", "artifact/catalog/b1": "b1 pushed, b1 packaged, b1 deployed",
-		"incident/2": "b2 begins, b2 deployed, slow, back, fine, disk",
+		"incident/2": "config, b2 begins, b2 deployed, slow, back, fine, disk",
 	} {
 		c, err := tl.Why(t.Context(), ref)
 		if err != nil {

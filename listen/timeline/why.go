@@ -177,8 +177,8 @@ func unknown(ref string) error {
 	return fault.New(fault.NotFound, "why %q: the journal knows nothing by this name (ask for %s)", ref, forms)
 }
 
-// around returns what happened to the service of e in the hour before it, and e's
-// own subject up to its end.
+// around returns what happened to the service of e and to definitions in the hour
+// before it, and all about e's own subject.
 func (t *Timeline) around(ctx context.Context, e event.Event) ([]event.Event, error) {
 	list, err := t.read(ctx, journal.Query{Subject: e.Subject}, longest)
 	if err != nil {
@@ -190,7 +190,11 @@ func (t *Timeline) around(ctx context.Context, e event.Event) ([]event.Event, er
 	if err != nil {
 		return nil, err
 	}
-	list = append(list, near...)
+	all, err := t.read(ctx, journal.Query{Types: []string{event.DefinitionsChanged}, Since: e.Time.Add(-before), Before: e.Seq}, longest)
+	if err != nil {
+		return nil, err
+	}
+	list = append(append(list, near...), all...)
 	slices.SortFunc(list, func(a, b event.Event) int { return int(a.Seq - b.Seq) })
 	return slices.CompactFunc(list, func(a, b event.Event) bool { return a.Seq == b.Seq }), nil
 }

@@ -49,6 +49,12 @@ func (r *receiver) set(answer func(d Delivery) error) {
 	r.answer = answer
 }
 
+func (r *receiver) attempts() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tries
+}
+
 // taken lists what arrived: "7 opened ada@example.org".
 func (r *receiver) taken() string {
 	r.mu.Lock()
@@ -256,8 +262,8 @@ func TestGivenUpAfterADay(t *testing.T) {
 		if !strings.Contains(failed.Reason, "receiver is down") || !strings.Contains(failed.Reason, "24h0m0s") || !strings.Contains(failed.Summary, "Could not tell <ada@example.org>") {
 			t.Errorf("%+v", failed)
 		}
-		if o.receiver.tries < 100 || o.receiver.tries > 250 {
-			t.Errorf("%d attempts in a day", o.receiver.tries)
+		if o.receiver.attempts() < 100 || o.receiver.attempts() > 250 {
+			t.Errorf("%d attempts in a day", o.receiver.attempts())
 		}
 	})
 }
@@ -270,8 +276,8 @@ func TestRefusedIsGivenUpAtOnce(t *testing.T) {
 		time.Sleep(time.Hour)
 		stop()
 		o.expect("", 0, 1)
-		if o.receiver.tries != 1 || o.events(event.NotificationFailed)[0].Reason != "no such user" {
-			t.Errorf("%d tries", o.receiver.tries)
+		if o.receiver.attempts() != 1 || o.events(event.NotificationFailed)[0].Reason != "no such user" {
+			t.Errorf("%d tries", o.receiver.attempts())
 		}
 	})
 }
@@ -284,8 +290,8 @@ func TestReceiverMayAskToWait(t *testing.T) {
 		time.Sleep(80 * time.Second)
 		o.receiver.set(nil)
 		o.expect("", 0, 0)
-		if o.receiver.tries != 1 {
-			t.Errorf("%d tries", o.receiver.tries)
+		if o.receiver.attempts() != 1 {
+			t.Errorf("%d tries", o.receiver.attempts())
 		}
 		time.Sleep(15 * time.Second)
 		stop()

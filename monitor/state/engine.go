@@ -47,7 +47,10 @@ type Options struct {
 
 	// Opened and Closed act on an incident in the transaction that opens or
 	// resolves it: notifications, rollback. They must not call the engine and do
-	// no other I/O; an error undoes the transaction and the engine tries again.
+	// no other I/O. An error undoes the transaction, and the engine tries again at
+	// the next reading; so what is refused for a reason that lasts, like a
+	// rollback while a deploy runs, must be no error here, or nobody ever hears of
+	// the incident.
 	Opened func(ctx context.Context, tx *sql.Tx, i Incident) error
 	Closed func(ctx context.Context, tx *sql.Tx, i Incident) error
 

@@ -37,6 +37,7 @@ type world struct {
 	failing error
 	points  int64
 	changes []event.Event
+	lost    error // of Changes
 	refuse  error // of Opened
 	opened  []Incident
 	closed  []Incident
@@ -73,7 +74,7 @@ func (w *world) engine() *Engine {
 		},
 		Checks: func() []catalog.Check { w.mu.Lock(); defer w.mu.Unlock(); return slices.Clone(w.checks) },
 		Changes: func(context.Context, id.Service, id.Environment, time.Time) ([]event.Event, error) {
-			return w.changes, nil
+			return w.changes, w.lost
 		},
 		Intake: func() int64 { w.mu.Lock(); defer w.mu.Unlock(); return w.points },
 		Opened: func(_ context.Context, _ *sql.Tx, i Incident) error {
@@ -259,6 +260,18 @@ func TestNothingHappensWithoutItsTransaction(t *testing.T) {
 	})
 }
 
+func TestIncidentOpensWithoutItsChanges(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		c := slow()
+		c.For = 0
+		w.checks, w.values["ttfb"], w.lost = []catalog.Check{c}, 500, errors.New("timeline is away")
+		e := w.run(6 * time.Second)
+		if i := w.incidents(e, Open, 1)[0]; i.Chain != "" || i.Changes == nil || !strings.HasSuffix(i.Summary, "Nothing is known to have changed shortly before.") {
+			t.Errorf("%+v", i)
+		}
+	})
+}
+
 func TestFailingQueryIsNeverOK(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		c := slow()
@@ -276,6 +289,14 @@ func TestFailingQueryIsNeverOK(t *testing.T) {
 		}
 		w.incidents(e, Active, 1)
 		if got := w.types(); got != "check opened check" {
+			t.Errorf("journal: %s", got)
+		}
+		w.values["ttfb"], w.failing = 600, nil
+		w.let(e, 6*time.Second)
+		if s := w.state(e, "catalog/slow", Critical); s.Unknown || s.Stale {
+			t.Errorf("%+v", s)
+		}
+		if got := w.types(); got != "check opened check check" {
 			t.Errorf("journal: %s", got)
 		}
 	})

@@ -63,8 +63,7 @@ func (e *Engine) apply(ctx context.Context, t *tracked, c catalog.Check, r readi
 			t.held = time.Time{}
 		}
 	}
-	unknown := m.Unknown && !t.memory.Unknown
-	if change == nil && do == leave && !unknown && same(m, t.memory) {
+	if change == nil && do == leave && same(m, t.memory) {
 		t.memory = m
 		return nil
 	}
@@ -79,7 +78,7 @@ func (e *Engine) apply(ctx context.Context, t *tracked, c catalog.Check, r readi
 		}
 		w := writing{e, tx, t, c, m, change, changes, now}
 		var err error
-		number, level, err = w.all(ctx, do, unknown)
+		number, level, err = w.all(ctx, do)
 		return err
 	})
 	if err != nil {
@@ -119,6 +118,23 @@ func (e *Engine) changes(ctx context.Context, c catalog.Check, now time.Time) []
 	return list
 }
 
+// kept is what an incident keeps of the changes before it: the newest, and the
+// suspect; details of an event that are longer than a page stay in the journal.
+func kept(changes []event.Event, suspect *event.Event) []event.Event {
+	const most, page = 20, 4 << 10
+	var list []event.Event
+	for n, c := range changes {
+		if n >= most && (suspect == nil || c.ID != suspect.ID) {
+			continue
+		}
+		if len(c.Data) > page {
+			c.Data = nil
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
 // writing is what one transaction about a check needs.
 type writing struct {
 	e       *Engine
@@ -133,7 +149,7 @@ type writing struct {
 
 // all journals the change of state and brings the incident in line. It returns
 // the incident that is active afterwards.
-func (w writing) all(ctx context.Context, do action, unknown bool) (number int64, level string, err error) {
+func (w writing) all(ctx context.Context, do action) (number int64, level string, err error) {
 	number, level = w.t.incident, w.t.level
 	var suspect *event.Event
 	began := w.now
@@ -149,7 +165,7 @@ func (w writing) all(ctx context.Context, do action, unknown bool) (number int64
 			return 0, "", err
 		}
 	}
-	note, err := w.changed(ctx, unknown, current, suspect)
+	note, err := w.changed(ctx, current, suspect)
 	if err != nil {
 		return 0, "", err
 	}
@@ -181,10 +197,10 @@ func (w writing) over(do action) string {
 	return "recovered: " + finding(w.c, w.m)
 }
 
-// changed journals the change of state, or that it is unknown from now on, and
-// returns the event's id, "" if there was nothing to say.
-func (w writing) changed(ctx context.Context, unknown bool, current Incident, suspect *event.Event) (string, error) {
-	if w.change == nil && !unknown {
+// changed journals the change of state, or that it begins or ends to be unknown,
+// and returns the event's id, "" if there was nothing to say.
+func (w writing) changed(ctx context.Context, current Incident, suspect *event.Event) (string, error) {
+	if w.change == nil && w.m.Unknown == w.t.memory.Unknown {
 		return "", nil
 	}
 	d := struct {
@@ -196,8 +212,11 @@ func (w writing) changed(ctx context.Context, unknown bool, current Incident, su
 		Series  string    `json:"series,omitempty"`
 		Began   time.Time `json:"began,omitzero"`
 		Query   string    `json:"query"`
-	}{w.t.key, w.m.State, w.m.State, unknown, w.m.Value, w.m.From, time.Time{}, w.c.Query}
-	text := fmt.Sprintf("Check %s stays %s, but that is not known any more", w.t.key, w.m.State)
+	}{w.t.key, w.m.State, w.m.State, w.m.Unknown, w.m.Value, w.m.From, time.Time{}, w.c.Query}
+	text := fmt.Sprintf("Check %s was %s, and what it is now is not known", w.t.key, w.m.State)
+	if !w.m.Unknown {
+		text = fmt.Sprintf("Check %s is known again: still %s", w.t.key, w.m.State)
+	}
 	if w.change != nil {
 		d.From, d.To, d.Began = w.change.From, w.change.To, w.change.Began
 		text = fmt.Sprintf("Check %s is %s, was %s: %s", w.t.key, d.To, d.From, finding(w.c, w.m))
@@ -223,7 +242,7 @@ func (w writing) incident(began time.Time, suspect *event.Event) Incident {
 	i := Incident{
 		kind: byCheck, Check: w.t.key, Service: c.Service, Environment: c.Environment, Team: c.Team, Severity: cmp.Or(c.Severity, "ticket"),
 		Level: w.m.State, Title: title(c, w.m.State), Summary: summary(c, w.m, w.changes, suspect, w.now), Query: c.Query,
-		Value: w.m.Value, Runbook: c.Runbook, Began: began, Opened: w.now, Changes: w.changes,
+		Value: w.m.Value, Runbook: c.Runbook, Began: began, Opened: w.now, Changes: kept(w.changes, suspect),
 	}
 	if w.m.Value != nil {
 		_, i.Bound = bound(c, w.m.State, *w.m.Value)
