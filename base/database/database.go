@@ -10,6 +10,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -149,10 +150,40 @@ func (d *DB) Migrate(ctx context.Context, owner string, files fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("migrate %s: %w", owner, err)
 	}
+	unlock, err := d.lockSchema(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate %s: %w", owner, err)
+	}
+	defer unlock()
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate %s: %w", owner, err)
 	}
 	return nil
+}
+
+// lockSchema waits until no other server changes tables. Several that start on
+// one PostgreSQL would otherwise make the same table. SQLite has one server.
+func (d *DB) lockSchema(ctx context.Context) (unlock func(), err error) {
+	if d.dialect != Postgres {
+		return func() {}, nil
+	}
+	conn, err := d.write.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	const key = 0x5354454552 // "STEER"
+	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", key); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("wait for other servers that migrate: %w", err)
+	}
+	return func() {
+		// The lock belongs to the session: one that cannot be unlocked must not
+		// go back to the pool.
+		if _, err := conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", key); err != nil {
+			conn.Raw(func(any) error { return driver.ErrBadConn })
+		}
+		conn.Close()
+	}, nil
 }
 
 // Next returns the next number of the named sequence, starting at 1. Numbers

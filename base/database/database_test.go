@@ -67,6 +67,22 @@ func TestTxRollsBackOnError(t *testing.T) {
 	})
 }
 
+func TestServersThatStartTogetherMigrateOnce(t *testing.T) {
+	url := databasetest.PostgresURL(t)
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			db, err := database.Open(context.Background(), url)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			db.Close()
+		})
+	}
+	wg.Wait()
+}
+
 func TestOpenRefuses(t *testing.T) {
 	for url, want := range map[string]string{
 		"mysql://u:secret@h/d":                                "use sqlite:PATH or postgres://",
