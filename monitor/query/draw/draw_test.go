@@ -1,0 +1,149 @@
+package draw
+
+import (
+	"bytes"
+	"encoding/xml"
+	"image/png"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"steer/base/metric"
+	"steer/monitor/query"
+)
+
+func series(name string, step int64, values ...float64) query.Result {
+	return query.Result{Series: metric.Series{Name: name, Start: 1767312000, Step: step, Values: values}}
+}
+
+func waves(n int) []query.Result {
+	var out []query.Result
+	for i := range n {
+		values := make([]float64, 288)
+		for j := range values {
+			values[j] = 40 + 20*float64(i) + 15*math.Sin(float64(j)/30+float64(i)) + 4*math.Sin(float64(j*(i+7))/5)
+			if i == 1 && j > 120 && j < 150 {
+				values[j] = math.NaN()
+			}
+		}
+		out = append(out, series("stats.timers.catalog.web"+string(rune('1'+i))+".request.upper_90", 300, values...))
+	}
+	return out
+}
+
+// Variants are drawn in both formats; with STEER_DRAW set to a folder they are
+// kept there, to be looked at.
+func TestVariants(t *testing.T) {
+	zero, no := 0.0, false
+	limit := series("limit", 43200, 100, 100, 100)
+	limit.Style = query.Style{Color: "red", Dash: 4, Threshold: true}
+	scaled := waves(2)
+	for i := range scaled[1].Values {
+		scaled[1].Values[i] *= 1e6
+	}
+	scaled[1].Style.Right = true
+	for name, v := range map[string]struct {
+		results []query.Result
+		options Options
+	}{
+		"plain":     {waves(3), Options{Width: 700, Height: 320, Title: "Response time of <catalog> & friends", VTitle: "milliseconds", TZ: time.FixedZone("CET", 3600)}},
+		"small":     {waves(2), Options{}},
+		"dark":      {append(waves(2), limit), Options{Width: 700, Height: 300, Background: "1b1f27", Title: "Dark"}},
+		"area":      {waves(1), Options{Width: 500, Height: 250, AreaMode: "all", HideLegend: &no}},
+		"stacked":   {waves(4), Options{Width: 700, Height: 320, AreaMode: "stacked", YMin: &zero}},
+		"staircase": {[]query.Result{series("deploys", 3600, 1, 3, 2, math.NaN(), 5, 4)}, Options{Width: 400, Height: 200, LineMode: "staircase"}},
+		"right":     {scaled, Options{Width: 700, Height: 300, Title: "Two axes"}},
+		"empty":     {nil, Options{Width: 400, Height: 200, Title: "No data", From: 1767312000, Until: 1767315600}},
+		"many":      {waves(14), Options{Width: 500, Height: 250}},
+		"graphOnly": {waves(2), Options{Width: 200, Height: 50, GraphOnly: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s, p bytes.Buffer
+			if err := SVG(&s, v.results, v.options); err != nil {
+				t.Fatal(err)
+			}
+			if err := PNG(&p, v.results, v.options); err != nil {
+				t.Fatal(err)
+			}
+			wellFormed(t, s.Bytes())
+			img, err := png.Decode(bytes.NewReader(p.Bytes()))
+			o := v.options.filled()
+			if err != nil || img.Bounds().Dx() != o.Width || img.Bounds().Dy() != o.Height {
+				t.Fatalf("%v", err)
+			}
+			if dir := os.Getenv("STEER_DRAW"); dir != "" {
+				_ = os.WriteFile(filepath.Join(dir, name+".png"), p.Bytes(), 0o644)
+				_ = os.WriteFile(filepath.Join(dir, name+".svg"), s.Bytes(), 0o644)
+			}
+		})
+	}
+}
+
+func wellFormed(t interface{ Fatalf(string, ...any) }, b []byte) {
+	d := xml.NewDecoder(bytes.NewReader(b))
+	for {
+		if _, err := d.Token(); err == io.EOF {
+			return
+		} else if err != nil {
+			t.Fatalf("%v in %s", err, b)
+		}
+	}
+}
+
+func TestTextIsEscaped(t *testing.T) {
+	var b bytes.Buffer
+	r := series("<script>alert('x')</script>&\x00\xff", 60, 1, 2)
+	if err := SVG(&b, []query.Result{r}, Options{Title: `"<b>"`, VTitle: "]]>", Width: 800}); err != nil {
+		t.Fatal(err)
+	}
+	wellFormed(t, b.Bytes())
+	if strings.Contains(b.String(), "<script") || strings.Contains(b.String(), "<b>") {
+		t.Fatal(b.String())
+	}
+}
+
+func TestWrongOptions(t *testing.T) {
+	for _, o := range []Options{{Width: 5000}, {Height: -1}, {AreaMode: "x"}, {Background: "nope"}, {Colors: []string{"12"}}, {FontSize: 1e9}} {
+		if err := PNG(io.Discard, nil, o); err == nil {
+			t.Errorf("%+v was taken", o)
+		}
+	}
+}
+
+// Whatever the data is, both pictures come out whole.
+func TestAnyData(t *testing.T) {
+	value := rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.MaxFloat64, -math.MaxFloat64, 5e-324}))
+	rapid.Check(t, func(t *rapid.T) {
+		var results []query.Result
+		for range rapid.IntRange(0, 4).Draw(t, "series") {
+			r := series(rapid.String().Draw(t, "name"), rapid.Int64Range(1, 1<<33).Draw(t, "step"), rapid.SliceOfN(value, 0, 20).Draw(t, "values")...)
+			r.Style = query.Style{Dash: rapid.Float64Range(0, 100).Draw(t, "dash"), Right: rapid.Bool().Draw(t, "right"), Infinite: rapid.Bool().Draw(t, "infinite")}
+			results = append(results, r)
+		}
+		o := Options{
+			Width: rapid.IntRange(1, 300).Draw(t, "width"), Height: rapid.IntRange(1, 300).Draw(t, "height"),
+			Title: rapid.String().Draw(t, "title"), VTitle: rapid.String().Draw(t, "vtitle"),
+			AreaMode: rapid.SampledFrom([]string{"", "first", "all", "stacked"}).Draw(t, "area"),
+			LineMode: rapid.SampledFrom([]string{"", "slope", "staircase", "connected"}).Draw(t, "line"),
+			YUnits:   rapid.SampledFrom([]string{"", "si", "binary", "none"}).Draw(t, "units"),
+		}
+		if rapid.Bool().Draw(t, "yMin?") {
+			low := rapid.Float64().Draw(t, "yMin")
+			o.YMin = &low
+		}
+		var b bytes.Buffer
+		if err := SVG(&b, results, o); err != nil {
+			t.Fatal(err)
+		}
+		wellFormed(t, b.Bytes())
+		if err := PNG(io.Discard, results, o); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
