@@ -1,6 +1,9 @@
 package query
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Type is what a parameter takes, as /functions lists it.
 type Type string
@@ -70,7 +73,7 @@ func (f *Function) Signature() string {
 		b.WriteString(": ")
 		b.WriteString(string(p.Type))
 		switch {
-		case p.Default != "" && quoted(p.Type):
+		case p.Default != "" && p.Quoted():
 			b.WriteString(" = \"" + p.Default + "\"")
 		case p.Default != "":
 			b.WriteString(" = " + p.Default)
@@ -82,9 +85,27 @@ func (f *Function) Signature() string {
 	return b.String()
 }
 
-// quoted tells whether values of a type are written in quotes.
-func quoted(t Type) bool {
-	return t == Interval || t == String || t == AggFunc || t == AggOrSeriesFunc
+// Quoted tells whether values of the parameter are written in quotes.
+func (p Param) Quoted() bool {
+	return p.Type == Interval || p.Type == String || p.Type == AggFunc || p.Type == AggOrSeriesFunc
+}
+
+// Choices are the values that the parameter takes, where they are few.
+func (p Param) Choices() []string {
+	switch p.Type {
+	case AggFunc:
+		return aggregationNames()
+	case AggOrSeriesFunc:
+		names := aggregationNames()
+		for _, f := range Functions() {
+			if f.combine {
+				names = append(append(names, f.Name), f.Aliases...)
+			}
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	return p.Options
 }
 
 // Functions is the table of functions, family by family.

@@ -1,0 +1,231 @@
+package graphite
+
+import (
+	"bufio"
+	"io"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"steer/base/fault"
+	"steer/monitor/query"
+)
+
+// callback is what jsonp may be: the name of a function, perhaps a member.
+func callback(p parameters) (string, error) {
+	name := p.Get("jsonp")
+	if name != "" && (len(name) > 200 || !regexp.MustCompile(`^[A-Za-z_$][\w$]*(\.[A-Za-z_$][\w$]*|\[\d+\])*$`).MatchString(name)) {
+		return "", fault.New(fault.Invalid, "jsonp %q is not the name of a function", name)
+	}
+	return name, nil
+}
+
+// writer puts an answer together piece by piece; the first error is kept by the
+// buffer.
+type writer struct {
+	*bufio.Writer
+	scratch []byte
+	close   string
+}
+
+// open starts an answer in JSON, wrapped into a call where jsonp asks for it.
+func open(w http.ResponseWriter, p parameters) (*writer, error) {
+	name, err := callback(p)
+	if err != nil {
+		return nil, err
+	}
+	out := &writer{Writer: bufio.NewWriterSize(w, 32<<10)}
+	w.Header().Set("Content-Type", "application/json")
+	if name != "" {
+		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+		out.close = ")"
+		out.put(name + "(")
+	}
+	return out, nil
+}
+
+// end finishes the answer. That the client has gone is not our error.
+func (w *writer) end() error {
+	w.put(w.close)
+	_ = w.Flush()
+	return nil
+}
+
+func (w *writer) put(s string) { _, _ = w.WriteString(s) }
+
+func (w *writer) number(v float64) {
+	switch {
+	case v != v:
+		w.put("null")
+	case math.IsInf(v, 1):
+		w.put("1e9999")
+	case math.IsInf(v, -1):
+		w.put("-1e9999")
+	default:
+		w.scratch = query.AppendFloat(w.scratch[:0], v)
+		_, _ = w.Write(w.scratch)
+	}
+}
+
+func (w *writer) integer(n int64) {
+	w.scratch = strconv.AppendInt(w.scratch[:0], n, 10)
+	_, _ = w.Write(w.scratch)
+}
+
+// text writes a JSON string that is also safe within a script.
+func (w *writer) text(s string) {
+	const hex = "0123456789abcdef"
+	w.put(`"`)
+	start := 0
+	for i, r := range s {
+		var escape string
+		size := utf8.RuneLen(r)
+		switch {
+		case r == '"' || r == '\\':
+			escape = `\` + string(r)
+		case r == '\n':
+			escape = `\n`
+		case r == '\t':
+			escape = `\t`
+		case r < ' ' || r == '<' || r == '>' || r == '&' || r == 0x7f:
+			escape = `\u00` + string([]byte{hex[r>>4], hex[r&15]})
+		case r == 0x2028 || r == 0x2029:
+			escape = `\u202` + string(hex[r&15])
+		case r == utf8.RuneError:
+			if _, n := utf8.DecodeRuneInString(s[i:]); n > 1 {
+				continue
+			}
+			escape, size = `\ufffd`, 1
+		default:
+			continue
+		}
+		w.put(s[start:i])
+		w.put(escape)
+		start = i + size
+	}
+	w.put(s[start:])
+	w.put(`"`)
+}
+
+func writeJSON(w http.ResponseWriter, results []query.Result, p parameters) error {
+	out, err := open(w, p)
+	if err != nil {
+		return err
+	}
+	dense := p.has("noNullPoints")
+	out.put("[")
+	first := true
+	for _, r := range results {
+		if dense && !slices.ContainsFunc(r.Values, func(v float64) bool { return v == v }) {
+			continue
+		}
+		if !first {
+			out.put(", ")
+		}
+		first = false
+		out.put(`{"target": `)
+		out.text(r.Name)
+		out.put(`, "tags": {`)
+		for i, k := range sortedKeys(r.Tags) {
+			if i > 0 {
+				out.put(", ")
+			}
+			out.text(k)
+			out.put(": ")
+			out.text(r.Tags[k])
+		}
+		out.put(`}, "datapoints": [`)
+		comma := false
+		for i, v := range r.Values {
+			at := r.Start + int64(i)*r.Step
+			if at > r.End {
+				break
+			}
+			if dense && v != v {
+				continue
+			}
+			if comma {
+				out.put(", ")
+			}
+			comma = true
+			out.put("[")
+			out.number(v)
+			out.put(", ")
+			out.integer(at)
+			out.put("]")
+		}
+		out.put("]}")
+	}
+	out.put("]")
+	return out.end()
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func writeCSV(w io.Writer, results []query.Result, tz *time.Location) error {
+	out := &writer{Writer: bufio.NewWriterSize(w, 32<<10)}
+	for _, r := range results {
+		name := r.Name
+		if strings.ContainsAny(name, "\",\r\n") {
+			name = `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+		}
+		for i, v := range r.Values {
+			out.put(name)
+			out.put(",")
+			out.scratch = time.Unix(r.Start+int64(i)*r.Step, 0).In(tz).AppendFormat(out.scratch[:0], time.DateTime)
+			_, _ = out.Write(out.scratch)
+			out.put(",")
+			out.plain(v, "")
+			out.put("\r\n")
+		}
+	}
+	return out.end()
+}
+
+// plain is a number outside of JSON.
+func (w *writer) plain(v float64, null string) {
+	switch {
+	case v != v:
+		w.put(null)
+	case math.IsInf(v, 1):
+		w.put("inf")
+	case math.IsInf(v, -1):
+		w.put("-inf")
+	default:
+		w.number(v)
+	}
+}
+
+func writeRaw(w io.Writer, results []query.Result) error {
+	out := &writer{Writer: bufio.NewWriterSize(w, 32<<10)}
+	for _, r := range results {
+		out.put(r.Name)
+		for i, n := range [...]int64{r.Start, r.End, r.Step} {
+			out.put(",")
+			out.integer(n)
+			if i == 2 {
+				out.put("|")
+			}
+		}
+		for i, v := range r.Values {
+			if i > 0 {
+				out.put(",")
+			}
+			out.plain(v, "None")
+		}
+		out.put("\n")
+	}
+	return out.end()
+}

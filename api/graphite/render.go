@@ -1,0 +1,166 @@
+package graphite
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"steer/base/fault"
+	"steer/monitor/query"
+	"steer/monitor/query/draw"
+)
+
+// render answers targets in one of the formats json, csv, raw, svg and png.
+func (s *server) render(w http.ResponseWriter, r *http.Request, p parameters) error {
+	format := p.Get("format")
+	if format == "" && p.has("rawData") {
+		format = "raw"
+	}
+	switch format {
+	case "":
+		format = "png"
+	case "json", "csv", "raw", "svg", "png":
+	default:
+		return fault.New(fault.Invalid, "render: unknown format %q (known: json, csv, raw, svg, png)", format)
+	}
+	now, from, until, err := s.times(p)
+	if err != nil {
+		return err
+	}
+	request := query.Request{
+		Targets: targets(p), From: from.Unix(), Until: until.Unix(), Now: now.Unix(), TZ: s.zone(p),
+		Template: map[string]string{},
+	}
+	if request.From == request.Until {
+		return fault.New(fault.Invalid, "render: from and until are the same second (%d); give a range", request.From)
+	}
+	for name, values := range p.Values {
+		if key, ok := strings.CutPrefix(name, "template["); ok && strings.HasSuffix(key, "]") {
+			request.Template[strings.TrimSuffix(key, "]")] = values[len(values)-1]
+		}
+	}
+	if text := p.Get("xFilesFactor"); text != "" {
+		if request.XFiles, err = strconv.ParseFloat(text, 64); err != nil {
+			return fault.New(fault.Invalid, "render: xFilesFactor %q is no number", text)
+		}
+	}
+	picture := draw.Options{}
+	switch format {
+	case "json":
+		if n, ok := p.whole("maxDataPoints"); ok {
+			request.MaxPoints = n
+		}
+	case "svg", "png":
+		if picture, err = drawing(p); err != nil {
+			return err
+		}
+		picture.From, picture.Until, picture.TZ = min(request.From, request.Until), max(request.From, request.Until), request.TZ
+		request.MaxPoints = picture.Width
+	}
+	results, err := s.Engine.Eval(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+	switch format {
+	case "json":
+		return writeJSON(w, results, p)
+	case "csv":
+		h.Set("Content-Type", "text/csv")
+		return writeCSV(w, results, request.TZ)
+	case "raw":
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		return writeRaw(w, results)
+	}
+	var b bytes.Buffer
+	if format == "svg" {
+		h.Set("Content-Type", "image/svg+xml")
+		// A picture opened by itself must not run anything either.
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		err = draw.SVG(&b, results, picture)
+	} else {
+		h.Set("Content-Type", "image/png")
+		err = draw.PNG(&b, results, picture)
+	}
+	if err != nil {
+		return err
+	}
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	_, _ = w.Write(b.Bytes())
+	return nil
+}
+
+// targets are those that say something, in the order of the request.
+func targets(p parameters) []string {
+	given := p.Values["target"]
+	if len(given) == 0 {
+		given = p.Values["target[]"]
+	}
+	var out []string
+	for _, t := range given {
+		if strings.TrimSpace(t) != "" {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// drawing reads Graphite's parameters of pictures; unknown ones do not matter.
+func drawing(p parameters) (draw.Options, error) {
+	o := draw.Options{
+		Title: p.Get("title"), VTitle: p.Get("vtitle"),
+		Width: 330, Height: 250,
+		HideAxes: p.yes("hideAxes"), HideGrid: p.yes("hideGrid"), GraphOnly: p.yes("graphOnly"),
+		AreaMode: p.Get("areaMode"), LineMode: p.Get("lineMode"), YUnits: p.Get("yUnitSystem"),
+		Background: p.Get("bgcolor"), Foreground: p.Get("fgcolor"),
+	}
+	for _, side := range [...]struct {
+		name string
+		into *int
+	}{{"width", &o.Width}, {"height", &o.Height}} {
+		if text := p.Get(side.name); text != "" {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 {
+				return o, fault.New(fault.Invalid, "render: %s %q is no number of pixels", side.name, text)
+			}
+			*side.into = n
+		}
+	}
+	for _, size := range [...]struct {
+		name string
+		into *float64
+	}{{"fontSize", &o.FontSize}, {"lineWidth", &o.LineWidth}, {"areaAlpha", &o.AreaAlpha}} {
+		if text := p.Get(size.name); text != "" {
+			n, err := strconv.ParseFloat(text, 64)
+			if err != nil || !(n >= 0) {
+				return o, fault.New(fault.Invalid, "render: %s %q is no number", size.name, text)
+			}
+			*size.into = n
+		}
+	}
+	for _, end := range [...]struct {
+		name string
+		into **float64
+	}{{"yMin", &o.YMin}, {"yMax", &o.YMax}} {
+		if text := p.Get(end.name); text != "" {
+			n, err := strconv.ParseFloat(text, 64)
+			if err != nil || n-n != 0 {
+				return o, fault.New(fault.Invalid, "render: %s %q is no number", end.name, text)
+			}
+			*end.into = &n
+		}
+	}
+	if text := p.Get("hideLegend"); text != "" {
+		hide := p.yes("hideLegend")
+		o.HideLegend = &hide
+	}
+	for _, c := range strings.Split(p.Get("colorList"), ",") {
+		if c = strings.TrimSpace(c); c != "" {
+			o.Colors = append(o.Colors, c)
+		}
+	}
+	return o, o.Check()
+}
