@@ -9,6 +9,7 @@ import (
 
 	"steer/base/config"
 	"steer/base/fault"
+	"steer/base/secret"
 )
 
 // Config is what operators choose. Without Host there is no email.
@@ -18,7 +19,7 @@ type Config struct {
 	TLS      string          `yaml:"tls" doc:"starttls (required), implicit (TLS from the first byte), opportunistic (if the server offers it), none." default:"starttls"`
 	CA       string          `yaml:"ca" doc:"File with certificates to trust beside the system's, for an internal server."`
 	Username string          `yaml:"username" doc:"Who logs in; empty: nobody does."`
-	Password string          `yaml:"password" doc:"Password of username."`
+	Password secret.Value    `yaml:"password" doc:"Password of username."`
 	From     string          `yaml:"from" doc:"Sender, like Steer <steer@example.org>."`
 	Hello    string          `yaml:"hello" doc:"Name of this machine in EHLO; empty: its host name."`
 	Timeout  config.Duration `yaml:"timeout" doc:"Time that one mail may take." default:"30s"`

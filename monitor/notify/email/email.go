@@ -7,8 +7,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	netmail "net/mail"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,7 +54,7 @@ func New(o Options) (notify.Kind, error) {
 		Name:    "email",
 		Doc:     "A mail over SMTP.",
 		Address: func(c catalog.Contact) string { return c.Email },
-		Channel: &channel{host: o.Host, from: from, domain: domain, options: options},
+		Channel: &channel{host: o.Host, from: from, domain: domain, implicit: o.TLS == "implicit", options: options},
 	}, nil
 }
 
@@ -76,7 +78,7 @@ func clientOptions(c Config) ([]mail.Option, error) {
 	port := 25
 	if c.Username != "" {
 		port = 587
-		options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(c.Username), mail.WithPassword(c.Password))
+		options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(c.Username), mail.WithPassword(c.Password.Reveal()))
 	}
 	switch c.TLS {
 	case "implicit":
@@ -97,6 +99,7 @@ func clientOptions(c Config) ([]mail.Option, error) {
 
 type channel struct {
 	host, domain string
+	implicit     bool // TLS from the first byte
 	from         *netmail.Address
 	options      []mail.Option
 }
@@ -107,7 +110,11 @@ func (c *channel) Deliver(ctx context.Context, d notify.Delivery) error {
 	if err != nil {
 		return notify.Refused(err)
 	}
-	client, err := mail.NewClient(c.host, c.options...)
+	options := c.options
+	if !c.implicit {
+		options = append(slices.Clip(options), mail.WithDialContextFunc(hangUp(ctx)))
+	}
+	client, err := mail.NewClient(c.host, options...)
 	if err != nil {
 		return fmt.Errorf("mail by %s: %w", c.host, err)
 	}
@@ -121,6 +128,20 @@ func (c *channel) Deliver(ctx context.Context, d notify.Delivery) error {
 		return notify.Refused(err)
 	}
 	return err
+}
+
+// hangUp returns a dialer whose connections end with ctx: the library watches it
+// only until it is connected, so a server that hangs would delay a shutdown for
+// the whole timeout. With implicit TLS it does, since the library takes a
+// connection that it has not opened itself for one without TLS.
+func hangUp(ctx context.Context) mail.DialContextFunc {
+	return func(dial context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(dial, network, address)
+		if err == nil {
+			context.AfterFunc(ctx, func() { conn.Close() })
+		}
+		return conn, err
+	}
 }
 
 // compose writes the mail. Its Message-ID follows from the delivery, so a copy

@@ -2,6 +2,7 @@ package email
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"mime"
@@ -23,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	"steer/base/config"
 	"steer/base/fault"
 	"steer/catalog"
 	"steer/monitor/notify"
@@ -44,16 +47,22 @@ type server struct {
 }
 
 // serve starts a real SMTP server, Debian's python3-aiosmtpd.
-func serve(t *testing.T, cert, key string) *server {
+func serve(t *testing.T, cert, key, mode string) *server {
 	t.Helper()
-	if err := exec.Command("python3", "-c", "import aiosmtpd").Run(); err != nil {
+	python := ""
+	for _, p := range []string{"/usr/bin/python3", "python3"} { // Debian's own has Debian's packages
+		if python == "" && exec.Command(p, "-c", "import aiosmtpd").Run() == nil {
+			python = p
+		}
+	}
+	if python == "" {
 		const why = "no SMTP server: apt-get install python3-aiosmtpd"
 		if os.Getenv("STEER_REQUIRE_ALL") != "" {
 			t.Fatal(why)
 		}
 		t.Skip(why)
 	}
-	c := exec.Command("python3", "testdata/server.py", cert, key)
+	c := exec.Command(python, "testdata/server.py", cert, key, mode)
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +189,7 @@ func parts(t *testing.T, m *mail.Message) (plain, html string) {
 }
 
 func TestMailsAboutAnIncidentMakeAThread(t *testing.T) {
-	s := serve(t, "", "")
+	s := serve(t, "", "", "")
 	k := channelOf(t, Config{Host: "127.0.0.1", Port: s.port, TLS: "none"})
 	if err := k.Channel.Deliver(t.Context(), notify.Delivery{ID: "d1", Thread: "d1", Address: "ada@example.org", Message: opened()}); err != nil {
 		t.Fatal(err)
@@ -222,7 +231,7 @@ func TestMailsAboutAnIncidentMakeAThread(t *testing.T) {
 
 func TestMailOverTLSWithLogin(t *testing.T) {
 	cert, key := certificate(t)
-	s := serve(t, cert, key)
+	s := serve(t, cert, key, "starttls")
 	d := notify.Delivery{ID: "d1", Thread: "d1", Address: "ada@example.org", Message: opened()}
 	good := Config{Host: "127.0.0.1", Port: s.port, CA: cert, Username: "steer", Password: "hush"}
 	for name, change := range map[string]func(*Config){
@@ -242,10 +251,18 @@ func TestMailOverTLSWithLogin(t *testing.T) {
 	if r, _ := s.mail(); !r.TLS || !r.Login {
 		t.Errorf("%+v", r)
 	}
+	s = serve(t, cert, key, "implicit")
+	good.Port, good.TLS = s.port, "implicit"
+	if err := channelOf(t, good).Channel.Deliver(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := s.mail(); !r.TLS || !r.Login {
+		t.Errorf("%+v", r)
+	}
 }
 
 func TestRefusedAndBusy(t *testing.T) {
-	s := serve(t, "", "")
+	s := serve(t, "", "", "")
 	k := channelOf(t, Config{Host: "127.0.0.1", Port: s.port, TLS: "opportunistic"})
 	d := notify.Delivery{ID: "d1", Thread: "d1", Address: "nobody@example.org", Message: opened()}
 	if err := k.Channel.Deliver(t.Context(), d); !notify.IsRefused(err) || !strings.Contains(err.Error(), "no such user") {
@@ -272,6 +289,31 @@ func TestRefusedAndBusy(t *testing.T) {
 	}
 }
 
+func TestHungServerDelaysNoShutdown(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	k := channelOf(t, Config{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, TLS: "none"})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		conn, err := l.Accept() // and never a word
+		if err == nil {
+			defer conn.Close()
+			cancel()
+			<-t.Context().Done()
+		}
+	}()
+	begin := time.Now()
+	if err := k.Channel.Deliver(ctx, notify.Delivery{ID: "d1", Address: "ada@example.org", Message: opened()}); err == nil || notify.IsRefused(err) {
+		t.Error(err)
+	}
+	if d := time.Since(begin); d > 10*time.Second {
+		t.Errorf("ended after %s", d)
+	}
+}
+
 func TestUnreachableServerIsTriedAgain(t *testing.T) {
 	k := channelOf(t, Config{Host: "127.0.0.1", Port: 1, TLS: "none"})
 	err := k.Channel.Deliver(t.Context(), notify.Delivery{ID: "d1", Address: "ada@example.org", Message: opened()})
@@ -293,6 +335,11 @@ func TestConfig(t *testing.T) {
 		if _, err := New(Options{Config: c}); fault.Of(err) != fault.Invalid || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q: %v", want, err)
 		}
+	}
+	var read Config
+	text := "host: mail.example.org\nfrom: Steer <steer@example.org>\nusername: steer\npassword: hush\n"
+	if err := config.Decode("server.yaml", []byte(text), &read); err != nil || read.Password.Reveal() != "hush" || read.TLS != "starttls" || strings.Contains(fmt.Sprintf("%+v", read), "hush") {
+		t.Errorf("%+v %v", read, err)
 	}
 	k := channelOf(t, Config{Host: "h"})
 	if k.Address(catalog.Contact{Webhook: "http://x"}) != "" || k.Address(catalog.Contact{Email: "a@b"}) != "a@b" {

@@ -36,6 +36,7 @@ import (
 
 	"steer/base/config"
 	"steer/base/fault"
+	"steer/base/secret"
 	"steer/catalog"
 	"steer/monitor/notify"
 )
@@ -43,7 +44,7 @@ import (
 // Config is what operators choose.
 type Config struct {
 	Timeout config.Duration `yaml:"timeout" doc:"Time that a receiver has to answer." default:"10s"`
-	Secret  string          `yaml:"secret" doc:"Key of the signature in header Steer-Signature; empty: none is sent."`
+	Secret  secret.Value    `yaml:"secret" doc:"Key of the signature in header Steer-Signature; empty: none is sent."`
 }
 
 // Check refuses timeouts that would block or never wait.
@@ -138,7 +139,7 @@ func (c *channel) Deliver(ctx context.Context, d notify.Delivery) error {
 	request.Header.Set("User-Agent", c.o.Agent)
 	request.Header.Set("Steer-Delivery", d.ID)
 	if c.o.Secret != "" {
-		request.Header.Set("Steer-Signature", sign(c.o.Secret, c.o.Now(), content))
+		request.Header.Set("Steer-Signature", sign(c.o.Secret.Reveal(), c.o.Now(), content))
 	}
 	response, err := c.client.Do(request)
 	if err != nil {
