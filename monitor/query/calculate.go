@@ -87,7 +87,7 @@ func moving(c *call, function string) ([]*Result, error) {
 			return nil, c.spend(int(w.number))
 		}
 		if preview > maxOffset/step {
-			return nil, refused("the window of %s is longer than %d years", c.op.fn.Name, 285)
+			return nil, refused("the window of %s is longer than 285 years", c.op.fn.Name)
 		}
 		preview *= step
 		var err error

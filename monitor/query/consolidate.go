@@ -102,7 +102,7 @@ func (v *evaluation) align(list []*Result) (grid, error) {
 	for _, s := range list {
 		step := lcm(g.step, max(s.Step, 1))
 		if step <= 0 || step > maxEpoch {
-			return g, at(-1, "its series have steps that fit no common one below %d years (%d s and %d s)", 8000, g.step, s.Step)
+			return g, at(-1, "its series have steps that no common step fits (%d s and %d s)", g.step, s.Step)
 		}
 		g.step = step
 		g.start, g.end = min(g.start, s.Start), max(g.end, s.End)
@@ -110,13 +110,18 @@ func (v *evaluation) align(list []*Result) (grid, error) {
 	g.end -= modulo(g.end-g.start, g.step)
 	g.columns = make([][]float64, len(list))
 	for i, s := range list {
-		if err := v.spend(len(s.Values)); err != nil {
+		k := g.step / max(s.Step, 1)
+		made := 0 // a column that is on the common step already is taken as it is
+		if k > 1 {
+			made = int(int64(len(s.Values))/k) + 1
+		}
+		if err := v.spend(made); err != nil {
 			return g, err
 		}
-		g.columns[i] = merge(s, g.step/max(s.Step, 1))
+		g.columns[i] = merge(s, k)
 		g.rows = max(g.rows, len(g.columns[i]))
 	}
-	return g, nil
+	return g, v.spend(g.rows)
 }
 
 func lcm(a, b int64) int64 {

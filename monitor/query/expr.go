@@ -1,6 +1,9 @@
 package query
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // Kind tells the forms of an expression apart.
 type Kind uint8
@@ -24,6 +27,7 @@ type Expr struct {
 	Number  float64 // Number
 	Integer bool    // Number was written without fraction and exponent
 	Bool    bool    // Boolean
+	source  string  // Path: as it was written, with its backslashes
 	Args    []*Expr // Call: arguments by position; what came through a pipe is the first
 	Named   []Named // Call: arguments by name, in the order in which they were written
 }
@@ -70,7 +74,7 @@ func (x *Expr) String() string {
 func (x *Expr) write(b *strings.Builder) {
 	switch x.Kind {
 	case Path:
-		writePath(b, x.Text)
+		b.WriteString(cmp.Or(x.source, x.Text))
 	case Number:
 		b.WriteString(x.Text)
 	case Text:
@@ -117,21 +121,4 @@ func writeQuoted(b *strings.Builder, s string) {
 		b.WriteByte(s[i])
 	}
 	b.WriteByte(quote)
-}
-
-// writePath escapes the characters that would end the path outside of braces.
-func writePath(b *strings.Builder, s string) {
-	depth := 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '{':
-			depth++
-		case c == '}':
-			depth--
-		case c == ',' && depth > 0:
-		case strings.IndexByte(pathEnds, c) >= 0 || c == '\\':
-			b.WriteByte('\\')
-		}
-		b.WriteByte(s[i])
-	}
 }

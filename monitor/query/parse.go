@@ -201,6 +201,7 @@ func (p *parser) made(start int, escaped bool) (*Expr, error) {
 	if text == "" {
 		return nil, at(p.pos, "expected a metric path or a function call, found %s", p.next())
 	}
+	source := text
 	if escaped {
 		var b strings.Builder
 		for i := 0; i < len(text); i++ {
@@ -211,7 +212,7 @@ func (p *parser) made(start int, escaped bool) (*Expr, error) {
 		}
 		text = b.String()
 	}
-	return &Expr{Kind: Path, Pos: start, End: p.pos, Text: text}, nil
+	return &Expr{Kind: Path, Pos: start, End: p.pos, Text: text, source: source}, nil
 }
 
 func (p *parser) character(offset int) int { return utf8.RuneCountInString(p.in[:offset]) + 1 }

@@ -24,7 +24,7 @@ type Source interface {
 // Limits bound what one request may cost. Zero values get the defaults.
 type Limits struct {
 	Series  int             `yaml:"series" default:"10000" doc:"Series that one request may read, and that one target may return."`
-	Points  int             `yaml:"points" default:"20000000" doc:"Points that one request may read or make, 8 bytes each."`
+	Points  int             `yaml:"points" default:"50000000" doc:"Points that one request may read or make, 8 bytes each."`
 	Timeout config.Duration `yaml:"timeout" default:"30s" doc:"Time that one request may take."`
 }
 
@@ -56,7 +56,7 @@ func New(o Options) (*Engine, error) {
 		l.Series = 10_000
 	}
 	if l.Points == 0 {
-		l.Points = 20_000_000
+		l.Points = 50_000_000
 	}
 	if l.Timeout == 0 {
 		l.Timeout = config.Duration(30 * time.Second)
