@@ -24,14 +24,17 @@ func newScale(low, high float64, fixedLow, fixedHigh *float64, ticks int, binary
 	if low > high || math.IsInf(low, 0) || math.IsInf(high, 0) {
 		low, high = 0, 1
 	}
+	// Beyond this, rounding up to a tick would leave the numbers.
+	const most = math.MaxFloat64 / 16
+	low, high = bounded(low, most), bounded(high, most)
 	if low >= 0 && low < 0.4*high { // near to zero: show it, so that heights compare
 		low = 0
 	}
 	if fixedLow != nil {
-		low = *fixedLow
+		low = bounded(*fixedLow, most)
 	}
 	if fixedHigh != nil {
-		high = *fixedHigh
+		high = bounded(*fixedHigh, most)
 	}
 	if !(low < high) {
 		room := math.Max(math.Abs(low)*0.1, 1)
@@ -43,7 +46,8 @@ func newScale(low, high float64, fixedLow, fixedHigh *float64, ticks int, binary
 			high = 1
 		}
 	}
-	step := roundStep((high-low)/float64(max(ticks, 1)), binary)
+	n := float64(max(ticks, 1))
+	step := roundStep((high-low)/n, binary)
 	s := scale{low: low, high: high, step: step}
 	if fixedLow == nil {
 		s.low = math.Floor(low/step+1e-9) * step

@@ -136,40 +136,48 @@ func chart(c canvas, f *fonts, results []query.Result, o Options) {
 		c.stroke([]point{{left, y}, {right, y}}, 1, 0, foreground.mix(background, 0.5))
 	}
 	c.clip(left, top-1, right-left, bottom-top+2)
-	plot(c, lines, scales, x, o)
+	plot(c, lines, scales, x, frame{left, top, right, bottom}, o)
 }
 
 // plot draws the data: areas below all lines.
-func plot(c canvas, lines []line, scales map[bool]scale, x func(t float64) float64, o Options) {
+func plot(c canvas, lines []line, scales map[bool]scale, x func(t float64) float64, box frame, o Options) {
 	place := func(run []point, s scale) []point {
 		out := make([]point, len(run))
 		for i, p := range run {
-			// Far outside is far enough; larger numbers break canvases.
-			out[i] = point{x(p.x), math.Min(math.Max(s.y(p.y), s.top-1e4), s.base+1e4)}
+			out[i] = point{x(p.x), s.y(p.y)}
 		}
-		return out
+		return visible(out, box)
+	}
+	on := func(l line) scale {
+		if s, ok := scales[l.right]; ok {
+			return s
+		}
+		return scales[false] // nothing at the right has values to measure
 	}
 	for i, l := range lines {
-		if l.style.Threshold || o.AreaMode == "" || o.AreaMode == "none" || o.AreaMode == "first" && i > 0 {
+		if l.style.Threshold || l.style.Infinite || o.AreaMode == "" || o.AreaMode == "none" || o.AreaMode == "first" && i > 0 {
 			continue
 		}
-		s := scales[l.right]
-		zero := math.Min(math.Max(0, s.low), s.high)
+		s := on(l)
+		floor := math.Min(math.Max(s.y(0), s.top), s.base)
 		for j, run := range l.runs {
 			border := place(run, s)
+			if len(border) == 0 {
+				continue
+			}
 			if l.base != nil {
 				base := place(l.base[j], s)
 				for k := len(base) - 1; k >= 0; k-- {
 					border = append(border, base[k])
 				}
 			} else {
-				border = append(border, point{border[len(border)-1].x, s.y(zero)}, point{border[0].x, s.y(zero)})
+				border = append(border, point{border[len(border)-1].x, floor}, point{border[0].x, floor})
 			}
 			c.area(border, l.color.faded(o.AreaAlpha))
 		}
 	}
 	for _, l := range lines {
-		s, ink := scales[l.right], l.color
+		s, ink := on(l), l.color
 		if l.style.Alpha > 0 {
 			ink = ink.faded(l.style.Alpha)
 		}
@@ -180,7 +188,7 @@ func plot(c canvas, lines []line, scales map[bool]scale, x func(t float64) float
 		for _, run := range l.runs {
 			if l.style.Infinite {
 				for _, p := range run {
-					if p.y > 0 {
+					if p.y > 0 && x(p.x) >= box.left && x(p.x) <= box.right {
 						c.stroke([]point{{x(p.x), s.top}, {x(p.x), s.base}}, width, l.style.Dash, ink)
 					}
 				}

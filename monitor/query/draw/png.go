@@ -63,9 +63,14 @@ func (r *raster) end(c color) {
 	r.shapes.Draw(r.img, r.window, c.uniform(), image.Point{})
 }
 
+// polygon adds a shape. Its corners go to the grid on which the rasterizer
+// counts: an edge that is level for the grid but not in floating point would
+// shoot far across the picture, and even overflow.
 func (r *raster) polygon(p ...point) {
+	const grid = 512
 	for i, q := range p {
-		x, y := float32(q.x-float64(r.window.Min.X)), float32(q.y-float64(r.window.Min.Y))
+		x := float32(math.Round((q.x-float64(r.window.Min.X))*grid) / grid)
+		y := float32(math.Round((q.y-float64(r.window.Min.Y))*grid) / grid)
 		if i == 0 {
 			r.shapes.MoveTo(x, y)
 		} else {
