@@ -183,12 +183,12 @@ func TestLoadExplains(t *testing.T) {
 			name, text, _ := strings.Cut(f, ":")
 			files = append(files, name, text)
 		}
-		_, err := Load(tree(files...), func(q string) error {
+		_, err := Reader{Query: func(q string) error {
 			if q == "bad" {
 				return errors.New("cannot be evaluated")
 			}
 			return nil
-		})
+		}}.Load(tree(files...))
 		if err == nil || !strings.HasPrefix(err.Error(), want) || fault.Of(err) != fault.Invalid || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s\n got  %v\n want %s", in, err, want)
 		}

@@ -22,6 +22,7 @@ const (
 
 // loader collects what the files say and what is wrong with them.
 type loader struct {
+	Reader
 	*Catalog
 	files  fs.FS
 	docs   map[string]*config.Document // those that were read without problems
@@ -36,12 +37,14 @@ type placed struct {
 }
 
 // Load reads and checks the files of a definitions repository. The error, of kind
-// Invalid, tells everything that is wrong, each with file, line and column; queries,
-// if given, say whether a check's query can be evaluated. Services are given the
-// name of their artifact, also as keys of Config and Publish; checks the team of
-// their service. Other files in the repository belong to others.
-func Load(files fs.FS, queries ...func(query string) error) (*Catalog, error) {
-	l := &loader{files: files, docs: map[string]*config.Document{}, Catalog: &Catalog{
+// Invalid, tells everything that is wrong, each with file, line and column. Services
+// are given the name of their artifact, also as keys of Config and Publish; checks
+// the team of their service. Other files in the repository belong to others.
+func Load(files fs.FS) (*Catalog, error) { return Reader{}.Load(files) }
+
+// Load is the function Load, with the reader's checks.
+func (r Reader) Load(files fs.FS) (*Catalog, error) {
+	l := &loader{Reader: r, files: files, docs: map[string]*config.Document{}, Catalog: &Catalog{
 		Environments: map[id.Environment]Environment{}, Services: map[string]Service{}, Teams: map[id.Team]Team{},
 	}}
 	for _, f := range []struct {
@@ -52,7 +55,7 @@ func Load(files fs.FS, queries ...func(query string) error) (*Catalog, error) {
 			return nil, err
 		}
 	}
-	if err := l.readChecks(queries); err != nil {
+	if err := l.readChecks(); err != nil {
 		return nil, err
 	}
 	l.name()
@@ -92,7 +95,7 @@ func (l *loader) read(name string, into any) error {
 	return nil
 }
 
-func (l *loader) readChecks(queries []func(string) error) error {
+func (l *loader) readChecks() error {
 	for _, ending := range []string{".yaml", ".yml"} {
 		names, err := fs.Glob(l.files, checksFolder+"/*"+ending)
 		if err != nil {
@@ -110,7 +113,7 @@ func (l *loader) readChecks(queries []func(string) error) error {
 			if l.docs[name] == nil {
 				continue
 			}
-			l.errs = append(l.errs, askQueries(l.docs[name], "", checks, queries))
+			l.errs = append(l.errs, l.ask(l.docs[name], "", checks))
 			for i, c := range checks {
 				l.checks = append(l.checks, placed{c, name, at("", i)})
 			}

@@ -68,16 +68,21 @@ type Stage struct {
 }
 
 // ParseManifest reads a steer.yaml. The error tells everything that is wrong with
-// it, with line and column; queries, if given, say whether a check's query can be
-// evaluated. Each check gets the manifest's service and, unless it names another,
-// team; without ports, those of connectivity become ports called tcp-NUMBER.
-func ParseManifest(file string, data []byte, queries ...func(query string) error) (Manifest, error) {
+// it, with line and column. Each check gets the manifest's service and, unless it
+// names another, team; without ports, those of connectivity become ports called
+// tcp-NUMBER.
+func ParseManifest(file string, data []byte) (Manifest, error) {
+	return Reader{}.ParseManifest(file, data)
+}
+
+// ParseManifest is the function ParseManifest, with the reader's checks.
+func (r Reader) ParseManifest(file string, data []byte) (Manifest, error) {
 	var m Manifest
 	doc, err := config.Read(file, data, &m)
 	if err != nil {
 		return Manifest{}, err
 	}
-	if err := askQueries(doc, "checks", m.Checks, queries); err != nil {
+	if err := r.ask(doc, "checks", m.Checks); err != nil {
 		return Manifest{}, err
 	}
 	return m, nil

@@ -82,12 +82,12 @@ func TestParseManifestExplains(t *testing.T) {
 		if !strings.Contains(manifest, old) {
 			t.Fatalf("%q is not in the manifest", old)
 		}
-		_, err := ParseManifest("steer.yaml", []byte(strings.Replace(manifest, old, text, 1)), func(q string) error {
+		_, err := Reader{Query: func(q string) error {
 			if strings.HasPrefix(q, "bad") {
 				return errors.New("no such function")
 			}
 			return nil
-		})
+		}}.ParseManifest("steer.yaml", []byte(strings.Replace(manifest, old, text, 1)))
 		if err == nil || !strings.HasPrefix(err.Error(), want) || fault.Of(err) != fault.Invalid || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s\n got  %v\n want %s", change, err, want)
 		}
