@@ -3,6 +3,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func (g *Group) Go(name string, run func(context.Context) error) {
 }
 
 // Close adds something to be closed after everything that was added later has
-// stopped.
+// stopped; it too has the drain time.
 func (g *Group) Close(name string, f func() error) {
 	g.parts = append(g.parts, part{name: name, close: f})
 }
@@ -48,7 +49,7 @@ func (g *Group) Close(name string, f func() error) {
 func (g *Group) Abandon() {
 	for _, p := range slices.Backward(g.parts) {
 		if p.close != nil {
-			p.close()
+			_ = g.shut(p) // the program ends with the error that made it give up
 		}
 	}
 	g.parts = nil
@@ -58,15 +59,16 @@ func (g *Group) Abandon() {
 type running struct {
 	cancel context.CancelFunc
 	done   chan struct{}
-	err    error
+	err    error // valid once done is closed
 }
 
 // Run starts all components in order. When ctx ends, or one component ends, it
 // stops them one after another in reverse order, closing what belongs to them on
-// the way. The error names the components that failed or did not stop in time.
+// the way. The error names the components that failed, panicked or did not stop in
+// time: one that hangs does not keep the others from writing what they hold.
 func (g *Group) Run(ctx context.Context) error {
 	live := make([]*running, len(g.parts))
-	ended := make(chan int, len(g.parts))
+	ended := make(chan struct{}, len(g.parts))
 	for i, p := range g.parts {
 		if p.run == nil {
 			continue
@@ -75,57 +77,75 @@ func (g *Group) Run(ctx context.Context) error {
 		c, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		r := &running{cancel: cancel, done: make(chan struct{})}
 		live[i] = r
-		go func() {
-			defer close(r.done)
-			r.err = protect(p.run, c)
-			ended <- i
-		}()
+		go guard(func() error { return p.run(c) }, func(err error) {
+			switch {
+			case err == nil && c.Err() == nil && ctx.Err() == nil:
+				err = errors.New("ended by itself")
+			case c.Err() != nil && errors.Is(err, context.Canceled):
+				err = nil // it tells why it stopped, which was asked of it
+			}
+			r.err = err
+			close(r.done)
+			ended <- struct{}{}
+		})
 	}
-	var problems []error
-	early := -1
 	select {
 	case <-ctx.Done():
-	case early = <-ended:
-		if live[early].err == nil && ctx.Err() == nil {
-			problems = append(problems, fmt.Errorf("%s ended by itself", g.parts[early].name))
-		}
+	case <-ended:
 	}
+	var problems []error
 	for i, p := range slices.Backward(g.parts) {
+		err := error(nil)
 		if p.close != nil {
-			if err := p.close(); err != nil {
-				problems = append(problems, fmt.Errorf("close %s: %w", p.name, err))
-			}
-			continue
+			err = g.shut(p)
+		} else {
+			err = g.stop(p, live[i])
 		}
-		r := live[i]
-		r.cancel()
-		patience := time.NewTimer(g.drain())
-		select {
-		case <-r.done:
-			if r.err != nil && !errors.Is(r.err, context.Canceled) {
-				problems = append(problems, fmt.Errorf("%s: %w", p.name, r.err))
-			}
-		case <-patience.C:
-			problems = append(problems, fmt.Errorf("%s did not stop within %s", p.name, g.drain()))
+		if err != nil {
+			problems = append(problems, err)
 		}
-		patience.Stop()
 	}
 	return errors.Join(problems...)
 }
 
-func (g *Group) drain() time.Duration {
-	if g.Drain > 0 {
-		return g.Drain
+func (g *Group) stop(p part, r *running) error {
+	r.cancel()
+	select {
+	case <-r.done:
+		if r.err != nil {
+			return fmt.Errorf("%s: %w", p.name, r.err)
+		}
+		return nil
+	case <-time.After(g.drain()):
+		return fmt.Errorf("%s did not stop within %s", p.name, g.drain())
 	}
-	return Drain
 }
 
-// protect turns a panic into an error, so that the others still stop in order.
-func protect(run func(context.Context) error, ctx context.Context) (err error) {
+func (g *Group) shut(p part) error {
+	done := make(chan error, 1)
+	go guard(p.close, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("close %s: %w", p.name, err)
+		}
+		return nil
+	case <-time.After(g.drain()):
+		return fmt.Errorf("close %s: did not finish within %s", p.name, g.drain())
+	}
+}
+
+func (g *Group) drain() time.Duration { return cmp.Or(g.Drain, Drain) }
+
+// guard calls f and then finish with its error; a panic counts as an error with
+// its stack.
+func guard(f func() error, finish func(error)) {
+	err := errors.New("its goroutine was ended")
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
+		finish(err)
 	}()
-	return run(ctx)
+	err = f()
 }

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -96,7 +97,7 @@ func TestAComponentThatHangsIsNamed(t *testing.T) {
 func TestEndingEarlyIsAnError(t *testing.T) {
 	var g Group
 	g.Go("short", func(context.Context) error { return nil })
-	if err := g.Run(t.Context()); err == nil || err.Error() != "short ended by itself" {
+	if err := g.Run(t.Context()); err == nil || err.Error() != "short: ended by itself" {
 		t.Fatal(err)
 	}
 }
@@ -110,5 +111,76 @@ func TestAbandonClosesWhatWasOpened(t *testing.T) {
 	g.Abandon()
 	if !slices.Equal(r.lines, []string{"second", "first"}) {
 		t.Fatal(r.lines)
+	}
+}
+
+func TestHowAComponentEndsByItself(t *testing.T) {
+	for name, c := range map[string]struct {
+		run  func(context.Context) error
+		want string
+	}{
+		"cancel of something else": {func(context.Context) error { return context.Canceled }, "b: context canceled"},
+		"exit of the goroutine":    {func(context.Context) error { runtime.Goexit(); return nil }, "b: its goroutine was ended"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var r record
+			var g Group
+			g.Go("a", r.worker("a"))
+			g.Go("b", c.run)
+			if err := g.Run(t.Context()); err == nil || err.Error() != c.want || len(r.lines) != 1 {
+				t.Errorf("%s: %v, %q", name, err, r.lines)
+			}
+		})
+	}
+}
+
+func TestStopMayBeReportedAsCancel(t *testing.T) {
+	var g Group
+	g.Go("a", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := g.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseThatHangsOrPanicsIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r record
+		g := Group{Drain: 5 * time.Second}
+		free := make(chan struct{})
+		g.Close("first", func() error { r.add("first"); return errors.New("disk full") })
+		g.Close("glued", func() error { <-free; return nil })
+		g.Close("broken", func() error { panic("no") })
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := g.Run(ctx)
+		close(free)
+		text := err.Error()
+		for _, want := range []string{"close first: disk full", "close glued: did not finish within 5s", "close broken: panic: no"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is missing in %s", want, text)
+			}
+		}
+		if len(r.lines) != 1 {
+			t.Error(r.lines)
+		}
+	})
+}
+
+func TestValuesOfTheContextReachComponents(t *testing.T) {
+	type key struct{}
+	var g Group
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "x"))
+	g.Go("a", func(own context.Context) error {
+		if own.Value(key{}) != "x" {
+			t.Error("the value is lost")
+		}
+		cancel()
+		<-own.Done()
+		return nil
+	})
+	if err := g.Run(ctx); err != nil {
+		t.Error(err)
 	}
 }
