@@ -1,0 +1,152 @@
+package wal
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func scan(data []byte) (payloads []string, r Report) {
+	r, _ = Scan(data, func(b []byte) error {
+		payloads = append(payloads, string(b))
+		return nil
+	})
+	return payloads, r
+}
+
+func frames(payloads ...string) (data []byte, ends []int) {
+	for _, p := range payloads {
+		data = AppendFrame(data, int64(len(data)), []byte(p))
+		ends = append(ends, len(data))
+	}
+	return data, ends
+}
+
+func TestTornTail(t *testing.T) {
+	want := []string{"one", "two and more", "three"}
+	data, ends := frames(want...)
+	for n := range len(data) + 1 {
+		whole := 0
+		for whole < len(ends) && ends[whole] <= n {
+			whole++
+		}
+		got, r := scan(data[:n])
+		end := 0
+		if whole > 0 {
+			end = ends[whole-1]
+		}
+		if !slices.Equal(got, want[:whole]) || r.Good != int64(end) || r.Tail != int64(n-end) || r.Damaged != 0 {
+			t.Fatalf("cut at %d: %q %+v", n, got, r)
+		}
+		// A tail of zeros, as some file systems leave it.
+		if got, r := scan(append(slices.Clone(data[:n]), make([]byte, 50)...)); !slices.Equal(got, want[:whole]) || r.Good != int64(end) {
+			t.Fatalf("zeros from %d: %q %+v", n, got, r)
+		}
+	}
+}
+
+func TestFlippedBits(t *testing.T) {
+	want := []string{"one", "two and more", "three"}
+	data, ends := frames(want...)
+	for bit := range len(data) * 8 {
+		bad := slices.Clone(data)
+		bad[bit/8] ^= 1 << (bit % 8)
+		hit := 0
+		for ends[hit] <= bit/8 {
+			hit++
+		}
+		got, r := scan(bad)
+		if !slices.Equal(got, slices.Delete(slices.Clone(want), hit, hit+1)) {
+			t.Fatalf("bit %d: %q", bit, got)
+		}
+		if damaged := r.Damaged == 1; damaged != (hit < len(want)-1) {
+			t.Fatalf("bit %d in frame %d: %+v", bit, hit, r)
+		}
+	}
+}
+
+func TestFrameCountsInItsPlaceOnly(t *testing.T) {
+	inner := AppendFrame(nil, 0, []byte("what a sender chose"))
+	data, _ := frames("first", string(inner), "last")
+	data[12] ^= 1 // breaks the first frame
+	if got, _ := scan(data); !slices.Equal(got, []string{string(inner), "last"}) {
+		t.Fatalf("%q", got)
+	}
+	data, ends := frames("first", string(inner), "last")
+	data[ends[0]] ^= 1 // breaks the second one, which holds a frame of another place
+	if got, _ := scan(data); !slices.Equal(got, []string{"first", "last"}) {
+		t.Fatalf("%q", got)
+	}
+}
+
+// list writes down what Decode says.
+type list []string
+
+func (l *list) Series(id uint32, name []byte) { *l = append(*l, fmt.Sprintf("%d is %s", id, name)) }
+func (l *list) Point(id uint32, clock, time int64, v float64) {
+	*l = append(*l, fmt.Sprintf("%d at %d, written at %d: %x", id, time, clock, math.Float64bits(v)))
+}
+
+func TestRecords(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var b []byte
+		var want, got list
+		clock := rapid.Int64Range(-1<<60, 1<<60).Draw(t, "clock")
+		b = AppendClock(b, clock)
+		for range rapid.IntRange(1, 20).Draw(t, "records") {
+			id := rapid.Uint32Range(1, math.MaxUint32).Draw(t, "id")
+			switch rapid.IntRange(0, 5).Draw(t, "kind") {
+			case 0:
+				name := rapid.StringN(1, 50, 500).Draw(t, "name")
+				b = AppendSeries(b, id, name)
+				want.Series(id, []byte(name))
+			case 1:
+				clock++
+				b = AppendClock(b, clock)
+			default:
+				at, v := rapid.Int64Range(-1<<60, 1<<60).Draw(t, "time"), rapid.Float64().Draw(t, "value")
+				b = AppendPoint(b, id, clock, at, v)
+				want.Point(id, clock, at, v)
+			}
+		}
+		if err := Decode(b, &got); err != nil || !slices.Equal(got, want) {
+			t.Fatalf("%v\ngot  %q\nwant %q", err, got, want)
+		}
+	})
+}
+
+func FuzzScan(f *testing.F) {
+	data, _ := frames("one", "two")
+	f.Add(data)
+	f.Add(data[:len(data)-2])
+	f.Add(append(data, 0, 0, 0, mark0, mark1))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		good := 0
+		r, _ := Scan(data, func(p []byte) error {
+			good += len(p) + frameHead
+			return nil
+		})
+		if int64(good)+r.Lost != r.Good || r.Good+r.Tail != int64(len(data)) {
+			t.Fatalf("%d bytes, %d in frames: %+v", len(data), good, r)
+		}
+	})
+}
+
+func FuzzDecode(f *testing.F) {
+	b := AppendClock(nil, 1_800_000_000)
+	b = AppendSeries(b, 1, "a.b")
+	b = AppendPoint(b, 1, 1_800_000_000, 1_799_999_990, math.Inf(1))
+	f.Add(b)
+	f.Add(b[:len(b)-1])
+	f.Add([]byte{0, opSeries, 1, 200})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var first, second list
+		if Decode(b, &first) == nil && Decode(bytes.Clone(b), &second) != nil || len(first) > len(b) {
+			t.Fatal("not the same twice")
+		}
+	})
+}
