@@ -1,6 +1,9 @@
 package store
 
-import "steer/monitor/store/internal/block"
+import (
+	"steer/monitor/store/internal/block"
+	"steer/monitor/store/internal/schema"
+)
 
 // columns reads values of memory and blocks together, many series of the same
 // few blocks one after another.
@@ -83,13 +86,55 @@ func (c *columns) fill(v *view, k int, at int64, dst []float64, blocks bool) {
 	if !blocks || gaps == 0 {
 		return
 	}
-	for _, cur := range c.cursors(v.plan.archives[k].step) {
+	step := v.plan.archives[k].step
+	for _, cur := range c.cursors(step) {
 		b := cur.b
 		if b.Start >= at+int64(len(dst)) || b.End() <= at {
 			continue
 		}
 		if _, err := cur.Fill(v.id, at, dst); err != nil {
 			c.set.report(b, err)
+		}
+	}
+	for _, a := range v.plan.past {
+		if a.Step != step {
+			c.fillPast(v, a, step, at, dst)
+		}
+	}
+}
+
+// fillPast fills missing slots from an archive of another step that the series
+// had under an earlier schema: finer values are rolled up, coarser ones stand
+// where their interval starts.
+func (c *columns) fillPast(v *view, a schema.Archive, step, at int64, dst []float64) {
+	from := floor(at*step, a.Step)
+	to := floor((at+int64(len(dst)))*step-1, a.Step) + 1
+	var old []float64
+	for _, cur := range c.cursors(a.Step) {
+		if cur.b.Keep != a.Keep || cur.b.Start >= to || cur.b.End() <= from {
+			continue
+		}
+		if old == nil {
+			old = missing(to - from)
+		}
+		if _, err := cur.Fill(v.id, from, old); err != nil {
+			c.set.report(cur.b, err)
+		}
+	}
+	if step%a.Step == 0 {
+		ratio := int(step / a.Step)
+		for i := 0; len(old) > 0; i++ {
+			if value, ok := v.plan.roll.Roll(old[:ratio]); ok && dst[i] != dst[i] {
+				dst[i] = value
+			}
+			old = old[ratio:]
+		}
+		return
+	}
+	for i, value := range old {
+		s := floor((from+int64(i))*a.Step, step) - at
+		if value == value && s >= 0 && s < int64(len(dst)) && dst[s] != dst[s] {
+			dst[s] = value
 		}
 	}
 }

@@ -40,7 +40,9 @@ func (d *badDisk) dead() bool {
 	return d.fuse == 0
 }
 
-func (d *badDisk) change(dir string, back, keep func()) { d.undo = append(d.undo, undo{dir, back, keep}) }
+func (d *badDisk) change(dir string, back, keep func()) {
+	d.undo = append(d.undo, undo{dir, back, keep})
+}
 
 func (d *badDisk) Create(name string) (file, error) {
 	d.mu.Lock()

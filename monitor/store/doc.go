@@ -1,7 +1,50 @@
 // Package store keeps metrics: it is the seam Driver and Steer's own engine
-// behind it.
+// behind it. Package storetest says in tests what every driver must do.
 //
 // A point's address is (series, time / step): timestamps are not stored, a
-// point that comes again replaces the first one, rollups align. A series has a
-// number for good; its name decides how long and how finely it is kept.
+// point that comes again replaces the first one, and rollups align. The name of
+// a series decides how long and how finely it is kept (Config.Schemas) and how
+// older values are summed up (Config.Aggregation).
+//
+// # The way of a point
+//
+// Write finds the series in one of 64 shards by the hash of its name, sets the
+// slot in memory and appends a record to the shard's buffer. A sync, every
+// second or before Write returns (Config.Sync), collects the buffers in one
+// write and one fsync of the write-ahead log. A flush, every ten minutes or
+// when memory or log have grown much, parts memory and log at one point of every
+// shard, writes what memory held to new block files together with the coarser
+// values that it touches, computed again from all finer ones, and then removes
+// the log. After it, small files of one stretch of time are merged and expired
+// ones removed. Fetch overlays memory, rollups of what memory holds, and
+// blocks from the newest flush to the oldest.
+//
+// A point goes to the finest archive that reaches back to it, as in Whisper. A
+// point that is too old for the finest one is written to a coarser one itself
+// and replaces the rollup there.
+//
+// # On disk
+//
+//	LOCK              holds the pid; the process keeps a flock on it
+//	retentions.json   the schemas now and before, so that values of archives that
+//	                  a series had under an earlier schema are still read
+//	names             every series, frames of internal/wal
+//	wal/N.wal         the log since the last flush, frames of internal/wal
+//	blocks/STEP-KEEP/START-OLD-NEW.blk
+//	                  blocks of internal/block: one archive, one stretch of time
+//	                  from slot START, the points of flushes OLD to NEW
+//
+// A file is complete when it has its name: it is written as .tmp, synced,
+// renamed, and the folder synced. What ends in .tmp, and a block whose flushes
+// are all in another one, is removed at the next start. What ends in .damaged
+// was set aside for a person to look at; Steer never reads it again.
+//
+// # When something breaks
+//
+// A torn tail of log or names is cut off at the start and logged. A damaged
+// record is skipped, the file copied to .damaged. A damaged block is read as far
+// as its checksums hold, chunk by chunk; the next flush writes the sound part
+// anew. While the disk takes nothing, Write returns fault.Unavailable, Fetch
+// and Find go on, and a try every second finds out when it is well again; what
+// was accepted before waits in memory.
 package store

@@ -117,6 +117,9 @@ func replay(d disk, name string, log *slog.Logger, r wal.Reader) (int64, error) 
 	return report.Good, nil
 }
 
+// mostPending is how much waits in memory for a sync before one is made early.
+const mostPending = 32 << 20
+
 // commit takes what the shards hold, writes it, and with sync waits until it is
 // on disk. The caller holds mu.
 func (j *journal) commit(shards []shard, tickets *atomic.Uint64, sync bool) error {
@@ -129,7 +132,11 @@ func (j *journal) commit(shards []shard, tickets *atomic.Uint64, sync bool) erro
 		}
 		sh.mu.Unlock()
 	}
-	return j.flush(target, sync)
+	waiting := 0
+	for _, p := range j.pending {
+		waiting += len(p.bytes)
+	}
+	return j.flush(target, sync || waiting > mostPending)
 }
 
 // flush writes what is pending.

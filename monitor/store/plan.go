@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 
 	"steer/monitor/store/internal/schema"
 )
@@ -12,6 +15,7 @@ import (
 type plan struct {
 	archives []archive // from fine to coarse
 	roll     schema.Aggregation
+	past     []schema.Archive // that earlier schemas had, from fine to coarse
 }
 
 type archive struct {
@@ -69,7 +73,8 @@ func floor(t, step int64) int64 {
 type planner struct {
 	schemas []schema.Schema
 	rolls   []schema.Aggregation
-	made    map[[2]int]*plan // by the numbers of schema and aggregation
+	past    [][]schema.Schema // what stood in the place of schemas before
+	made    map[string]*plan  // by the numbers of schemas and aggregation
 }
 
 // The default keeps ten seconds for six hours, as senders of Graphite and
@@ -87,7 +92,7 @@ const defaultAggregation = `
 `
 
 func newPlanner(c Config) (*planner, error) {
-	p := &planner{made: map[[2]int]*plan{}}
+	p := &planner{made: map[string]*plan{}}
 	archives, err := schema.ParseRetentions(defaultRetentions)
 	if err != nil {
 		return nil, err
@@ -122,17 +127,43 @@ func newPlanner(c Config) (*planner, error) {
 
 // plan is called under the planner's owner's lock.
 func (p *planner) plan(name string) *plan {
-	var at [2]int
-	for !p.schemas[at[0]].Pattern.MatchString(name) {
-		at[0]++
+	var key [64]byte
+	at := binary.AppendUvarint(key[:0], uint64(first(p.schemas, name)))
+	roll := 0
+	for !p.rolls[roll].Pattern.MatchString(name) {
+		roll++
 	}
-	for !p.rolls[at[1]].Pattern.MatchString(name) {
-		at[1]++
+	at = binary.AppendUvarint(at, uint64(roll))
+	for _, past := range p.past {
+		at = binary.AppendUvarint(at, uint64(first(past, name)))
 	}
-	if p.made[at] == nil {
-		p.made[at] = newPlan(p.schemas[at[0]].Archives, p.rolls[at[1]])
+	if made := p.made[string(at)]; made != nil {
+		return made
 	}
-	return p.made[at]
+	now := p.schemas[first(p.schemas, name)].Archives
+	made := newPlan(now, p.rolls[roll])
+	for _, past := range p.past {
+		if i := first(past, name); i < len(past) {
+			for _, a := range past[i].Archives {
+				if !slices.Contains(now, a) && !slices.Contains(made.past, a) {
+					made.past = append(made.past, a)
+				}
+			}
+		}
+	}
+	slices.SortFunc(made.past, func(a, b schema.Archive) int { return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Keep, b.Keep)) })
+	p.made[string(at)] = made
+	return made
+}
+
+// first is the number of the schema that counts for a name.
+func first(schemas []schema.Schema, name string) int {
+	for i := range schemas {
+		if schemas[i].Pattern.MatchString(name) {
+			return i
+		}
+	}
+	return len(schemas)
 }
 
 // keeps says for how long blocks of an archive may be needed, rollups of late

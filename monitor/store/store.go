@@ -92,6 +92,9 @@ func Open(o Options) (_ *Store, err error) {
 			s.release()
 		}
 	}()
+	if err := s.remember(filepath.Join(o.Dir, "retentions.json")); err != nil {
+		return nil, err
+	}
 	if s.blocks, err = openBlocks(s.disk, filepath.Join(o.Dir, "blocks"), s.log); err != nil {
 		return nil, err
 	}
