@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"steer/base/config"
 	"steer/base/fault"
 )
 
@@ -112,4 +113,20 @@ steer.yaml:15:34: pipeline[3].deploy: environment production has no nodes for ca
 			t.Errorf("%v\nlacks %s", err, want)
 		}
 	}
+}
+
+// Definitions come over the network, by a push.
+func FuzzParseManifest(f *testing.F) {
+	for _, seed := range []string{manifest, "", "service: a", "pipeline: [{stage: a}, {stage: a}]", "run: {connectivity: [{ports: [1, 1]}]}", "checks: [{}, {}]", "artifact: &a {paths: ['']}\nrun: *a"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := ParseManifest("steer.yaml", data)
+		if err != nil && len(config.Problems(err)) == 0 {
+			t.Errorf("an error without a place: %v", err)
+		}
+		if err == nil && (m.Service == "" || len(m.Artifact.Paths) == 0) {
+			t.Errorf("accepted: %+v", m)
+		}
+	})
 }
