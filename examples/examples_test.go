@@ -48,18 +48,18 @@ func TestArchive(t *testing.T) {
 		}
 		return
 	}
-	if !bytes.Equal(archive, want) {
+	if !bytes.Equal(text, want) {
 		t.Error("examples.txtar differs from the files: run go generate ./examples")
 	}
 	for _, name := range []string{"catalog/go.mod", "catalog/smoke/main.go", "catalog-slow/pricing.go.txt", "definitions/teams.yaml"} {
-		if _, err := fs.Stat(Files(), name); err != nil {
+		if _, err := fs.Stat(Files, name); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
 func TestDefinitionsAndManifest(t *testing.T) {
-	definitions, err := fs.Sub(Files(), "definitions")
+	definitions, err := fs.Sub(Files, "definitions")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestDefinitionsAndManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := fs.ReadFile(Files(), "catalog/steer.yaml")
+	text, err := fs.ReadFile(Files, "catalog/steer.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestDefinitionsAndManifest(t *testing.T) {
 func TestServiceAndSlowChange(t *testing.T) {
 	for _, change := range []string{"", "catalog-slow/pricing.go.txt"} {
 		dir := t.TempDir()
-		service, err := fs.Sub(Files(), "catalog")
+		service, err := fs.Sub(Files, "catalog")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestServiceAndSlowChange(t *testing.T) {
 			t.Fatal(err)
 		}
 		if change != "" {
-			text, err := fs.ReadFile(Files(), change)
+			text, err := fs.ReadFile(Files, change)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -62,7 +62,7 @@ const look = 100 * time.Millisecond
 
 // Follow reads a log from its beginning and goes on while it grows, until over
 // returns true, ctx ends, or the reader is closed. The log need not exist yet.
-func (r *Runner) Follow(ctx context.Context, log string, over func(context.Context) bool) io.ReadCloser {
+func Follow(ctx context.Context, log string, over func(context.Context) bool) io.ReadCloser {
 	ctx, cancel := context.WithCancel(ctx)
 	return &follower{ctx: ctx, cancel: cancel, name: log, over: over}
 }

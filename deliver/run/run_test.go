@@ -338,10 +338,9 @@ func TestSlots(t *testing.T) {
 }
 
 func TestFollow(t *testing.T) {
-	r := runner(t, Config{})
 	file := filepath.Join(t.TempDir(), "x.log")
 	var over atomic.Bool
-	f := r.Follow(t.Context(), file, func(context.Context) bool { return over.Load() })
+	f := Follow(t.Context(), file, func(context.Context) bool { return over.Load() })
 	defer f.Close()
 	var mu sync.Mutex
 	var got bytes.Buffer
@@ -375,7 +374,7 @@ func TestFollow(t *testing.T) {
 	if err := <-done; err != io.EOF || got.String() != want+"end" {
 		t.Errorf("%q, %v", got.String(), err)
 	}
-	g := r.Follow(t.Context(), filepath.Join(t.TempDir(), "never"), func(context.Context) bool { return false })
+	g := Follow(t.Context(), filepath.Join(t.TempDir(), "never"), func(context.Context) bool { return false })
 	go func() { g.Close(); close(done) }()
 	if _, err := g.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("closed: %v", err)

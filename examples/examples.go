@@ -20,13 +20,18 @@ import (
 //go:generate go test -run TestArchive -update .
 
 //go:embed examples.txtar
-var archive []byte
+var text []byte
 
-// Files returns the files of this folder.
-func Files() fs.FS {
-	files, err := txtar.FS(txtar.Parse(archive))
+// Files are the files of this folder.
+var Files fs.FS = archive{}
+
+type archive struct{}
+
+// Open reads the text each time: the tour runs once.
+func (archive) Open(name string) (fs.File, error) {
+	files, err := txtar.FS(txtar.Parse(text))
 	if err != nil {
-		panic(fmt.Sprintf("BUG: examples.txtar: %v", err)) // a test reads it as well
+		return nil, fmt.Errorf("read examples: %w", err)
 	}
-	return files
+	return files.Open(name)
 }
