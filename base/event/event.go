@@ -49,20 +49,22 @@ const (
 
 	ArtifactPackaged = "dev.cdevents.artifact.packaged.0.3.0"
 
-	DeployStarted  = "dev.cdeventsx.steer-deploy.started.0.1.0"
-	DeployFailed   = "dev.cdeventsx.steer-deploy.failed.0.1.0" // the old version still serves
-	Deployed       = "dev.cdevents.service.deployed.0.3.0"     // first version in an environment
-	Upgraded       = "dev.cdevents.service.upgraded.0.3.0"     // another version before it
-	RolledBack     = "dev.cdevents.service.rolledback.0.3.0"
-	VersionPinned  = "dev.cdeventsx.steer-version.pinned.0.1.0" // kept out of "latest"
-	VersionFreed   = "dev.cdeventsx.steer-version.freed.0.1.0"
-	NodeStarted    = "dev.cdeventsx.steer-node.started.0.1.0"
-	NodeStopped    = "dev.cdeventsx.steer-node.stopped.0.1.0"
-	NodeDied       = "dev.cdeventsx.steer-node.died.0.1.0"
-	CheckChanged   = "dev.cdeventsx.steer-check.changed.0.1.0" // OK, WARN, CRITICAL, NODATA
-	IncidentOpened = "dev.cdevents.incident.detected.0.3.0"
-	IncidentAcked  = "dev.cdeventsx.steer-incident.acknowledged.0.1.0"
-	IncidentClosed = "dev.cdevents.incident.resolved.0.3.0"
+	DeployStarted     = "dev.cdeventsx.steer-deploy.started.0.1.0"
+	DeployFailed      = "dev.cdeventsx.steer-deploy.failed.0.1.0" // the old version still serves
+	Deployed          = "dev.cdevents.service.deployed.0.3.0"     // first version in an environment
+	Upgraded          = "dev.cdevents.service.upgraded.0.3.0"     // another version before it
+	RolledBack        = "dev.cdevents.service.rolledback.0.3.0"
+	VersionPinned     = "dev.cdeventsx.steer-version.pinned.0.1.0" // kept out of "latest"
+	VersionFreed      = "dev.cdeventsx.steer-version.freed.0.1.0"
+	PlacementHeld     = "dev.cdeventsx.steer-placement.held.0.1.0" // automation keeps away
+	PlacementReleased = "dev.cdeventsx.steer-placement.released.0.1.0"
+	NodeStarted       = "dev.cdeventsx.steer-node.started.0.1.0"
+	NodeStopped       = "dev.cdeventsx.steer-node.stopped.0.1.0"
+	NodeDied          = "dev.cdeventsx.steer-node.died.0.1.0"
+	CheckChanged      = "dev.cdeventsx.steer-check.changed.0.1.0" // OK, WARN, CRITICAL, NODATA
+	IncidentOpened    = "dev.cdevents.incident.detected.0.3.0"
+	IncidentAcked     = "dev.cdeventsx.steer-incident.acknowledged.0.1.0"
+	IncidentClosed    = "dev.cdevents.incident.resolved.0.3.0"
 
 	NotificationSent   = "dev.cdeventsx.steer-notification.sent.0.1.0"
 	NotificationFailed = "dev.cdeventsx.steer-notification.failed.0.1.0"

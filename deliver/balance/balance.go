@@ -320,6 +320,19 @@ func (b *Balancer) Address(e id.Environment, s id.Service) map[string]string {
 	return r
 }
 
+// Serving lists the ids of the backends that get requests if they are healthy.
+func (b *Balancer) Serving(e id.Environment, s id.Service) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := []string{}
+	if f := b.fronts[key{e, s}]; f != nil {
+		for _, n := range f.Backends {
+			r = append(r, n.ID)
+		}
+	}
+	return r
+}
+
 // reachable is an address that callers on this machine can use.
 func (b *Balancer) reachable(port int) string {
 	host := b.o.Address

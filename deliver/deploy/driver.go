@@ -11,6 +11,7 @@ import (
 
 	"steer/base/fault"
 	"steer/base/id"
+	"steer/catalog"
 )
 
 // Driver runs nodes: it keeps each one that was started running until it is
@@ -44,6 +45,7 @@ type Spec struct {
 	Ports       []string          `json:"ports"`   // names; the driver chooses the numbers; $PORT is the first
 	Env         map[string]string `json:"env"`
 	Grace       time.Duration     `json:"grace"` // between SIGTERM and SIGKILL
+	Health      catalog.Health    `json:"health"`
 	Created     time.Time         `json:"created"`
 }
 

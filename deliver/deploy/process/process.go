@@ -95,7 +95,7 @@ var _ deploy.Driver = (*Driver)(nil)
 
 // New finds the nodes that there were and adopts those that live. Dead ones are
 // started when Run begins.
-func New(_ context.Context, o Options) (*Driver, error) {
+func New(o Options) (*Driver, error) {
 	o.Config = o.Config.defaulted()
 	first, last, err := portRange(o.Ports)
 	if err != nil {

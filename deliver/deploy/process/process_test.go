@@ -56,7 +56,7 @@ func serve() {
 
 // supervise runs a driver with one node until it is killed.
 func supervise() {
-	d, err := New(context.Background(), options(os.Getenv("DIR"), "23300-23399"))
+	d, err := New(options(os.Getenv("DIR"), "23300-23399"))
 	if err == nil {
 		go d.Run(context.Background())
 		_, err = d.Start(context.Background(), spec("n1"))
@@ -94,7 +94,7 @@ func spec(node string) deploy.Spec {
 
 func open(t *testing.T, dir, ports string) *Driver {
 	t.Helper()
-	d, err := New(t.Context(), options(dir, ports))
+	d, err := New(options(dir, ports))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestNodesSurviveKillOfSteer(t *testing.T) {
 	// The next Steer finds it, and leaves it under keep.
 	o := options(dir, "23300-23399")
 	o.Keep = true
-	second, err := New(t.Context(), o)
+	second, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestNodesSurviveKillOfSteer(t *testing.T) {
 
 func TestOrderlyStopEndsNodesAndTheNextStartBringsThemBack(t *testing.T) {
 	dir := t.TempDir()
-	d, err := New(t.Context(), options(dir, "23200-23299"))
+	d, err := New(options(dir, "23200-23299"))
 	if err != nil {
 		t.Fatal(err)
 	}
