@@ -1,0 +1,65 @@
+# make help lists the targets.
+export CGO_ENABLED := 0
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test test-go test-web test-e2e bench soak lint docs fuzz clean web
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: web bin/steer ## build the web UI and bin/steer
+
+bin/steer: FORCE
+	@mkdir -p bin
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/steer .
+FORCE:
+
+web: web/dist/index.html ## build the web UI into web/dist
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src web/public web/index.html web/vite.config.ts -type f 2>/dev/null)
+	cd web && npm run --silent build
+
+run: build ## build everything, drive the tour and leave the UI up
+	bin/steer tour --stay
+
+test: build test-go test-web test-e2e ## run every test
+
+test-go: ## Go tests: units, both databases, crashes, scripts
+	go vet ./...
+	go test -timeout 10m ./...
+	cd examples/catalog && go vet ./... && go test ./...
+
+test-web: web/node_modules/.package-lock.json ## type checks and unit tests of the UI
+	cd web && npm run --silent check && npm run --silent test
+
+test-e2e: build ## the tour and the UI in a real browser
+	cd test/e2e && npm ci --no-audit --no-fund --loglevel=error && node run.mjs
+
+bench: ## measure the metric path
+	go test -run '^$$' -bench . -benchmem ./monitor/...
+
+soak: ## long crash tests
+	STEER_SOAK=200 go test -timeout 60m -count 1 ./monitor/store/...
+
+fuzz: ## a minute of fuzzing for each parser that reads from outside
+	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+		echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime 60s $$p || exit 1; done; done
+
+lint: ## formatting, vet, generated files
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "run gofmt -w on:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	go mod verify
+	go mod tidy -diff
+	go test -count 1 ./test -run 'TestImports|TestEvery|TestNo|TestGenerated'
+
+docs: bin/steer ## generate docs/generated from the program
+	bin/steer docs docs/generated
+
+clean: ## remove what was built
+	rm -rf bin web/dist/assets web/dist/index.html
