@@ -1,0 +1,21 @@
+import { describe, expect, it } from 'vitest'
+import { ago, between, duration, number } from './format'
+
+describe('duration', () => {
+  it.each([[0.25, '250 ms'], [3.14, '3.1 s'], [90, '90 s'], [600, '10 min'], [7200, '2 h'], [172800, '2 d'], [-5, '0 ms']])('%d s is %s', (s, text) => {
+    expect(duration(s)).toBe(text)
+  })
+})
+
+describe('number', () => {
+  it.each([[0, '0'], [1234, '1234'], [12345, '12.35 k'], [1234567, '1.235 M'], [0.0001, '1.00e-4'], [99.95, '99.95'], [-2e9, '-2 G']])('%d is %s', (v, text) => {
+    expect(number(v)).toBe(text)
+  })
+  it('shows missing values as a dash', () => expect(number(null)).toBe('–'))
+})
+
+describe('times', () => {
+  it('counts from now', () => expect(ago('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:01:00Z'))).toBe('60 s ago'))
+  it('is empty for a time that never was', () => expect(ago('0001-01-01T00:00:00Z', 0)).toBe(''))
+  it('measures a span', () => expect(between('2026-01-01T00:00:00Z', '2026-01-01T00:00:02.5Z')).toBe('2.5 s'))
+})

@@ -1,0 +1,45 @@
+// How times, durations and numbers are written, the same on every page.
+
+export function duration(seconds: number): string {
+  const s = Math.max(0, seconds)
+  if (s < 1) return `${Math.round(s * 1000)} ms`
+  if (s < 10) return `${s.toFixed(1)} s`
+  if (s < 120) return `${Math.round(s)} s`
+  if (s < 7200) return `${Math.round(s / 60)} min`
+  if (s < 172800) return `${Math.round(s / 3600)} h`
+  return `${Math.round(s / 86400)} d`
+}
+
+export function ago(time: string | undefined, now: number): string {
+  if (!time || time.startsWith('0001')) return ''
+  const s = (now - Date.parse(time)) / 1000
+  return s < 3 ? 'just now' : `${duration(s)} ago`
+}
+
+export function clock(time: string | undefined): string {
+  if (!time || time.startsWith('0001')) return ''
+  const t = new Date(time)
+  const sameDay = t.toDateString() === new Date().toDateString()
+  const hms = t.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false })
+  return sameDay ? hms : `${t.toLocaleDateString(undefined, { day: 'numeric', month: 'short', year: 'numeric' })} ${hms}`
+}
+
+export function between(from: string | undefined, to: string | undefined): string {
+  if (!from || !to) return ''
+  return duration((Date.parse(to) - Date.parse(from)) / 1000)
+}
+
+// number keeps four digits: 1234567 is 1.235 M.
+export function number(v: number | null | undefined): string {
+  if (v === null || v === undefined || Number.isNaN(v)) return '–'
+  const a = Math.abs(v)
+  for (const [size, unit] of [[1e12, ' T'], [1e9, ' G'], [1e6, ' M'], [1e4, ' k']] as const) {
+    if (a >= size) return trim(v / (size === 1e4 ? 1e3 : size)) + unit
+  }
+  return a !== 0 && a < 0.001 ? v.toExponential(2) : trim(v)
+}
+
+const trim = (v: number) => String(Number(v.toPrecision(4)))
+
+export const firstLine = (text: string) => text.split('\n', 1)[0] ?? ''
+export const shortSha = (sha: string) => sha.slice(0, 8)

@@ -1,0 +1,15 @@
+import type { Event } from './records'
+
+// link is the page about what an event is about.
+export function link(e: Event): string {
+  const [kind = '', ...rest] = e.subject.split('/')
+  const name = rest.join('/')
+  switch (kind) {
+    case 'incident': return `/incidents/${name}`
+    case 'run': return `/runs/${name}`
+    case 'deploy': case 'artifact': case 'version': case 'commit':
+      return e.chainid ? `/why?ref=${encodeURIComponent(e.subject)}` : '/journal'
+    case 'check': return e.service ? `/services/${e.service}` : '/journal'
+    default: return `/journal?subject=${encodeURIComponent(e.subject)}`
+  }
+}

@@ -1,0 +1,81 @@
+// The records of /api/v1 that the pages show; see /api/v1/openapi.yaml.
+
+export interface Session { name: string; role: 'viewer' | 'developer' | 'operator' | 'admin'; version: string }
+
+export interface Event {
+  id: string; type: string; subject: string; time: string; summary: string; actor: string; reason?: string
+  service?: string; environment?: string; version?: string; chainid?: string; cause?: string; seq: number
+  source: string; data?: unknown
+}
+
+export interface Node {
+  id: string; index: number; version: string; state: string; serving: boolean; reason?: string; ports: Record<string, number>
+  address: Record<string, string>; pid: number; started: string; restarts: number; last_exit?: string
+}
+
+export interface Placement {
+  service: string; environment: string; version: string; previous?: string; since: string; state: string
+  nodes: Node[] | null; address: Record<string, string> | null; watch?: string; pinned?: string[] | null; number: number
+  hold?: { by: string; reason: string; since: string } | null
+}
+
+export interface Stage {
+  name: string; state: string; manual: boolean; deploy?: string; deploy_id?: number; command?: string
+  reason?: string; started?: string; finished?: string; exit_code?: number; approved_by?: string; approvers?: string[] | null
+}
+
+export interface Run {
+  id: number; service: string; version: string; commit: string; branch: string; author: string; message: string
+  committed: string; queued: string; started?: string; finished?: string; state: string; reason: string
+  chain: string; stages: Stage[] | null
+}
+
+export interface Deploy {
+  id: number; service: string; environment: string; version: string; previous?: string; state: string; kind: string
+  step: string; reason?: string; actor: string; chain: string; created: string; started?: string; finished?: string
+  failure?: { message: string; log: string[] | null; probe: string; elapsed: number | string } | null
+  steps: { name: string; state: string; at: string; took: number }[] | null
+}
+
+export interface Incident {
+  id: number; check: string; service: string; environment?: string; team?: string; version?: string; severity: string
+  state: string; title: string; summary: string; opened: string; acknowledged?: string; resolved?: string
+  acked_by?: string; ack_comment?: string; chain?: string; changes: Event[] | null; value?: number; bound?: number; query: string
+}
+
+export interface Check {
+  name: string; service?: string; environment?: string; query: string; severity: string; runbook?: string
+  above?: number; below?: number; warn_above?: number; warn_below?: number
+}
+
+export interface Status { check: Check; key: string; state: string; value: number | null; since: string; reason: string; incident?: number }
+
+export interface ServiceNow {
+  service: string; team: string; description: string; state: string; build: Run | null
+  placements: Placement[]; checks: Record<string, number>
+}
+
+export interface Now { services: ServiceNow[]; incidents: Incident[]; changes: Event[]; seq: number }
+
+export interface Pin { service: string; version: string; by: string; reason: string; since: string }
+
+export interface Service extends ServiceNow {
+  manifest: { pipeline: { stage: string; deploy?: string; manual: boolean }[] | null; checks: Check[] | null } | null
+  runs: Run[]; deploys: Deploy[]; pins: Pin[]; statuses: Status[]; incidents: Incident[]; events: Event[]
+  flow: Flow | null
+}
+
+export interface Times { median_seconds: number | null }
+
+export interface Flow {
+  total: {
+    lead_time: Times; time_to_detect: Times; time_to_restore: Times; recovery: Times
+    deployments: { count: number; per_day: number }
+    change_failure: { rate: number | null; failed: number; of: number }
+    good_builds: { good: number; all: number; per_day: number }
+  }
+}
+
+export interface Chain { ref: string; events: Event[] | null }
+
+export interface Series { target: string; datapoints: [number | null, number][] }
