@@ -68,6 +68,7 @@ const (
 
 	NotificationSent   = "dev.cdeventsx.steer-notification.sent.0.1.0"
 	NotificationFailed = "dev.cdeventsx.steer-notification.failed.0.1.0"
+	RollbackDeclined   = "dev.cdeventsx.steer-rollback.declined.0.1.0" // an incident asked for one that would not help
 
 	DefinitionsChanged = "dev.cdeventsx.steer-definitions.changed.0.1.0"
 	TokenCreated       = "dev.cdeventsx.steer-token.created.0.1.0"
