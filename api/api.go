@@ -1,0 +1,177 @@
+// Package api is Steer over HTTP: /api/v1 (described by OpenAPI, one file per
+// noun), and the places where the protocols of others are mounted: Graphite,
+// Umpire, Git, the web UI.
+package api
+
+import (
+	"bytes"
+	"cmp"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"steer/api/graphite"
+	"steer/base/access"
+	"steer/base/definitions"
+	"steer/base/journal"
+	"steer/catalog"
+	"steer/deliver/artifact"
+	"steer/deliver/deploy"
+	"steer/deliver/pipeline"
+	"steer/deliver/source"
+	"steer/improve/flow"
+	"steer/listen/timeline"
+	"steer/monitor/state"
+)
+
+const (
+	viewer    = access.Viewer
+	developer = access.Developer
+	operator  = access.Operator
+	admin     = access.Admin
+)
+
+// Options is everything that the API shows. Handlers of other protocols come
+// ready made.
+type Options struct {
+	Version     string
+	Access      *access.Access
+	Journal     *journal.Journal
+	Definitions *definitions.Definitions
+	Catalog     func() *catalog.Catalog
+	Pipelines   *pipeline.Pipeline
+	Deploys     *deploy.Deployer
+	Artifacts   *artifact.Repository
+	Sources     *source.Source
+	Checks      *state.Engine
+	Timeline    *timeline.Timeline
+	Flow        *flow.Flow
+
+	Graphite http.Handler // /render, /metrics/find, …
+	Umpire   http.Handler // /check
+	Git      http.Handler // /git/NAME.git/…; the caller's role is checked before
+	Web      http.Handler // everything else
+	Metrics  http.Handler // /metrics: Steer's own figures as text
+	Temp     string       // folder for uploads under way
+
+	Anonymous bool            // clients on this machine may read Graphite's API without a token
+	Secure    bool            // cookies only over TLS
+	Ready     func() error    // nil once everything listens
+	Stopping  <-chan struct{} // closed when the server begins to stop: streams end
+	Log       *slog.Logger
+}
+
+// API is an http.Handler.
+type API struct {
+	o       Options
+	huma    huma.API
+	handler http.Handler
+}
+
+// New builds the handler.
+func New(o Options) *API {
+	o.Log = cmp.Or(o.Log, slog.Default())
+	a := &API{o: o}
+	mux := http.NewServeMux()
+
+	a.describe(mux)
+	a.session(mux)
+	mux.Handle("GET /api/v1/events/stream", a.require(viewer, false, http.HandlerFunc(a.stream)))
+	mux.Handle("GET /api/v1/runs/{id}/stages/{stage}/log", a.require(viewer, false, http.HandlerFunc(a.stageLog)))
+	mux.Handle("POST /api/v1/services/{service}/local", a.require(developer, false, http.HandlerFunc(a.upload)))
+	mux.Handle("GET /api/v1/nodes/{id}/log", a.require(viewer, false, http.HandlerFunc(a.nodeLog)))
+
+	for _, path := range graphite.Paths() {
+		mux.Handle(path, a.require(viewer, true, o.Graphite))
+	}
+	mux.Handle("GET /check", a.umpire())
+	mux.Handle("/git/", a.git())
+	mux.Handle("GET /metrics", a.require(viewer, true, o.Metrics))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.Handle("/", o.Web)
+
+	// Cookies are sent by browsers on their own, so requests from other sites are
+	// refused; Git and API clients send no Origin.
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.refuse(w, r, crossOrigin(r))
+	}))
+	a.handler = guard.Handler(a.authenticate(mux))
+	return a
+}
+
+// describe registers the operations of /api/v1 with their description.
+func (a *API) describe(mux *http.ServeMux) {
+	config := huma.DefaultConfig("Steer", a.o.Version)
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", "/api/v1/schemas"
+	config.CreateHooks = nil // no $schema links inside of answers
+	config.Components.Schemas = registry()
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token": {Type: "http", Scheme: "bearer", Description: "A token made with 'steer token create', or the first one in DATA/admin.token."},
+	}
+	a.huma = humago.New(mux, config)
+	a.now()
+	a.services()
+	a.runs()
+	a.deploys()
+	a.incidents()
+	a.events()
+	a.definitions()
+	a.tokens()
+}
+
+// ServeHTTP answers a request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
+	if err := a.o.Ready(); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Write([]byte("ready\n"))
+}
+
+// umpire lets programs on this machine pass, and answers others without a token
+// in Umpire's own words.
+func (a *API) umpire() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := caller(r.Context()); !ok && !(a.o.Anonymous && local(r)) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("WWW-Authenticate", `Basic realm="Steer: any name, a token as password"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			w.Write([]byte("{\"error\":\"not authorized\"}\n"))
+			return
+		}
+		a.o.Umpire.ServeHTTP(w, r)
+	})
+}
+
+// git asks for a login and for the role that the repository needs: developers
+// push services, operators push definitions, everyone known reads.
+func (a *API) git() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		role := viewer
+		if strings.HasSuffix(r.URL.Path, "/git-receive-pack") || r.URL.Query().Get("service") == "git-receive-pack" {
+			role = developer
+			if strings.HasPrefix(r.URL.Path, "/git/definitions.git/") {
+				role = operator
+			}
+		}
+		if _, ok := caller(r.Context()); !ok {
+			w.Header().Set("WWW-Authenticate", `Basic realm="Steer: any name, a token as password"`)
+		}
+		a.require(role, false, a.o.Git).ServeHTTP(w, r)
+	})
+}
+
+// OpenAPIYAML is the description of /api/v1, without a server.
+func OpenAPIYAML(version string) ([]byte, error) {
+	a := &API{o: Options{Version: version}}
+	a.describe(http.NewServeMux())
+	b, err := a.huma.OpenAPI().YAML()
+	return bytes.TrimSpace(b), err
+}

@@ -1,0 +1,151 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"steer/base/fault"
+	"steer/base/id"
+	"steer/deliver/deploy"
+)
+
+// DeployRequest is what a person asks for.
+type DeployRequest struct {
+	Artifact    string `json:"artifact" minLength:"1" doc:"Name of the service."`
+	Environment string `json:"environment" minLength:"1" doc:"Where to."`
+	Version     string `json:"version" minLength:"1" doc:"b12, or latest: the newest green version that is not pinned."`
+	Reason      string `json:"reason,omitempty" maxLength:"1000" doc:"Why; kept in the journal."`
+	DryRun      bool   `json:"dry_run,omitempty" doc:"Only say what would be done."`
+}
+
+// RollbackRequest asks for an earlier version.
+type RollbackRequest struct {
+	Service     string `json:"service" minLength:"1" doc:"Name of the service."`
+	Environment string `json:"environment" minLength:"1" doc:"Where."`
+	To          string `json:"to,omitempty" doc:"Version to go back to; default: the one before."`
+	Reason      string `json:"reason,omitempty" maxLength:"1000" doc:"Why; kept in the journal."`
+}
+
+// PinRequest keeps a version out of latest.
+type PinRequest struct {
+	Service string `json:"service" minLength:"1"`
+	Version string `json:"version" minLength:"1"`
+	Reason  string `json:"reason,omitempty" maxLength:"1000"`
+}
+
+// HoldRequest stops automation for a service in an environment.
+type HoldRequest struct {
+	Service     string `json:"service" minLength:"1"`
+	Environment string `json:"environment" minLength:"1"`
+	Reason      string `json:"reason,omitempty" maxLength:"1000"`
+}
+
+// Done answers a request that has nothing to tell.
+type Done struct {
+	Done bool `json:"done"`
+}
+
+func (a *API) deploys() {
+	operation(a, http.MethodGet, "/deploys", "list-deploys", "Deploys, newest first", viewer,
+		func(ctx context.Context, in *struct {
+			Service     string `query:"service" doc:"Only this service."`
+			Environment string `query:"environment" doc:"Only this environment."`
+			Limit       int    `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"At most so many."`
+		}) ([]deploy.Deploy, error) {
+			all, err := a.o.Deploys.Deploys(ctx, deploy.Filter{Service: id.Service(in.Service), Environment: id.Environment(in.Environment), Limit: in.Limit})
+			return list(all), err
+		})
+	operation(a, http.MethodGet, "/deploys/{id}", "get-deploy", "One deploy with its steps", viewer,
+		func(ctx context.Context, in *runInput) (deploy.Deploy, error) { return a.o.Deploys.Get(ctx, in.ID) })
+	operation(a, http.MethodPost, "/deploys", "deploy", "Deploy a version of a service to an environment", developer,
+		func(ctx context.Context, in *struct{ Body DeployRequest }) (deploy.Deploy, error) {
+			return a.deploy(ctx, in.Body)
+		})
+	operation(a, http.MethodPost, "/rollbacks", "rollback", "Go back to an earlier version", developer,
+		func(ctx context.Context, in *struct{ Body RollbackRequest }) (deploy.Deploy, error) {
+			service, env, err := a.target(ctx, in.Body.Service, in.Body.Environment)
+			if err != nil {
+				return deploy.Deploy{}, err
+			}
+			return a.o.Deploys.Rollback(ctx, service, env, id.Version(in.Body.To), person(ctx), in.Body.Reason)
+		})
+	operation(a, http.MethodPost, "/pins", "pin", "Keep a version out of latest", developer,
+		func(ctx context.Context, in *struct{ Body PinRequest }) (Done, error) {
+			service, err := a.resolve(in.Body.Service)
+			if err != nil {
+				return Done{}, err
+			}
+			return Done{true}, a.o.Deploys.Pin(ctx, service, id.Version(in.Body.Version), person(ctx), in.Body.Reason)
+		})
+	operation(a, http.MethodPost, "/unpins", "unpin", "Let a version be latest again", developer,
+		func(ctx context.Context, in *struct{ Body PinRequest }) (Done, error) {
+			service, err := a.resolve(in.Body.Service)
+			if err != nil {
+				return Done{}, err
+			}
+			return Done{true}, a.o.Deploys.Unpin(ctx, service, id.Version(in.Body.Version), person(ctx), in.Body.Reason)
+		})
+	operation(a, http.MethodPost, "/holds", "hold", "Stop automation for a service in an environment", developer,
+		func(ctx context.Context, in *struct{ Body HoldRequest }) (Done, error) {
+			service, env, err := a.target(ctx, in.Body.Service, in.Body.Environment)
+			if err != nil {
+				return Done{}, err
+			}
+			return Done{true}, a.o.Deploys.Hold(ctx, env, service, person(ctx), in.Body.Reason)
+		})
+	operation(a, http.MethodPost, "/releases", "release", "Let automation go on", developer,
+		func(ctx context.Context, in *struct{ Body HoldRequest }) (Done, error) {
+			service, env, err := a.target(ctx, in.Body.Service, in.Body.Environment)
+			if err != nil {
+				return Done{}, err
+			}
+			return Done{true}, a.o.Deploys.Release(ctx, env, service, person(ctx), in.Body.Reason)
+		})
+}
+
+func (a *API) deploy(ctx context.Context, in DeployRequest) (deploy.Deploy, error) {
+	service, env, err := a.target(ctx, in.Artifact, in.Environment)
+	if err != nil {
+		return deploy.Deploy{}, err
+	}
+	version := id.Version(in.Version)
+	if version == id.Local {
+		return deploy.Deploy{}, fault.New(fault.Invalid, "deploy %s: version=local is what is on the machine of the command line, so 'steer deploy' packs and uploads it; over HTTP name a build or latest", service)
+	}
+	request := deploy.Request{Service: service, Environment: env, Version: version, Kind: "deploy", Actor: person(ctx), Reason: in.Reason}
+	if in.DryRun {
+		return a.o.Deploys.DryRun(ctx, request)
+	}
+	return a.o.Deploys.Request(ctx, nil, request)
+}
+
+// target checks the names of a service and an environment and the caller's
+// role there.
+func (a *API) target(ctx context.Context, service, environment string) (id.Service, id.Environment, error) {
+	s, err := a.resolve(service)
+	if err != nil {
+		return "", "", err
+	}
+	env, err := id.Parse[id.Environment]("environment", environment)
+	if err != nil {
+		return "", "", fault.New(fault.Invalid, "%w", err)
+	}
+	return s, env, may(ctx, developer, env)
+}
+
+// resolve maps a name of services.yaml, or an artifact's name, to the service.
+func (a *API) resolve(name string) (id.Service, error) {
+	s, err := a.o.Catalog().Resolve(name)
+	if err == nil {
+		return s, nil
+	}
+	// A service may be known only by its repository, without an entry in services.yaml.
+	return id.Parse[id.Service]("service", name)
+}
+
+// nodeLog sends the last lines of what a node printed; with ?follow=1 also what
+// it prints from now on.
+func (a *API) nodeLog(w http.ResponseWriter, r *http.Request) {
+	log, err := a.o.Deploys.Log(r.Context(), r.PathValue("id"), 200, r.URL.Query().Get("follow") != "")
+	a.text(w, r, log, err)
+}

@@ -1,0 +1,87 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"steer/base/access"
+	"steer/base/fault"
+	"steer/base/id"
+)
+
+// Output wraps a body as huma wants it.
+type output[T any] struct{ Body T }
+
+// none is the input of an operation without parameters.
+type none struct{}
+
+// operation registers one endpoint of /api/v1. The role is what the caller needs
+// in any environment; handlers that act on one environment ask may for it.
+func operation[I, O any](a *API, method, path, name, summary string, role access.Role, f func(context.Context, *I) (O, error)) {
+	status := http.StatusOK
+	huma.Register(a.huma, huma.Operation{
+		OperationID: name, Method: method, Path: "/api/v1" + path, Summary: summary,
+		DefaultStatus: status, MaxBodyBytes: 1 << 20,
+		Security: []map[string][]string{{"token": {}}},
+		Tags:     []string{tag(path)},
+	}, func(ctx context.Context, in *I) (*output[O], error) {
+		who, ok := caller(ctx)
+		if !ok {
+			return nil, failure(fault.New(fault.Anonymous, "%s: log in, or send a token as \"Authorization: Bearer …\"", name))
+		}
+		if err := who.May(role, ""); err != nil {
+			return nil, failure(err)
+		}
+		body, err := f(ctx, in)
+		if err != nil {
+			return nil, failure(err)
+		}
+		return &output[O]{body}, nil
+	})
+}
+
+// tag groups the endpoints of the reference by their first path element.
+func tag(path string) string {
+	for i := 1; i < len(path); i++ {
+		if path[i] == '/' {
+			return path[1:i]
+		}
+	}
+	return path[1:]
+}
+
+// failure maps an error to its HTTP status, once for all operations. Internal
+// errors keep their text: whoever operates Steer needs it, and callers are
+// logged in.
+func failure(err error) error {
+	return huma.NewError(fault.Of(err).Status(), err.Error())
+}
+
+// callerKey finds the caller's identity in a request's context.
+type callerKey struct{}
+
+// caller is who sent the request.
+func caller(ctx context.Context) (access.Identity, bool) {
+	who, ok := ctx.Value(callerKey{}).(access.Identity)
+	return who, ok
+}
+
+// Caller is the name of who sent a request that this package lets through.
+func Caller(ctx context.Context) id.Person { return person(ctx) }
+
+// person is the caller's name for the journal.
+func person(ctx context.Context) id.Person {
+	who, _ := caller(ctx)
+	return who.Name
+}
+
+// may asks whether the caller has a role in an environment.
+func may(ctx context.Context, role access.Role, env id.Environment) error {
+	who, ok := caller(ctx)
+	if !ok {
+		return fault.New(fault.Anonymous, "log in first")
+	}
+	return who.May(role, env)
+}
