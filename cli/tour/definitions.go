@@ -40,7 +40,7 @@ storefront:
 // after seconds; a usual server keeps 10 s.
 const schemas = `# Carbon's syntax: the first pattern that matches counts.
 [statsd]
-pattern = ^(stats|balance)\.
+pattern = ^(stats|stats_counts|balance)\.
 retentions = 2s:1h,10s:6h,1m:7d
 
 [everything-else]
