@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"os"
 	"os/exec"
@@ -214,20 +215,28 @@ func sweep(folder string) {
 
 const patience = 40 * time.Second
 
+// waits yields until a time is over, with a short pause each time: between two
+// looks, not for something to happen.
+func waits(most time.Duration) iter.Seq[time.Duration] {
+	return func(yield func(time.Duration) bool) {
+		for start := time.Now(); time.Since(start) < most; time.Sleep(20 * time.Millisecond) {
+			if !yield(time.Since(start)) {
+				return
+			}
+		}
+	}
+}
+
 // until waits for a condition, or fails the test with the last reason.
 func until(t *testing.T, what string, ok func() error) {
 	t.Helper()
-	end := time.Now().Add(patience)
-	for {
-		err := ok()
-		if err == nil {
+	var err error
+	for range waits(patience) {
+		if err = ok(); err == nil {
 			return
 		}
-		if time.Now().After(end) {
-			t.Fatalf("waited %s until %s: %v", patience, what, err)
-		}
-		time.Sleep(20 * time.Millisecond) // between two looks, not for something to happen
 	}
+	t.Fatalf("waited %s until %s: %v", patience, what, err)
 }
 
 // get is the body of a good answer.

@@ -1,8 +1,10 @@
 package test
 
 import (
+	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -32,23 +34,24 @@ func TestSecondStartIsRefused(t *testing.T) {
 func TestTermDrains(t *testing.T) {
 	p := serve(t, t.TempDir())
 	s := newShop(t, p)
-	p.run(s.push(manifest{env: "{SLOW: 1500ms}"}).ID, "passed")
+	mark := filepath.Join(t.TempDir(), "under-way")
+	p.run(s.push(manifest{env: fmt.Sprintf("{SLOW: 1500ms, MARK: %q}", mark)}).ID, "passed")
 	address := p.shopAddress()
 	p.answers(address, "v1")
 
-	under := make(chan struct{})
 	type answer struct {
 		body string
 		err  error
 	}
 	got := make(chan answer, 1)
 	go func() {
-		close(under)
 		body, err := get(address + "/slow")
 		got <- answer{body, err}
 	}()
-	<-under
-	until(t, "the request is under way", func() error { return p.inFlight(address) })
+	until(t, "the request is under way", func() error {
+		_, err := os.Stat(mark)
+		return err
+	})
 	if err := p.stop(); err != nil {
 		t.Errorf("after SIGTERM it ended with %v, want exit code 0", err)
 	}

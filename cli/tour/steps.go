@@ -125,6 +125,7 @@ func (t *tour) firstCommit(ctx context.Context) error {
 		return err
 	}
 	t.shell.env = append(t.shell.env, "GOFLAGS=-mod=mod", "GOTOOLCHAIN=local")
+	// A module inside of Steer's could not be embedded, so it becomes one here.
 	for _, words := range [][]string{{"go", "mod", "init", sampleName}, {"git", "init", "--quiet", "-b", "main"}} {
 		if _, err := t.shell.quietly(ctx, dir, words...); err != nil {
 			return err
@@ -227,7 +228,7 @@ func (t *tour) slowCommit(ctx context.Context) error {
 		return fmt.Errorf("the slow change changes nothing (%d files in %s)", len(files), path.Join(sampleName+"-slow"))
 	}
 	t.output(diff)
-	if err := t.push(ctx, "Prices: ask the supplier for each product"); err != nil {
+	if err := t.push(ctx, "Prices: take the tax rates from the tax service"); err != nil {
 		return err
 	}
 	run, err := t.follow(ctx, t.commits[1])

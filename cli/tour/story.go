@@ -12,7 +12,7 @@ import (
 )
 
 // What the sample service offers, and the figure that its check watches.
-var pages = []string{"/products", "/products/1", "/products/2"}
+var pages = []string{"/", "/items", "/items/3"}
 
 const firstByte = "stats.timers.catalog.production.ttfb.upper_90"
 

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +31,8 @@ type traffic struct {
 // tally is what came of the requests.
 type tally struct {
 	sent, answered, failed int
-	retried                int // answered, but only on a second connection
+	retried                int            // answered, but only on a second connection
+	versions               map[string]int // answers by the version that gave them
 	slowest                time.Duration
 	failures               []failure // the first few
 }
@@ -94,41 +97,47 @@ func (t *traffic) ask(c *http.Client, path string) {
 	connections := 0
 	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connections++ }})
 	start := time.Now()
-	err := fetch(ctx, c, t.base+path)
-	t.record(path, start, time.Since(start), connections, err)
+	version, err := fetch(ctx, c, t.base+path)
+	t.record(path, start, version, connections, err)
 }
 
-func fetch(ctx context.Context, c *http.Client, url string) error {
+// fetch reads a whole answer and returns the version that gave it.
+func fetch(ctx context.Context, c *http.Client, url string) (version string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	res, err := c.Do(req)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer res.Body.Close()
 	if _, err := io.Copy(io.Discard, res.Body); err != nil {
-		return fmt.Errorf("read answer: %w", err)
+		return "", fmt.Errorf("read answer: %w", err)
 	}
 	if res.StatusCode >= 400 {
-		return fmt.Errorf("answered %s", res.Status)
+		return "", fmt.Errorf("answered %s", res.Status)
 	}
-	return nil
+	return res.Header.Get("X-Version"), nil
 }
 
-func (t *traffic) record(path string, at time.Time, took time.Duration, connections int, err error) {
+func (t *traffic) record(path string, start time.Time, version string, connections int, err error) {
+	took := time.Since(start)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.count.sent++
 	if err != nil {
 		t.count.failed++
 		if len(t.count.failures) < failuresKept {
-			t.count.failures = append(t.count.failures, failure{at, path, err.Error()})
+			t.count.failures = append(t.count.failures, failure{start, path, err.Error()})
 		}
 		return
 	}
 	t.count.answered++
+	if t.count.versions == nil {
+		t.count.versions = map[string]int{}
+	}
+	t.count.versions[version]++
 	t.count.slowest = max(t.count.slowest, took)
 	if connections > 1 {
 		t.count.retried++
@@ -140,7 +149,7 @@ func (t *traffic) counted() tally {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.count
-	c.failures = append([]failure(nil), c.failures...)
+	c.failures, c.versions = slices.Clone(c.failures), maps.Clone(c.versions)
 	return c
 }
 

@@ -31,6 +31,7 @@ func TestTrafficCountsAnswersAndFailures(t *testing.T) {
 			w.Header().Set("Content-Length", "10")
 			w.Write([]byte("half"))
 		default:
+			w.Header().Set("X-Version", "b1")
 			w.Write([]byte("whole"))
 		}
 	}))
@@ -46,6 +47,9 @@ func TestTrafficCountsAnswersAndFailures(t *testing.T) {
 	eventually(t, "50 answers", func() bool { return tr.counted().answered >= 50 })
 	if c := tr.counted(); c.failed != 0 || c.error() != nil {
 		t.Errorf("failures of a good server: %+v", c)
+	}
+	if c := tr.counted(); c.versions["b1"] != c.answered {
+		t.Errorf("%d answers, by version %v", c.answered, c.versions)
 	}
 	if n := connections.Load(); n > clients {
 		t.Errorf("%d connections for %d clients: they are not kept", n, clients)

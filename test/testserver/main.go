@@ -3,7 +3,7 @@
 //
 //	/healthz  200, once the file named by $HOLD exists (at once without $HOLD)
 //	/         the version: content of the file "version" beside the program
-//	/slow     the same after $SLOW (default 1s)
+//	/slow     the same after $SLOW (default 1s); makes the file named by $MARK first
 package main
 
 import (
@@ -47,6 +47,9 @@ func serve() error {
 	answer := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.TrimSpace(string(version))) }
 	mux.HandleFunc("/{$}", answer)
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
+		if mark := os.Getenv("MARK"); mark != "" {
+			os.WriteFile(mark, nil, 0o644)
+		}
 		time.Sleep(slow)
 		answer(w, r)
 	})
