@@ -1,0 +1,74 @@
+// What every page must be: accessible in both themes, and no wider than a phone.
+
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { assert, check } from './check.mjs'
+import { settled } from './browser.mjs'
+
+const here = dirname(fileURLToPath(import.meta.url))
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+// Pictures of the pages: for the README with STEER_SCREENSHOTS (a folder, from
+// the root of the repository), else beside this file, to look at after a failure.
+export const pictures = process.env.STEER_SCREENSHOTS ? resolve(here, '../..', process.env.STEER_SCREENSHOTS) : join(here, 'out')
+mkdirSync(pictures, { recursive: true })
+
+export const list = [
+  ['now', '/'],
+  ['service', '/services/catalog'],
+  ['run', '/runs/1'],
+  ['metrics', '/metrics?target=stats.timers.catalog.production.ttfb.upper_90&from=-5min'],
+  ['incidents', '/incidents'],
+  ['incident', '/incidents/1'],
+  ['why', '/why?ref=incident/1'],
+  ['journal', '/journal'],
+]
+
+export async function eachPage(browser, url, state, watch) {
+  for (const theme of ['light', 'dark']) {
+    const context = await browser.newContext({ storageState: state, colorScheme: theme, viewport: { width: 1280, height: 860 } })
+    const page = await context.newPage()
+    watch.page(page)
+    for (const [name, path] of list) {
+      await check(`${name} in ${theme}: axe finds nothing serious`, async () => {
+        await page.goto(url + path)
+        await settled(page)
+        await page.screenshot({ path: join(pictures, theme === 'light' ? `${name}.png` : `${name}-dark.png`) })
+        await accessible(page)
+      })
+    }
+    await context.close()
+  }
+  const context = await browser.newContext({ storageState: state, viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true })
+  const page = await context.newPage()
+  watch.page(page)
+  for (const [name, path] of list) {
+    await check(`${name} on a phone: nothing sticks out`, async () => {
+      await page.goto(url + path)
+      await settled(page)
+      await page.screenshot({ path: join(pictures, `${name}-phone.png`) })
+      const wide = await page.evaluate(() => {
+        const root = document.scrollingElement
+        if (root.scrollWidth <= innerWidth) return []
+        return [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.scroll'))
+          .slice(0, 5).map((e) => `${e.tagName.toLowerCase()}.${e.className} "${(e.textContent ?? '').trim().slice(0, 40)}"`)
+          .concat(`page ${root.scrollWidth} px wide`)
+      })
+      assert.deepEqual(wide, [])
+    })
+  }
+  await context.close()
+}
+
+// accessible fails for violations that shut people out.
+export async function accessible(page) {
+  await page.evaluate(axe)
+  const found = await page.evaluate(async () => {
+    const r = await window.axe.run(document, { resultTypes: ['violations'] })
+    return r.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
+      .map((v) => `${v.impact} ${v.id}: ${v.help}: ${v.nodes.slice(0, 4).map((n) => `${n.target.join(' ')} (${(n.any[0]?.message ?? '').slice(0, 140)})`).join(' | ')}`)
+  })
+  assert.deepEqual(found, [])
+}
