@@ -2,9 +2,7 @@ package tour
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -162,24 +160,16 @@ func (t *tour) served(ctx context.Context, run client.Run) error {
 }
 
 // newest returns the newest value of a Graphite target in the last minute.
-func (t *tour) newest(ctx context.Context, target string) (string, bool, error) {
-	query := url.Values{"target": {target}, "from": {"-1min"}, "format": {"json"}}
-	type series struct {
-		Datapoints [][2]*json.Number `json:"datapoints"`
-	}
-	all, err := client.Get[[]series](ctx, t.ada, "/render", query)
-	if err != nil {
-		return "", false, err
-	}
+func (t *tour) newest(ctx context.Context, target string) (value float64, ok bool, err error) {
+	all, err := t.ada.Render(ctx, target, "-1min", "now", 0)
 	for _, s := range all {
-		for i := len(s.Datapoints) - 1; i >= 0; i-- {
-			if v := s.Datapoints[i][0]; v != nil {
-				f, err := v.Float64()
-				return strconv.FormatFloat(f, 'f', 1, 64), err == nil, err
+		for _, p := range s.Points {
+			if p.Value != nil {
+				value, ok = *p.Value, true
 			}
 		}
 	}
-	return "", false, nil
+	return value, ok, err
 }
 
 // brief prints a duration for people.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -40,14 +41,21 @@ func startServer(ctx context.Context, program, data, log string, args, env []str
 	s := &server{data: data, log: log, gone: make(chan struct{})}
 	s.cmd = exec.Command(program, args...)
 	s.cmd.Stdout, s.cmd.Stderr, s.cmd.Env = file, file, env
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := s.cmd.Start(); err != nil {
+	s.cmd.SysProcAttr = child()
+	started := make(chan error, 1)
+	go func() {
+		// The system may bind a child to the thread that started it.
+		runtime.LockOSThread()
+		err := s.cmd.Start()
+		started <- err
+		if err == nil {
+			s.how = s.cmd.Wait()
+			close(s.gone)
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start server: %w", err)
 	}
-	go func() {
-		s.how = s.cmd.Wait()
-		close(s.gone)
-	}()
 	if err := s.ready(ctx); err != nil {
 		return s, err // so that the caller can stop it and show its log
 	}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package tour
+
+import "syscall"
+
+func child() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
