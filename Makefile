@@ -4,10 +4,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-go test-web test-e2e bench soak lint docs fuzz clean web
+.PHONY: help build run test test-go test-web test-e2e screenshots bench soak lint docs fuzz clean web
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: web bin/steer ## build the web UI and bin/steer
 
@@ -40,6 +40,9 @@ test-web: web/node_modules/.package-lock.json ## type checks and unit tests of t
 
 test-e2e: build ## the tour and the UI in a real browser
 	cd test/e2e && npm ci --no-audit --no-fund --loglevel=error && node run.mjs
+
+screenshots: build ## pictures of the UI for the README, from the tour
+	cd test/e2e && npm ci --no-audit --no-fund --loglevel=error && STEER_SCREENSHOTS=docs/screenshots node run.mjs
 
 bench: ## measure the metric path
 	go test -run '^$$' -bench . -benchmem ./monitor/...
