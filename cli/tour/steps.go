@@ -123,12 +123,8 @@ func (t *tour) firstCommit(ctx context.Context) error {
 	if err := unpack(t.Examples, sampleName, dir); err != nil {
 		return err
 	}
-	t.shell.env = append(t.shell.env, "GOFLAGS=-mod=mod", "GOTOOLCHAIN=local")
-	// A module inside of Steer's could not be embedded, so it becomes one here.
-	for _, words := range [][]string{{"go", "mod", "init", sampleName}, {"git", "init", "--quiet", "-b", "main"}} {
-		if _, err := t.shell.quietly(ctx, dir, words...); err != nil {
-			return err
-		}
+	if _, err := t.shell.quietly(ctx, dir, "git", "init", "--quiet", "-b", "main"); err != nil {
+		return err
 	}
 	if err := t.push(ctx, "Shop catalogue: products and prices"); err != nil {
 		return err
