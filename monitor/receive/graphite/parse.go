@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"steer/base/metric"
+	"steer/monitor/receive"
 )
 
 // Parse reads whole lines of data and appends their points to dst. The names in
@@ -34,27 +35,11 @@ func Parse(dst []metric.Point, data []byte, now int64) (points []metric.Point, b
 		default:
 			bad++
 			if err == nil {
-				err = &LineError{Line: clip(line), Reason: reason}
+				err = receive.NewLineError("graphite", line, reason)
 			}
 		}
 	}
 	return dst, bad, err
-}
-
-// LineError says what is wrong with a line.
-type LineError struct {
-	Line   string // at most 100 bytes of it
-	Reason string
-}
-
-func (e *LineError) Error() string { return "graphite line " + strconv.Quote(e.Line) + ": " + e.Reason }
-
-func clip(line []byte) string {
-	const most = 100
-	if len(line) > most {
-		return string(line[:most]) + "…"
-	}
-	return string(line)
 }
 
 const blank = "blank"

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"steer/base/metric"
+	"steer/monitor/receive"
 )
 
 // Parser reads datagrams. It owns the buffers for names that need rewriting, so
@@ -43,7 +44,7 @@ func (p *Parser) Parse(data []byte) (samples []metric.Sample, bad int, err error
 		if reason != "" {
 			bad += n
 			if err == nil {
-				err = &LineError{Line: clip(line), Reason: reason}
+				err = receive.NewLineError("statsd", line, reason)
 			}
 		}
 	}
@@ -54,22 +55,6 @@ var (
 	event        = []byte("_e{")
 	serviceCheck = []byte("_sc|")
 )
-
-// LineError says what is wrong with a line.
-type LineError struct {
-	Line   string // at most 100 bytes of it
-	Reason string
-}
-
-func (e *LineError) Error() string { return "statsd line " + strconv.Quote(e.Line) + ": " + e.Reason }
-
-func clip(line []byte) string {
-	const most = 100
-	if len(line) > most {
-		return string(line[:most]) + "…"
-	}
-	return string(line)
-}
 
 // line reads one line and returns how many values of it were bad and why.
 func (p *Parser) line(line []byte) (bad int, reason string) {
