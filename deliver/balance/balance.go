@@ -3,6 +3,7 @@ package balance
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log"
 	"log/slog"
 	"maps"
@@ -176,7 +177,7 @@ func (b *Balancer) sockets(k key, old *front, f Frontend) (sockets, error) {
 		switch {
 		case err == nil:
 			r.fresh[name], r.ports[name] = l, l.Addr().(*net.TCPAddr).Port
-		case want > 0 && want == known && fault.Of(err) == fault.Unavailable:
+		case want > 0 && want == known && inUse(err):
 			// Callers know this address: better wait for it than move. Run tries again.
 			r.ports[name], r.problems[name] = want, err.Error()
 			b.log.Error("cannot open the port of a service, trying again every second", "service", k.service, "environment", k.environment, "error", err)
@@ -185,6 +186,12 @@ func (b *Balancer) sockets(k key, old *front, f Frontend) (sockets, error) {
 		}
 	}
 	return r, nil
+}
+
+// inUse says that the system refused a port, and not another frontend.
+func inUse(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op)
 }
 
 // socket listens on the wanted port, or if that is 0 on the first free one of the
@@ -196,7 +203,7 @@ func (b *Balancer) socket(k key, name string, want int) (net.Listener, error) {
 		}
 		l, err := b.listen(want)
 		if err != nil {
-			return nil, fault.New(fault.Unavailable, "balance %s: open port %d for %s: %w (stop what uses it, or choose another in publish of the environment)", k, want, name, err)
+			return nil, fault.New(fault.Conflict, "balance %s: open port %d for %s: %w (stop what uses it, or choose another in publish of the environment)", k, want, name, err)
 		}
 		return l, nil
 	}

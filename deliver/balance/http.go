@@ -51,6 +51,11 @@ func newHTTPPort(b *Balancer, p *pool, name string) *httpPort {
 }
 
 func (h *httpPort) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Expect") == "" {
+		// Without this the server takes what is left of the request's body away from
+		// the backend as soon as the backend begins to answer.
+		http.NewResponseController(w).EnableFullDuplex()
+	}
 	x := &exchange{at: time.Now()}
 	ended := false
 	defer func() {

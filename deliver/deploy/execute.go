@@ -229,10 +229,10 @@ func (d *Deployer) take(ctx context.Context, p place, r Release, s Step, want De
 	case Stop:
 		err = d.retire(ctx, p, s.Nodes, nodes, fmt.Sprintf("deploy %d", y.ID), chain, cause)
 	}
-	if err != nil && ctx.Err() == nil {
-		return stop(err)
+	if err == nil || ctx.Err() != nil || fault.Of(err) == fault.Unavailable {
+		return err // Unavailable: the driver or the balancer stops with Steer; the job is tried again
 	}
-	return err
+	return stop(err)
 }
 
 // start starts one node.
