@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-
-	"steer/base/id"
 	"steer/deliver/balance"
 	"steer/deliver/deploy"
 )
@@ -23,16 +21,4 @@ func (b balancer) Set(ctx context.Context, f deploy.Frontend) error {
 		to.Backends = append(to.Backends, balance.Backend{ID: backend.ID, Version: backend.Version, Address: backend.Address})
 	}
 	return b.Balancer.Set(ctx, to)
-}
-
-// Serving lists the nodes that get requests.
-func (b balancer) Serving(e id.Environment, s id.Service) (nodes []string) {
-	for _, status := range b.Status() {
-		if status.Environment == e && status.Service == s {
-			for _, backend := range status.Backends {
-				nodes = append(nodes, backend.ID)
-			}
-		}
-	}
-	return nodes
 }

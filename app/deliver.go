@@ -82,8 +82,9 @@ func (a *App) openDeliver(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
-	a.group.Go("balancer", d.balancer.Run)
+	// Stopped in reverse: the balancer drains before the nodes behind it end.
 	a.group.Go("nodes", d.driver.Run)
+	a.group.Go("balancer", d.balancer.Run)
 	a.group.Go("deploys", d.deploys.Run)
 	a.group.Go("pipelines", d.pipelines.Run)
 	a.group.Go("sources", d.sources.Run)

@@ -136,6 +136,15 @@ func TestFiguresOfAStory(t *testing.T) {
 }
 
 // Whatever the journal holds, the figures agree with themselves.
+func TestADeployThatChangedNothingIsNone(t *testing.T) {
+	again := deploy("d2", 20, "deploy", "b1", 15, "c1")
+	again.Data = json.RawMessage(`{"deploy": 2, "kind": "deploy", "unchanged": true}`)
+	f := measure([]event.Event{deploy("d1", 10, "deploy", "b1", 5, "c1"), again}, Query{Environment: "production", Since: at(0), Until: at(60)})
+	if n := f.Total.Deployments.Count; n != 1 {
+		t.Fatalf("%d deployments", n)
+	}
+}
+
 func TestFiguresAreConsistent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var events []event.Event

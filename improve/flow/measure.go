@@ -23,6 +23,7 @@ type deployData struct {
 	Kind      string     `json:"kind"`
 	Previous  id.Version `json:"previous"`
 	Committed time.Time  `json:"committed"`
+	Unchanged bool       `json:"unchanged"` // the version served already
 }
 
 // outage is an incident.
@@ -91,6 +92,9 @@ func sort(events []event.Event, environment id.Environment) (deployments []deplo
 			}
 			d := deployment{Event: e, first: len(seen) == 0, repeated: seen[e.Version]}
 			_ = json.Unmarshal(e.Data, &d.data) // without details it is a deployment all the same
+			if d.data.Unchanged {
+				continue
+			}
 			d.back = e.Type == event.RolledBack || d.data.Kind == "rollback" || d.data.Kind == "auto-rollback"
 			seen[e.Version] = true
 			deployments = append(deployments, d)
