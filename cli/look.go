@@ -60,7 +60,7 @@ func (s *session) status() *cobra.Command {
 						row(w, service.Service, s.state(service.State), build, "-", "-", "-", "-", "-")
 					}
 					for _, p := range service.Placements {
-						row(w, service.Service, s.state(service.State), build, p.Environment, p.Version, healthy(p.Nodes), addresses(p.Address), ago(p.Since))
+						row(w, service.Service, s.state(service.State), build, p.Environment, p.Version, healthy(p), addresses(p.Address), ago(p.Since))
 					}
 				}
 				if len(now.Incidents) > 0 {
@@ -86,14 +86,16 @@ func addresses(byPort map[string]string) string {
 	return strings.Join(all, ",")
 }
 
-func healthy(nodes []client.Node) string {
+// healthy counts the nodes that serve well, of those that should; nodes of the
+// version before that only stand by do not count.
+func healthy(p client.Placement) string {
 	n := 0
-	for _, node := range nodes {
-		if node.State == "healthy" {
+	for _, node := range p.Nodes {
+		if node.Serving && node.State == "healthy" {
 			n++
 		}
 	}
-	return fmt.Sprintf("%d/%d", n, len(nodes))
+	return fmt.Sprintf("%d/%d", n, p.Number)
 }
 
 func (s *session) serviceStatus(ctx context.Context, c *client.Client, name string) error {
@@ -251,7 +253,7 @@ func incidentTable(w io.Writer, i client.Incident) {
 	if len(i.Changes) > 0 {
 		fmt.Fprintf(w, "\nWhat changed shortly before:\n")
 		for _, e := range i.Changes {
-			row(w, "  "+clock(e.Time), e.Summary, "by "+string(e.Actor))
+			row(w, "  "+clock(e.Time), e.Actor, e.Summary)
 		}
 	}
 }
