@@ -68,7 +68,11 @@ func stageLine(run client.Run, n int) string {
 	if s.Command != "" {
 		command := s.Command
 		if c := s.Tests; c != nil && c.Passed > 0 {
-			command += fmt.Sprintf(" (%d %s passed)", c.Passed, c.Unit)
+			unit := c.Unit
+			if c.Passed == 1 {
+				unit = strings.TrimSuffix(unit, "s")
+			}
+			command += fmt.Sprintf(" (%d %s passed)", c.Passed, unit)
 		}
 		did = append(did, command)
 	}

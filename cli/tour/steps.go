@@ -106,7 +106,7 @@ func (t *tour) define(ctx context.Context) (err error) {
 
 // commit records everything in a working copy and returns the commit.
 func (t *tour) commit(ctx context.Context, dir, message string) (string, error) {
-	if _, err := t.shell.quietly(ctx, dir, "git", "add", "--all"); err != nil {
+	if _, err := t.shell.run(ctx, dir, "git", "add", "--all"); err != nil {
 		return "", err
 	}
 	if _, err := t.shell.run(ctx, dir, "git", "commit", "--quiet", "-m", message); err != nil {
@@ -123,7 +123,7 @@ func (t *tour) firstCommit(ctx context.Context) error {
 	if err := unpack(t.Examples, sampleName, dir); err != nil {
 		return err
 	}
-	if _, err := t.shell.quietly(ctx, dir, "git", "init", "--quiet", "-b", "main"); err != nil {
+	if _, err := t.shell.run(ctx, dir, "git", "init", "--quiet", "-b", "main"); err != nil {
 		return err
 	}
 	if err := t.push(ctx, "Shop catalogue: products and prices"); err != nil {
@@ -186,22 +186,26 @@ func (t *tour) openShop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.okf("%d requests answered, slowest %s", t.customers.counted().answered, brief(t.customers.counted().slowest))
-	return t.measured(ctx)
-}
-
-// measured waits until what the service and the balancer report can be asked for.
-func (t *tour) measured(ctx context.Context) error {
+	t.okf("the first are answered")
 	var last float64
-	err := t.until(ctx, "the first figures", func(ctx context.Context) (bool, error) {
-		v, ok, err := t.newest(ctx, firstByte)
-		last = v
-		return ok && v > 0, err
+	err = t.until(ctx, "figures from the service", func(ctx context.Context) (ok bool, err error) {
+		last, ok, err = t.newest(ctx, firstByte)
+		return ok && last > 0, err
 	})
 	if err != nil {
 		return err
 	}
-	t.okf("measured: %s is %.1f ms", firstByte, last)
+	t.okf("what the service measures arrives: %s is %.2f ms", firstByte, last)
+	// A few points more, to see later what usual is.
+	err = t.until(ctx, "a while of usual business", func(context.Context) (bool, error) {
+		c := t.customers.counted()
+		return t.now().Sub(t.customers.began) >= usual, c.error()
+	})
+	if err != nil {
+		return err
+	}
+	c := t.customers.counted()
+	t.okf("%d requests in %s, none failed, slowest %s", c.answered, usual, brief(c.slowest))
 	return nil
 }
 

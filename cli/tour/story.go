@@ -3,6 +3,7 @@ package tour
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -177,9 +178,18 @@ func (t *tour) figures(ctx context.Context) error {
 	t.okf("time to detect    %8s   b2 in production → incident", seconds(*total.TimeToDetect.Median))
 	t.okf("time to restore   %8s   incident → resolved", seconds(*total.TimeToRestore.Median))
 	t.okf("change failures   %8s   of deployments to production", fmt.Sprintf("%d of %d", total.ChangeFailure.Failed, total.ChangeFailure.Of))
-	t.okf("requests          %8d   served by two deploys and a rollback, %d failed, slowest %s", c.answered, c.failed, brief(c.slowest))
+	t.okf("requests          %8d   served (%s), %d failed, slowest %s", c.answered, byVersion(c.versions), c.failed, brief(c.slowest))
 	t.okf("the whole tour    %8s", seconds(t.now().Sub(t.start).Seconds()))
 	return nil
+}
+
+// byVersion says which version gave how many answers.
+func byVersion(answers map[string]int) string {
+	var parts []string
+	for _, v := range slices.Sorted(maps.Keys(answers)) {
+		parts = append(parts, fmt.Sprintf("%d by %s", answers[v], v))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func seconds(s float64) string { return strconv.FormatFloat(s, 'f', 1, 64) + " s" }

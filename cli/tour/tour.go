@@ -28,8 +28,9 @@ type Options struct {
 
 const (
 	deadline    = 150 * time.Second
-	usualRate   = 40 // requests a second of all customers together
-	gentleRate  = 5  // while it stays up
+	usualRate   = 40               // requests a second of all customers together
+	gentleRate  = 5                // while it stays up
+	usual       = 12 * time.Second // of business before the slow change
 	tailLines   = 30
 	sampleName  = "catalog"
 	environment = "production"

@@ -21,6 +21,7 @@ type traffic struct {
 	base  string   // http://host:port
 	paths []string // that they ask for in turn
 	rate  atomic.Uint64
+	began time.Time
 
 	mu    sync.Mutex
 	count tally
@@ -52,7 +53,7 @@ const (
 // startTraffic begins to send rate requests a second in total.
 func startTraffic(base string, paths []string, rate int) *traffic {
 	ctx, stop := context.WithCancel(context.Background())
-	t := &traffic{base: base, paths: paths, stop: stop}
+	t := &traffic{base: base, paths: paths, began: time.Now(), stop: stop}
 	t.setRate(rate)
 	for i := range clients {
 		t.done.Go(func() { t.client(ctx, i) })

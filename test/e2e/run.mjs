@@ -73,7 +73,7 @@ try {
     await b2.getByText('pinned').waitFor()
     assert.equal(await b1.getByText('pinned').count(), 0)
     for (const stage of ['commit', 'acceptance', 'production']) await table.getByRole('columnheader', { name: stage }).waitFor()
-    await page.getByText('Kept out of latest').waitFor()
+    await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor()
     await page.getByText('slow-first-byte').first().waitFor()
     const figures = await page.locator('section', { hasText: 'The last 30 days' }).last().innerText()
     assert.match(figures, /Lead time\s+[\d.]+ (ms|s)/)
@@ -124,9 +124,9 @@ try {
 
   await check('Metrics: the tree has this machine and Steer itself', async () => {
     await page.getByLabel('Find').fill('')
-    for (const name of ['servers', 'stats', 'steer']) await page.getByRole('button', { name: new RegExp(`^. ${name}$`) }).waitFor()
-    await page.getByRole('button', { name: /^. servers$/ }).click()
-    await page.getByRole('button', { name: /^. servers$/ }).and(page.locator('[aria-expanded=true]')).waitFor()
+    for (const name of ['servers', 'stats', 'steer']) await page.getByRole('button', { name, exact: true }).waitFor()
+    await page.getByRole('button', { name: 'steer', exact: true }).click()
+    await page.getByRole('button', { name: 'store', exact: true }).waitFor()
   })
 
   await check('Incidents: the list, and the incident with its chain', async () => {
@@ -168,7 +168,7 @@ try {
 
   await check('the pages are live: what happens shows without a reload', async () => {
     await page.goto(url + '/services/catalog')
-    await page.getByText('Kept out of latest').waitFor()
+    await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor()
     await page.evaluate(() => { window.sameDocument = true })
     const start = Date.now()
     await api('/api/v1/pins', { service: 'catalog', version: 'b1', reason: 'to see it appear' })
@@ -185,9 +185,9 @@ try {
     const reason = (await api('/api/v1/services/catalog')).pins.find((p) => p.version === 'b2').reason
     await kept.getByRole('button', { name: 'Allow again' }).click()
     await until('the server knows', async () => (await api('/api/v1/services/catalog')).pins.length === 0)
-    await page.getByText('Kept out of latest').waitFor({ state: 'detached' })
+    await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor({ state: 'detached' })
     await api('/api/v1/pins', { service: 'catalog', version: 'b2', reason })
-    await page.getByText('Kept out of latest').waitFor()
+    await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor()
   })
 
   await check('the deploy dialog asks, and Escape leaves it', async () => {
