@@ -48,9 +48,8 @@ try {
   await check('log in with the token of the tour', async () => {
     await page.getByLabel('Token').fill(token)
     await page.getByRole('button', { name: 'Log in' }).click()
-    await page.getByRole('heading', { level: 1 }).waitFor()
-    assert.equal(await page.getByLabel('Token').count(), 0)
     await page.getByText('live', { exact: true }).waitFor()
+    assert.equal(await page.getByLabel('Token').count(), 0)
   })
 
   await check('Now: catalog runs b1 in production, and all is well', async () => {
@@ -105,9 +104,12 @@ try {
     await page.getByLabel('deploys and incidents').uncheck()
     await until('the marks are gone', async () => (await ink()) < marked)
     await page.getByLabel('deploys and incidents').check()
-    // The legend follows the pointer.
-    await page.mouse.move(box.x + box.width * 0.8, box.y + box.height / 2)
-    await until('the legend shows a value', async () => /\d/.test(await page.locator('.u-legend .u-series').nth(1).locator('.u-value').innerText()))
+    // The legend tells the newest value, and under the pointer that one.
+    const legend = (n) => page.locator('.u-legend .u-series').nth(n).locator('.u-value').innerText()
+    assert.match(await legend(1), /^[\d.]+$/)
+    const time = await legend(0)
+    await page.mouse.move(box.x + box.width * 0.9, box.y + box.height / 2)
+    await until('the legend follows the pointer', async () => { const t = await legend(0); return /\d/.test(t) && t !== time })
   })
 
   await check('Metrics: a wrong target is explained', async () => {
@@ -244,7 +246,7 @@ try {
   await login.goto(url + '/')
   await login.getByLabel('Token').fill(token)
   await login.getByRole('button', { name: 'Log in' }).click()
-  await login.getByRole('heading', { level: 1 }).waitFor()
+  await login.getByText('live', { exact: true }).waitFor()
   await eachPage(browser, url, await fresh.storageState(), watch)
 
   await check('log out ends the session', async () => {
