@@ -2,6 +2,7 @@ package app
 
 import (
 	"crypto/tls"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -48,6 +49,15 @@ type Config struct {
 	Artifact artifact.Config `yaml:"artifact"`
 	Deploy   Deploy          `yaml:"deploy"`
 	Balance  balance.Config  `yaml:"balance"`
+}
+
+// Check says what is wrong with the configuration.
+func (c Config) Check() error {
+	// Nothing at all would mean any port on every network.
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "" {
+		return fault.New(fault.Invalid, "listen: %q is no address (write HOST:PORT, like 127.0.0.1:8080; 0.0.0.0 for every network)", c.Listen)
+	}
+	return nil
 }
 
 // TLS secures the HTTP port.
