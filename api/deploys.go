@@ -7,6 +7,7 @@ import (
 	"steer/base/fault"
 	"steer/base/id"
 	"steer/deliver/deploy"
+	"steer/deliver/pipeline"
 )
 
 // DeployRequest is what a person asks for.
@@ -71,7 +72,7 @@ func (a *API) deploys() {
 		})
 	operation(a, http.MethodPost, "/pins", "pin", "Keep a version out of latest", developer,
 		func(ctx context.Context, in *struct{ Body PinRequest }) (Done, error) {
-			service, err := a.resolve(in.Body.Service)
+			service, err := a.resolve(ctx, in.Body.Service)
 			if err != nil {
 				return Done{}, err
 			}
@@ -79,7 +80,7 @@ func (a *API) deploys() {
 		})
 	operation(a, http.MethodPost, "/unpins", "unpin", "Let a version be latest again", developer,
 		func(ctx context.Context, in *struct{ Body PinRequest }) (Done, error) {
-			service, err := a.resolve(in.Body.Service)
+			service, err := a.resolve(ctx, in.Body.Service)
 			if err != nil {
 				return Done{}, err
 			}
@@ -122,7 +123,7 @@ func (a *API) deploy(ctx context.Context, in DeployRequest) (deploy.Deploy, erro
 // target checks the names of a service and an environment and the caller's
 // role there.
 func (a *API) target(ctx context.Context, service, environment string) (id.Service, id.Environment, error) {
-	s, err := a.resolve(service)
+	s, err := a.resolve(ctx, service)
 	if err != nil {
 		return "", "", err
 	}
@@ -133,14 +134,25 @@ func (a *API) target(ctx context.Context, service, environment string) (id.Servi
 	return s, env, may(ctx, developer, env)
 }
 
-// resolve maps a name of services.yaml, or an artifact's name, to the service.
-func (a *API) resolve(name string) (id.Service, error) {
-	s, err := a.o.Catalog().Resolve(name)
-	if err == nil {
+// resolve maps a name of services.yaml, or an artifact's name, to the service. A
+// service without an entry there is known by its commits.
+func (a *API) resolve(ctx context.Context, name string) (id.Service, error) {
+	s, unknown := a.o.Catalog().Resolve(name)
+	if unknown == nil {
 		return s, nil
 	}
-	// A service may be known only by its repository, without an entry in services.yaml.
-	return id.Parse[id.Service]("service", name)
+	s, err := id.Parse[id.Service]("service", name)
+	if err != nil {
+		return "", fault.New(fault.Invalid, "%w", err)
+	}
+	runs, err := a.o.Pipelines.Runs(ctx, pipeline.Filter{Service: s, Limit: 1})
+	if err != nil {
+		return "", err
+	}
+	if len(runs) == 0 {
+		return "", unknown
+	}
+	return s, nil
 }
 
 // nodeLog sends the last lines of what a node printed; with ?follow=1 also what

@@ -31,7 +31,7 @@ type Uploaded struct {
 // upload stores what is on a person's machine as a version of a service: a
 // tar.gz with steer.yaml and the artifact's paths.
 func (a *API) upload(w http.ResponseWriter, r *http.Request) {
-	service, err := a.resolve(r.PathValue("service"))
+	service, err := a.resolve(r.Context(), r.PathValue("service"))
 	if err != nil {
 		a.refuse(w, r, fault.New(fault.Invalid, "%w", err))
 		return
