@@ -313,7 +313,7 @@ func (c *compiler) suggest(name string) string {
 	if best == "" {
 		return ""
 	}
-	return fmt.Sprintf(" (did you mean %s?)", best)
+	return fmt.Sprintf(" (did you mean %q?)", best)
 }
 
 // distance counts the letters to change between two words.
