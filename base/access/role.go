@@ -62,6 +62,18 @@ type Identity struct {
 	token string // id of the token; sessions end with it
 }
 
+// MaySomewhere returns nil if the identity has at least the role in one
+// environment or everywhere. Whoever lets somebody pass with it must ask May for the
+// environment in question afterwards.
+func (i Identity) MaySomewhere(role Role) error {
+	for _, r := range i.Environments {
+		if r >= role {
+			return nil
+		}
+	}
+	return i.May(role, "")
+}
+
 // May returns nil if the identity has at least the role in an environment, with
 // env "" everywhere, and otherwise an error of kind Denied that says what it takes.
 func (i Identity) May(role Role, env id.Environment) error {

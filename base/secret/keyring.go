@@ -113,13 +113,32 @@ func create(path string) error {
 func (k *Keyring) Recipient() string { return k.recipient.String() }
 
 // Encrypt returns the text form of an age file.
-func (k *Keyring) Encrypt(plain []byte) ([]byte, error) {
+func (k *Keyring) Encrypt(plain []byte) ([]byte, error) { return encrypt(k.recipient, plain) }
+
+// EncryptFor is Encrypt for the holder of another key, whose Recipient is given.
+func EncryptFor(recipient string, plain []byte) ([]byte, error) {
+	r, err := age.ParseX25519Recipient(recipient)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "encrypt secret: %q is no public key (age1…): %w", recipient, err)
+	}
+	return encrypt(r, plain)
+}
+
+// IsEncrypted says whether a file looks like an age file, in either of its forms.
+// Only who decrypts it knows more.
+func IsEncrypted(file []byte) bool {
+	text := bytes.TrimSpace(file)
+	return bytes.HasPrefix(text, []byte("age-encryption.org/v1\n")) ||
+		bytes.HasPrefix(text, []byte(armor.Header)) && bytes.HasSuffix(text, []byte(armor.Footer))
+}
+
+func encrypt(recipient age.Recipient, plain []byte) ([]byte, error) {
 	if len(plain) > Largest {
 		return nil, fault.New(fault.Invalid, "encrypt secret: it has %d bytes, at most %d are allowed", len(plain), Largest)
 	}
 	var out bytes.Buffer
 	text := armor.NewWriter(&out)
-	w, err := age.Encrypt(text, k.recipient)
+	w, err := age.Encrypt(text, recipient)
 	if err == nil {
 		_, err = w.Write(plain)
 	}
