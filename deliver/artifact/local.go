@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"reflect"
 
 	"steer/base/database"
@@ -20,10 +20,15 @@ import (
 // nothing. If nothing changed since the newest local version, that one is
 // returned.
 func (r *Repository) PutLocal(ctx context.Context, service id.Service, dir string) (Artifact, error) {
-	file := filepath.Join(dir, "steer.yaml")
-	text, err := os.ReadFile(file)
+	const file = "steer.yaml"
+	root, err := os.OpenRoot(dir) // a link in it must not lead to a file of the machine
+	if err != nil {
+		return Artifact{}, fmt.Errorf("pack local version of %s: %w", service, err)
+	}
+	defer root.Close()
+	text, err := root.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Artifact{}, fault.New(fault.NotFound, "pack local version of %s: there is no %s (name the folder that holds steer.yaml)", service, file)
+		return Artifact{}, fault.New(fault.NotFound, "pack local version of %s: there is no %s (name the folder that holds it)", service, file)
 	}
 	if err != nil {
 		return Artifact{}, fmt.Errorf("pack local version of %s: %w", service, err)
@@ -36,8 +41,8 @@ func (r *Repository) PutLocal(ctx context.Context, service id.Service, dir strin
 		return Artifact{}, fault.New(fault.Invalid, "pack local version of %s: %s is of service %q", service, file, def.Service)
 	}
 	for _, p := range def.Artifact.Paths {
-		if _, err := os.Lstat(filepath.Join(dir, p)); errors.Is(err, fs.ErrNotExist) && def.Artifact.Build != "" {
-			return Artifact{}, fault.New(fault.NotFound, "pack local version of %s: %s is not there (build it first: %s)", service, filepath.Join(dir, p), def.Artifact.Build)
+		if _, err := root.Lstat(path.Clean(p)); errors.Is(err, fs.ErrNotExist) && def.Artifact.Build != "" {
+			return Artifact{}, fault.New(fault.NotFound, "pack local version of %s: %s is not there (build it first: %s)", service, p, def.Artifact.Build)
 		}
 	}
 	meta := Meta{Service: service, Build: def.Artifact.Build, Manifest: &def, Chain: id.New(), Created: database.Time(database.Micros(r.now()))}
