@@ -1,6 +1,7 @@
 // The records of /api/v1 that the pages show; see /api/v1/openapi.yaml.
 
-export interface Session { name: string; role: 'viewer' | 'developer' | 'operator' | 'admin'; version: string }
+export type Role = 'viewer' | 'developer' | 'operator' | 'admin'
+export interface Session { name: string; role: Role; version: string; environments?: Record<string, Role> }
 
 export interface Event {
   id: string; type: string; subject: string; time: string; summary: string; actor: string; reason?: string

@@ -34,8 +34,10 @@ class Login {
     this.who = null
   }
 
-  may(role: string): boolean {
-    return !!this.who && order.indexOf(this.who.role) >= order.indexOf(role)
+  /** Whether one has a role everywhere, or at least in an environment. */
+  may(role: string, environment = ''): boolean {
+    const enough = (has = '') => order.indexOf(has) >= order.indexOf(role)
+    return !!this.who && (enough(this.who.role) || enough(this.who.environments?.[environment]))
   }
 }
 
