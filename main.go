@@ -37,6 +37,9 @@ func main() {
 			_, err := app.Load(arguments(s))
 			return err
 		},
+		ResetToken: func(ctx context.Context, s cli.ServeArgs) (string, error) {
+			return app.ResetToken(ctx, arguments(s))
+		},
 		Hook:      app.Hook,
 		Reference: func() (map[string][]byte, error) { return app.Reference(api.OpenAPIYAML) },
 		Examples:  examples.Files,

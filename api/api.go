@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -16,6 +17,7 @@ import (
 	"steer/api/graphite"
 	"steer/base/access"
 	"steer/base/definitions"
+	"steer/base/git"
 	"steer/base/journal"
 	"steer/catalog"
 	"steer/deliver/artifact"
@@ -41,6 +43,7 @@ type Options struct {
 	Access      *access.Access
 	Journal     *journal.Journal
 	Definitions *definitions.Definitions
+	Recipient   string // public key that secrets are encrypted for
 	Catalog     func() *catalog.Catalog
 	Pipelines   *pipeline.Pipeline
 	Deploys     *deploy.Deployer
@@ -69,30 +72,36 @@ type API struct {
 	o       Options
 	huma    huma.API
 	handler http.Handler
+	mounted []string // patterns of all handlers but huma's
+	streams atomic.Int64
+	uploads chan struct{} // as many as may be under way
 }
 
 // New builds the handler.
 func New(o Options) *API {
 	o.Log = cmp.Or(o.Log, slog.Default())
-	a := &API{o: o}
+	a := &API{o: o, uploads: make(chan struct{}, mostUploads)}
+
+	// All of /api/v1 needs a login, but for logging in.
+	v1 := http.NewServeMux()
+	a.describe(v1)
+	a.handle(v1, "GET /api/v1/events/stream", a.require(viewer, false, http.HandlerFunc(a.stream)))
+	a.handle(v1, "GET /api/v1/runs/{id}/stages/{stage}/log", a.require(viewer, false, http.HandlerFunc(a.stageLog)))
+	a.handle(v1, "POST /api/v1/services/{service}/local", a.somewhere(developer, http.HandlerFunc(a.upload)))
+	a.handle(v1, "GET /api/v1/nodes/{id}/log", a.require(viewer, false, http.HandlerFunc(a.nodeLog)))
+
 	mux := http.NewServeMux()
-
-	a.describe(mux)
 	a.session(mux)
-	mux.Handle("GET /api/v1/events/stream", a.require(viewer, false, http.HandlerFunc(a.stream)))
-	mux.Handle("GET /api/v1/runs/{id}/stages/{stage}/log", a.require(viewer, false, http.HandlerFunc(a.stageLog)))
-	mux.Handle("POST /api/v1/services/{service}/local", a.require(developer, false, http.HandlerFunc(a.upload)))
-	mux.Handle("GET /api/v1/nodes/{id}/log", a.require(viewer, false, http.HandlerFunc(a.nodeLog)))
-
+	a.handle(mux, "/api/", a.require(viewer, false, a.known(v1)))
 	for _, path := range graphite.Paths() {
-		mux.Handle(path, a.require(viewer, true, o.Graphite))
+		a.handle(mux, path, a.require(viewer, true, o.Graphite))
 	}
-	mux.Handle("GET /check", a.umpire())
-	mux.Handle("/git/", a.git())
-	mux.Handle("GET /metrics", a.require(viewer, true, o.Metrics))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.Handle("/", o.Web)
+	a.handle(mux, "GET /check", a.umpire())
+	a.handle(mux, "/git/", a.git())
+	a.handle(mux, "GET /metrics", a.require(viewer, true, o.Metrics))
+	a.handle(mux, "GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) }))
+	a.handle(mux, "GET /readyz", http.HandlerFunc(a.readyz))
+	a.handle(mux, "/", o.Web)
 
 	// Cookies are sent by browsers on their own, so requests from other sites are
 	// refused; Git and API clients send no Origin.
@@ -102,6 +111,12 @@ func New(o Options) *API {
 	}))
 	a.handler = guard.Handler(a.authenticate(mux))
 	return a
+}
+
+// handle mounts a handler, and notes where.
+func (a *API) handle(mux *http.ServeMux, pattern string, h http.Handler) {
+	a.mounted = append(a.mounted, pattern)
+	mux.Handle(pattern, h)
 }
 
 // describe registers the operations of /api/v1 with their description.
@@ -121,11 +136,9 @@ func (a *API) describe(mux *http.ServeMux) {
 	a.incidents()
 	a.events()
 	a.definitions()
+	a.secrets()
 	a.tokens()
 }
-
-// ServeHTTP answers a request.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
 
 func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
 	if err := a.o.Ready(); err != nil {
@@ -155,7 +168,7 @@ func (a *API) umpire() http.Handler {
 func (a *API) git() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		role := viewer
-		if strings.HasSuffix(r.URL.Path, "/git-receive-pack") || r.URL.Query().Get("service") == "git-receive-pack" {
+		if git.IsPush(r) {
 			role = developer
 			if strings.HasPrefix(r.URL.Path, "/git/definitions.git/") {
 				role = operator

@@ -37,8 +37,8 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 func (a *API) identify(r *http.Request) (access.Identity, bool, error) {
 	ctx := r.Context()
 	if header := r.Header.Get("Authorization"); header != "" {
-		token, ok := strings.CutPrefix(header, "Bearer ")
-		if !ok {
+		scheme, token, ok := strings.Cut(header, " ")
+		if ok = ok && strings.EqualFold(scheme, "Bearer"); !ok {
 			_, token, ok = r.BasicAuth()
 		}
 		if !ok {
@@ -70,12 +70,24 @@ func clientHost(r *http.Request) string {
 	return host
 }
 
+// proxied are the headers by which proxies tell that they are one.
+var proxied = [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"}
+
 // local tells whether the request certainly comes from a program on this machine
-// that addressed it as such: not through a proxy, and not from a web page whose
-// host name was pointed here (DNS rebinding).
+// that addressed it as such: not through a proxy, not from a web page of another
+// site in a browser here (a script's address needs no permission, and JSONP is
+// one), and not from one whose host name was pointed here (DNS rebinding).
 func local(r *http.Request) bool {
 	ip, err := netip.ParseAddr(clientHost(r))
-	if err != nil || !ip.Unmap().IsLoopback() || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
+	if err != nil || !ip.Unmap().IsLoopback() {
+		return false
+	}
+	for _, h := range proxied {
+		if r.Header.Get(h) != "" {
+			return false
+		}
+	}
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
 		return false
 	}
 	host := r.Host
@@ -87,6 +99,17 @@ func local(r *http.Request) bool {
 	}
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && addr.IsLoopback()
+}
+
+// somewhere lets a request pass when its sender has the role in some environment.
+func (a *API) somewhere(role access.Role, next http.Handler) http.Handler {
+	return a.require(viewer, false, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if who, _ := caller(r.Context()); who.MaySomewhere(role) != nil {
+			a.refuse(w, r, who.MaySomewhere(role))
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
 }
 
 // require lets a request pass when its sender has the role; readers on this
@@ -112,10 +135,14 @@ func (a *API) require(role access.Role, anonymous bool, next http.Handler) http.
 // refuse answers with an error outside of huma, in the same form (RFC 9457).
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	kind := fault.Of(err)
-	if kind == fault.Internal {
+	text := err.Error()
+	if kind == fault.Internal && r.Context().Err() == nil {
 		a.o.Log.Error("request", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	if _, known := caller(r.Context()); kind == fault.Internal && !known {
+		text = "Steer cannot answer now: its log says why" // which may be nothing for strangers
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(kind.Status())
-	json.NewEncoder(w).Encode(map[string]any{"status": kind.Status(), "title": http.StatusText(kind.Status()), "detail": err.Error()})
+	json.NewEncoder(w).Encode(map[string]any{"status": kind.Status(), "title": http.StatusText(kind.Status()), "detail": text})
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 
 	"steer/base/fault"
 	"steer/base/git"
@@ -37,7 +38,7 @@ func (a *API) definitions() {
 				if err != nil || e.IsDir() {
 					return err
 				}
-				if path.Ext(name) == ".age" { // secrets stay where they are, encrypted as well
+				if path.Ext(name) == ".age" || strings.HasPrefix(name, "secrets/") { // encrypted ones as well stay where they are
 					d.Files[name] = "(sensitive)"
 					return nil
 				}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"net/http"
 
 	"steer/base/fault"
@@ -58,11 +59,11 @@ func (a *API) deploys() {
 		})
 	operation(a, http.MethodGet, "/deploys/{id}", "get-deploy", "One deploy with its steps", viewer,
 		func(ctx context.Context, in *runInput) (deploy.Deploy, error) { return a.o.Deploys.Get(ctx, in.ID) })
-	operation(a, http.MethodPost, "/deploys", "deploy", "Deploy a version of a service to an environment", developer,
+	placed(a, http.MethodPost, "/deploys", "deploy", "Deploy a version of a service to an environment", operator,
 		func(ctx context.Context, in *struct{ Body DeployRequest }) (deploy.Deploy, error) {
 			return a.deploy(ctx, in.Body)
 		})
-	operation(a, http.MethodPost, "/rollbacks", "rollback", "Go back to an earlier version", developer,
+	placed(a, http.MethodPost, "/rollbacks", "rollback", "Go back to an earlier version", operator,
 		func(ctx context.Context, in *struct{ Body RollbackRequest }) (deploy.Deploy, error) {
 			service, env, err := a.target(ctx, in.Body.Service, in.Body.Environment)
 			if err != nil {
@@ -70,7 +71,7 @@ func (a *API) deploys() {
 			}
 			return a.o.Deploys.Rollback(ctx, service, env, id.Version(in.Body.To), person(ctx), in.Body.Reason)
 		})
-	operation(a, http.MethodPost, "/pins", "pin", "Keep a version out of latest", developer,
+	operation(a, http.MethodPost, "/pins", "pin", "Keep a version out of latest", operator,
 		func(ctx context.Context, in *struct{ Body PinRequest }) (Done, error) {
 			service, err := a.resolve(ctx, in.Body.Service)
 			if err != nil {
@@ -78,7 +79,7 @@ func (a *API) deploys() {
 			}
 			return Done{true}, a.o.Deploys.Pin(ctx, service, id.Version(in.Body.Version), person(ctx), in.Body.Reason)
 		})
-	operation(a, http.MethodPost, "/unpins", "unpin", "Let a version be latest again", developer,
+	operation(a, http.MethodPost, "/unpins", "unpin", "Let a version be latest again", operator,
 		func(ctx context.Context, in *struct{ Body PinRequest }) (Done, error) {
 			service, err := a.resolve(ctx, in.Body.Service)
 			if err != nil {
@@ -86,7 +87,7 @@ func (a *API) deploys() {
 			}
 			return Done{true}, a.o.Deploys.Unpin(ctx, service, id.Version(in.Body.Version), person(ctx), in.Body.Reason)
 		})
-	operation(a, http.MethodPost, "/holds", "hold", "Stop automation for a service in an environment", developer,
+	placed(a, http.MethodPost, "/holds", "hold", "Stop automation for a service in an environment", operator,
 		func(ctx context.Context, in *struct{ Body HoldRequest }) (Done, error) {
 			service, env, err := a.target(ctx, in.Body.Service, in.Body.Environment)
 			if err != nil {
@@ -94,7 +95,7 @@ func (a *API) deploys() {
 			}
 			return Done{true}, a.o.Deploys.Hold(ctx, env, service, person(ctx), in.Body.Reason)
 		})
-	operation(a, http.MethodPost, "/releases", "release", "Let automation go on", developer,
+	placed(a, http.MethodPost, "/releases", "release", "Let automation go on", operator,
 		func(ctx context.Context, in *struct{ Body HoldRequest }) (Done, error) {
 			service, env, err := a.target(ctx, in.Body.Service, in.Body.Environment)
 			if err != nil {
@@ -120,8 +121,8 @@ func (a *API) deploy(ctx context.Context, in DeployRequest) (deploy.Deploy, erro
 	return a.o.Deploys.Request(ctx, nil, request)
 }
 
-// target checks the names of a service and an environment and the caller's
-// role there.
+// target checks the names of a service and an environment, and that the caller is
+// an operator there.
 func (a *API) target(ctx context.Context, service, environment string) (id.Service, id.Environment, error) {
 	s, err := a.resolve(ctx, service)
 	if err != nil {
@@ -131,7 +132,7 @@ func (a *API) target(ctx context.Context, service, environment string) (id.Servi
 	if err != nil {
 		return "", "", fault.New(fault.Invalid, "%w", err)
 	}
-	return s, env, may(ctx, developer, env)
+	return s, env, may(ctx, operator, env)
 }
 
 // resolve maps a name of services.yaml, or an artifact's name, to the service. A
@@ -158,6 +159,7 @@ func (a *API) resolve(ctx context.Context, name string) (id.Service, error) {
 // nodeLog sends the last lines of what a node printed; with ?follow=1 also what
 // it prints from now on.
 func (a *API) nodeLog(w http.ResponseWriter, r *http.Request) {
-	log, err := a.o.Deploys.Log(r.Context(), r.PathValue("id"), 200, r.URL.Query().Get("follow") != "")
-	a.text(w, r, log, err)
+	a.text(w, r, func(ctx context.Context, follow bool) (io.ReadCloser, error) {
+		return a.o.Deploys.Log(ctx, r.PathValue("id"), 200, follow)
+	})
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -54,22 +55,24 @@ const heartbeat = 15 * time.Second
 // stream sends every new event as a server-sent event whose id is its position
 // in the journal; a client that comes back with Last-Event-ID misses none.
 func (a *API) stream(w http.ResponseWriter, r *http.Request) {
-	ctx := r.Context()
+	ctx, cancel, err := a.attend(r)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	defer cancel()
 	after, err := a.o.Journal.Last(ctx)
 	if err != nil {
 		a.refuse(w, r, err)
 		return
 	}
-	if s := r.Header.Get("Last-Event-ID"); s != "" {
-		if after, err = strconv.ParseInt(s, 10, 64); err != nil {
-			a.refuse(w, r, fault.New(fault.Invalid, "Last-Event-ID %q is no position in the journal", s))
+	if s := cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")); s != "" {
+		position, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			a.refuse(w, r, fault.New(fault.Invalid, "follow events: %q (Last-Event-ID or after) is no position in the journal", s))
 			return
 		}
-	} else if s := r.URL.Query().Get("after"); s != "" {
-		if after, err = strconv.ParseInt(s, 10, 64); err != nil {
-			a.refuse(w, r, fault.New(fault.Invalid, "after %q is no position in the journal", s))
-			return
-		}
+		after = min(after, position) // a position of another journal must not silence this one
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
@@ -93,11 +96,9 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
-		out.SetWriteDeadline(time.Now().Add(30 * time.Second))
+		out.SetWriteDeadline(time.Now().Add(heartbeat + stalled))
 		select {
 		case <-ctx.Done():
-			return
-		case <-a.o.Stopping:
 			return
 		case <-beat.C:
 			fmt.Fprint(w, ": still here\n\n")

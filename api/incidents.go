@@ -31,18 +31,33 @@ func (a *API) incidents() {
 		func(ctx context.Context, in *runInput) (state.Incident, error) {
 			return a.o.Checks.Incident(ctx, in.ID)
 		})
-	operation(a, http.MethodPost, "/incidents/{id}/ack", "acknowledge-incident", "Say that you take care of it", developer,
+	placed(a, http.MethodPost, "/incidents/{id}/ack", "acknowledge-incident", "Say that you take care of it", developer,
 		func(ctx context.Context, in *struct {
 			ID   int64 `path:"id" doc:"Number of the incident."`
 			Body Acknowledgement
 		}) (state.Incident, error) {
+			if err := a.mayHandle(ctx, in.ID); err != nil {
+				return state.Incident{}, err
+			}
 			return a.o.Checks.Acknowledge(ctx, in.ID, person(ctx), in.Body.Comment)
 		})
-	operation(a, http.MethodPost, "/incidents/{id}/resolve", "resolve-incident", "Close it by hand", developer,
+	placed(a, http.MethodPost, "/incidents/{id}/resolve", "resolve-incident", "Close it by hand", developer,
 		func(ctx context.Context, in *struct {
 			ID   int64 `path:"id" doc:"Number of the incident."`
 			Body Decision
 		}) (state.Incident, error) {
+			if err := a.mayHandle(ctx, in.ID); err != nil {
+				return state.Incident{}, err
+			}
 			return a.o.Checks.Resolve(ctx, in.ID, person(ctx), in.Body.Reason)
 		})
+}
+
+// mayHandle asks for a developer where the incident is.
+func (a *API) mayHandle(ctx context.Context, number int64) error {
+	i, err := a.o.Checks.Incident(ctx, number)
+	if err != nil {
+		return err
+	}
+	return may(ctx, developer, i.Environment)
 }

@@ -11,6 +11,9 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"steer/base/fault"
 	"steer/base/id"
@@ -21,6 +24,7 @@ const (
 	largestUpload  = 1 << 30 // bytes, packed
 	largestContent = 4 << 30 // bytes, unpacked
 	mostFiles      = 100_000
+	mostUploads    = 4 // under way; others wait
 )
 
 // Uploaded names the version that was made of an upload.
@@ -36,6 +40,15 @@ func (a *API) upload(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, fault.New(fault.Invalid, "%w", err))
 		return
 	}
+	select {
+	case a.uploads <- struct{}{}:
+		defer func() { <-a.uploads }()
+	case <-r.Context().Done():
+		return
+	}
+	control := http.NewResponseController(w)
+	control.SetReadDeadline(time.Now().Add(uploadTime))
+	control.SetWriteDeadline(time.Now().Add(uploadTime + bodyTime))
 	if err := os.MkdirAll(a.o.Temp, 0o700); err != nil {
 		a.refuse(w, r, err)
 		return
@@ -47,6 +60,9 @@ func (a *API) upload(w http.ResponseWriter, r *http.Request) {
 	}
 	defer os.RemoveAll(dir)
 	if err := extract(http.MaxBytesReader(w, r.Body, largestUpload), dir); err != nil {
+		if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+			err = fmt.Errorf("it has more than %d MiB", large.Limit>>20)
+		}
 		a.refuse(w, r, fault.New(fault.Invalid, "upload %s: %w", service, err))
 		return
 	}
@@ -84,6 +100,9 @@ func extract(in io.Reader, dir string) error {
 			return fmt.Errorf("it holds more than %d files", mostFiles)
 		}
 		name := path.Clean(h.Name)
+		if len(name) > 1024 || strings.Count(name, "/") > 32 {
+			return fmt.Errorf("path %.100q… is too long or too deep", name)
+		}
 		if !fs.ValidPath(name) {
 			return fmt.Errorf("path %q leads out of the folder", h.Name)
 		}
@@ -94,12 +113,18 @@ func extract(in io.Reader, dir string) error {
 		case tar.TypeDir:
 			err = root.MkdirAll(name, 0o755)
 		case tar.TypeSymlink:
+			if !filepath.IsLocal(path.Join(path.Dir(name), h.Linkname)) || path.IsAbs(h.Linkname) {
+				return fmt.Errorf("link %s leads out of the folder, to %q", name, h.Linkname)
+			}
 			err = root.Symlink(h.Linkname, name)
 		case tar.TypeReg:
 			if left -= h.Size; left < 0 {
 				return fmt.Errorf("it unpacks to more than %d bytes", int64(largestContent))
 			}
 			err = writeFile(root, name, h.FileInfo().Mode().Perm(), t)
+		case tar.TypeXGlobalHeader: // a note, as git archive writes
+		default: // skipping its content would cost time without bound
+			return fmt.Errorf("%s is no file, folder or symbolic link", name)
 		}
 		if err != nil {
 			return fmt.Errorf("unpack %s: %w", name, err)

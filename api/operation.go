@@ -17,26 +17,34 @@ type output[T any] struct{ Body T }
 // none is the input of an operation without parameters.
 type none struct{}
 
-// operation registers one endpoint of /api/v1. The role is what the caller needs
-// in any environment; handlers that act on one environment ask may for it.
+// operation registers one endpoint of /api/v1 that needs a role everywhere.
 func operation[I, O any](a *API, method, path, name, summary string, role access.Role, f func(context.Context, *I) (O, error)) {
-	status := http.StatusOK
+	register(a, method, path, name, summary, func(who access.Identity) error { return who.May(role, "") }, f)
+}
+
+// placed registers an endpoint that acts on one environment. It lets pass who has
+// the role in any; f must ask may for the one in question.
+func placed[I, O any](a *API, method, path, name, summary string, role access.Role, f func(context.Context, *I) (O, error)) {
+	register(a, method, path, name, summary, func(who access.Identity) error { return who.MaySomewhere(role) }, f)
+}
+
+func register[I, O any](a *API, method, path, name, summary string, pass func(access.Identity) error, f func(context.Context, *I) (O, error)) {
 	huma.Register(a.huma, huma.Operation{
 		OperationID: name, Method: method, Path: "/api/v1" + path, Summary: summary,
-		DefaultStatus: status, MaxBodyBytes: 1 << 20,
+		DefaultStatus: http.StatusOK, MaxBodyBytes: 1 << 20, BodyReadTimeout: bodyTime,
 		Security: []map[string][]string{{"token": {}}},
 		Tags:     []string{tag(path)},
 	}, func(ctx context.Context, in *I) (*output[O], error) {
 		who, ok := caller(ctx)
 		if !ok {
-			return nil, failure(fault.New(fault.Anonymous, "%s: log in, or send a token as \"Authorization: Bearer …\"", name))
+			return nil, a.failure(ctx, name, fault.New(fault.Anonymous, "%s: log in, or send a token as \"Authorization: Bearer …\"", name))
 		}
-		if err := who.May(role, ""); err != nil {
-			return nil, failure(err)
+		if err := pass(who); err != nil {
+			return nil, a.failure(ctx, name, err)
 		}
 		body, err := f(ctx, in)
 		if err != nil {
-			return nil, failure(err)
+			return nil, a.failure(ctx, name, err)
 		}
 		return &output[O]{body}, nil
 	})
@@ -54,8 +62,11 @@ func tag(path string) string {
 
 // failure maps an error to its HTTP status, once for all operations. Internal
 // errors keep their text: whoever operates Steer needs it, and callers are
-// logged in.
-func failure(err error) error {
+// logged in. They are logged too, since the caller may be a program.
+func (a *API) failure(ctx context.Context, name string, err error) error {
+	if fault.Of(err) == fault.Internal && ctx.Err() == nil {
+		a.o.Log.Error("request", "operation", name, "person", person(ctx), "error", err)
+	}
 	return huma.NewError(fault.Of(err).Status(), err.Error())
 }
 

@@ -37,11 +37,11 @@ func (a *API) runs() {
 		})
 	operation(a, http.MethodGet, "/runs/{id}", "get-run", "One run with its stages", viewer,
 		func(ctx context.Context, in *runInput) (pipeline.Run, error) { return a.o.Pipelines.Get(ctx, in.ID) })
-	operation(a, http.MethodPost, "/runs/{id}/stages/{stage}/approve", "approve-stage", "Let a waiting stage go on", developer,
+	placed(a, http.MethodPost, "/runs/{id}/stages/{stage}/approve", "approve-stage", "Let a waiting stage go on", developer,
 		func(ctx context.Context, in *stageInput) (pipeline.Run, error) {
 			return a.decided(ctx, in, a.o.Pipelines.Approve)
 		})
-	operation(a, http.MethodPost, "/runs/{id}/stages/{stage}/reject", "reject-stage", "Stop a run at a waiting stage", developer,
+	placed(a, http.MethodPost, "/runs/{id}/stages/{stage}/reject", "reject-stage", "Stop a run at a waiting stage", developer,
 		func(ctx context.Context, in *stageInput) (pipeline.Run, error) {
 			return a.decided(ctx, in, a.o.Pipelines.Reject)
 		})
@@ -63,12 +63,14 @@ func (a *API) decided(ctx context.Context, in *stageInput, decide func(context.C
 	if err != nil {
 		return run, err
 	}
+	var env id.Environment // of a stage that deploys nowhere: all
 	for _, s := range run.Stages {
-		if s.Name == in.Stage && s.Deploy != "" {
-			if err := may(ctx, developer, s.Deploy); err != nil {
-				return run, err
-			}
+		if s.Name == in.Stage {
+			env = s.Deploy
 		}
+	}
+	if err := may(ctx, developer, env); err != nil {
+		return run, err
 	}
 	return decide(ctx, in.ID, in.Stage, person(ctx), in.Body.Reason)
 }
@@ -80,36 +82,10 @@ func (a *API) stageLog(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, fault.New(fault.Invalid, "run %q is no number", r.PathValue("id")))
 		return
 	}
-	open := a.o.Pipelines.Log
-	if r.URL.Query().Get("follow") != "" {
-		open = a.o.Pipelines.Follow
-	}
-	log, err := open(r.Context(), number, r.PathValue("stage"))
-	a.text(w, r, log, err)
-}
-
-// text sends a log as it grows.
-func (a *API) text(w http.ResponseWriter, r *http.Request, log io.ReadCloser, err error) {
-	if err != nil {
-		a.refuse(w, r, err)
-		return
-	}
-	defer log.Close()
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "no-store")
-	out := http.NewResponseController(w)
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := log.Read(buf)
-		if n > 0 {
-			if _, err := w.Write(buf[:n]); err != nil {
-				return
-			}
-			out.Flush()
+	a.text(w, r, func(ctx context.Context, follow bool) (io.ReadCloser, error) {
+		if follow {
+			return a.o.Pipelines.Follow(ctx, number, r.PathValue("stage"))
 		}
-		if err != nil {
-			return
-		}
-	}
+		return a.o.Pipelines.Log(ctx, number, r.PathValue("stage"))
+	})
 }

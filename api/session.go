@@ -7,6 +7,7 @@ import (
 
 	"steer/base/access"
 	"steer/base/fault"
+	"steer/base/id"
 )
 
 func crossOrigin(r *http.Request) error {
@@ -16,9 +17,11 @@ func crossOrigin(r *http.Request) error {
 // Session is what a browser knows of its login.
 type Session struct {
 	Name    string    `json:"name"`
-	Role    string    `json:"role"`
+	Role    string    `json:"role"`    // everywhere
 	Version string    `json:"version"` // of the server, to notice an upgrade
 	Until   time.Time `json:"until,omitzero"`
+
+	Environments map[id.Environment]access.Role `json:"environments,omitempty"` // more than Role, there
 }
 
 // session mounts log in, log out and who am I.
@@ -26,17 +29,17 @@ func (a *API) session(mux *http.ServeMux) {
 	answer := func(w http.ResponseWriter, who access.Identity, until time.Time) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		json.NewEncoder(w).Encode(Session{string(who.Name), who.Role.String(), a.o.Version, until})
+		json.NewEncoder(w).Encode(Session{Name: string(who.Name), Role: who.Role.String(), Version: a.o.Version, Until: until, Environments: who.Environments})
 	}
-	mux.HandleFunc("GET /api/v1/session", func(w http.ResponseWriter, r *http.Request) {
+	a.handle(mux, "GET /api/v1/session", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, ok := caller(r.Context())
 		if !ok {
 			a.refuse(w, r, fault.New(fault.Anonymous, "not logged in"))
 			return
 		}
 		answer(w, who, time.Time{})
-	})
-	mux.HandleFunc("POST /api/v1/session", func(w http.ResponseWriter, r *http.Request) {
+	}))
+	a.handle(mux, "POST /api/v1/session", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var in struct {
 			Token string `json:"token"`
 		}
@@ -57,8 +60,8 @@ func (a *API) session(mux *http.ServeMux) {
 		http.SetCookie(w, &http.Cookie{Name: cookieName, Value: value, Path: "/", Expires: until,
 			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: a.o.Secure})
 		answer(w, who, until)
-	})
-	mux.HandleFunc("DELETE /api/v1/session", func(w http.ResponseWriter, r *http.Request) {
+	}))
+	a.handle(mux, "DELETE /api/v1/session", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := r.Cookie(cookieName); err == nil {
 			if err := a.o.Access.EndSession(r.Context(), c.Value); err != nil {
 				a.refuse(w, r, err)
@@ -67,5 +70,5 @@ func (a *API) session(mux *http.ServeMux) {
 		}
 		http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: a.o.Secure})
 		w.WriteHeader(http.StatusNoContent)
-	})
+	}))
 }

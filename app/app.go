@@ -34,7 +34,6 @@ import (
 	"steer/base/stream"
 	"steer/base/work"
 	"steer/catalog"
-	"steer/monitor/query"
 	"steer/web"
 )
 
@@ -87,7 +86,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}()
 	// Each step opens what the next ones need, and adds its end to the group.
 	for _, step := range []func(context.Context) error{
-		a.openFolder, a.openMechanisms, a.openMonitor, a.openDeliver, a.openLearn, a.watchState, a.openHTTP,
+		a.openFolder, a.openRecords, a.openMechanisms, a.openMonitor, a.openDeliver, a.openLearn, a.watchState, a.openHTTP,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -120,6 +119,11 @@ func (a *App) openFolder(context.Context) error {
 	a.lock.Truncate(0)
 	a.lock.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
 
+	// Uploads that a crash cut short.
+	if err := os.RemoveAll(a.path("tmp")); err != nil {
+		return fmt.Errorf("open data folder: %w", err)
+	}
+
 	// The instance names this folder where several servers share a database.
 	path = a.path("instance")
 	b, err := os.ReadFile(path)
@@ -138,8 +142,8 @@ func (a *App) path(elem ...string) string {
 	return filepath.Join(append([]string{a.o.Data}, elem...)...)
 }
 
-// openMechanisms opens what all areas share.
-func (a *App) openMechanisms(ctx context.Context) (err error) {
+// openRecords opens the database, and the two that every way into it needs.
+func (a *App) openRecords(ctx context.Context) (err error) {
 	url := a.o.Database
 	if url == "" {
 		url = "sqlite:" + a.path("steer.db")
@@ -151,6 +155,12 @@ func (a *App) openMechanisms(ctx context.Context) (err error) {
 	if a.journal, err = journal.New(ctx, a.db); err != nil {
 		return err
 	}
+	a.access, err = access.New(ctx, access.Options{DB: a.db, Journal: a.journal.Append, Idle: a.o.Access.Session.Std()})
+	return err
+}
+
+// openMechanisms opens what all areas share.
+func (a *App) openMechanisms(ctx context.Context) (err error) {
 	if a.work, err = work.New(ctx, work.Options{DB: a.db, Instance: a.instance, Log: a.log}); err != nil {
 		return err
 	}
@@ -164,9 +174,6 @@ func (a *App) openMechanisms(ctx context.Context) (err error) {
 	}
 	a.group.Go("stream relay", relay.Run)
 	if a.secrets, err = secret.Open(a.path("secret.key")); err != nil {
-		return err
-	}
-	if a.access, err = access.New(ctx, access.Options{DB: a.db, Journal: a.journal.Append, Idle: a.o.Access.Session.Std()}); err != nil {
 		return err
 	}
 	if a.definitions, err = definitions.New(ctx, definitions.Options{
@@ -188,28 +195,12 @@ func (a *App) openMechanisms(ctx context.Context) (err error) {
 
 // take makes checked definitions the ones in force.
 func (a *App) take(sha string, files fs.FS) error {
-	c, err := catalog.Reader{Query: checkQuery}.Load(files)
+	c, err := loadDefinitions(files)
 	if err != nil {
 		return fmt.Errorf("definitions %.8s: %w", sha, err)
 	}
 	a.catalog.Store(c)
 	return nil
-}
-
-// CheckDefinitions says what is wrong with the files of a definitions
-// repository.
-func CheckDefinitions(files fs.FS) error {
-	_, err := catalog.Reader{Query: checkQuery}.Load(files)
-	return err
-}
-
-// checkQuery says what is wrong with a check's query, before it is in force.
-func checkQuery(target string) error {
-	engine, err := query.New(query.Options{Source: reader{}})
-	if err != nil {
-		return err
-	}
-	return engine.Check(target)
 }
 
 // URL is where people reach this server.
@@ -220,10 +211,14 @@ func (a *App) URL() string {
 	return a.local()
 }
 
-// local is the server's address for programs on this machine.
+// local is the server's address for programs on this machine. With TLS it is the
+// one that people use, if given: a certificate is for a name, not for 127.0.0.1.
 func (a *App) local() string {
 	scheme := "http"
 	if a.o.TLS.Cert != "" {
+		if a.o.URL != "" {
+			return strings.TrimRight(a.o.URL, "/")
+		}
 		scheme = "https"
 	}
 	host, port, _ := net.SplitHostPort(a.listener.Addr().String())
@@ -245,7 +240,7 @@ func (a *App) openHTTP(context.Context) (err error) {
 		return nil
 	})
 	handler := api.New(api.Options{
-		Version: a.o.Version, Access: a.access, Journal: a.journal, Definitions: a.definitions, Catalog: a.catalog.Load,
+		Version: a.o.Version, Access: a.access, Journal: a.journal, Definitions: a.definitions, Recipient: a.secrets.Recipient(), Catalog: a.catalog.Load,
 		Pipelines: a.deliver.pipelines, Deploys: a.deliver.deploys, Artifacts: a.deliver.artifacts, Sources: a.deliver.sources,
 		Checks: a.monitor.checks, Timeline: a.learn.timeline, Flow: a.learn.flow,
 		Graphite: a.monitor.graphite, Umpire: a.monitor.umpire, Git: a.git(), Web: web.Handler(a.o.WebDir), Metrics: http.HandlerFunc(a.metrics),
@@ -259,7 +254,8 @@ func (a *App) openHTTP(context.Context) (err error) {
 		Stopping: a.stopping, Log: a.log,
 	})
 	a.server = &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		// Streams, logs, pushes and uploads give themselves more time to write.
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	a.group.Go("HTTP", a.serveHTTP)
@@ -297,10 +293,13 @@ func (a *App) Run(ctx context.Context) error {
 		a.group.Abandon()
 		return err
 	}
+	// Commands on this machine send their token to this address, so it must not
+	// stay when another program may take the port.
 	if err := os.WriteFile(a.path("server.url"), []byte(a.local()+"\n"), 0o644); err != nil {
 		a.group.Abandon()
 		return fmt.Errorf("write address: %w", err)
 	}
+	defer os.Remove(a.path("server.url"))
 	if _, err := a.journal.Record(ctx, event.Event{Source: "/steer/server", Type: event.ServerStarted, Subject: "server", Summary: "Steer " + a.o.Version + " started"}); err != nil {
 		a.group.Abandon()
 		return err

@@ -31,7 +31,7 @@ func Validate(path string) (summary string, err error) {
 			if !exists(filepath.Join(path, "environments.yaml")) {
 				return "", fault.New(fault.NotFound, "validate %s: it holds neither environments.yaml (definitions) nor steer.yaml (a service); 'steer init DIR' writes definitions to start from", path)
 			}
-			c, err := catalog.Reader{Query: checkQuery}.Load(os.DirFS(path))
+			c, err := loadDefinitions(os.DirFS(path))
 			if err != nil {
 				return "", err
 			}

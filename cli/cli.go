@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,9 @@ type Program struct {
 	ConfigDefault func() []byte
 	// ConfigCheck reads server.yaml with the same sources as serve.
 	ConfigCheck func(s ServeArgs) error
+	// ResetToken replaces the admin's token in the data folder of a server that does
+	// not run, and returns the file with the new one.
+	ResetToken func(ctx context.Context, s ServeArgs) (file string, err error)
 	// Hook runs as Git's pre-receive hook of the definitions repository.
 	Hook func(ctx context.Context, in io.Reader, out io.Writer) error
 	// Pack builds the service in dir and writes what it needs as a tar.gz with its
@@ -117,7 +121,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fault.Usage(err) })
 	f := root.PersistentFlags()
 	f.StringVar(&s.server, "server", "", "address of the server (default $STEER_SERVER, the one of --data, or http://127.0.0.1:8080)")
-	f.StringVar(&s.token, "token", "", "access token (default $STEER_TOKEN, or DATA/admin.token)")
+	f.StringVar(&s.token, "token", "", "access token (default $STEER_TOKEN, or DATA/admin.token for the server of --data)")
 	f.StringVar(&s.data, "data", s.defaultData(), "data folder of a server on this machine")
 	f.StringVarP(&s.output, "output", "o", "table", "table, json or yaml")
 	f.BoolVar(&s.noColor, "no-color", s.Env("NO_COLOR") != "", "plain text")
@@ -134,7 +138,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage.`,
 	group("start", s.serve(), s.tour(), s.init(), s.validate())
 	group("change", s.deploy(), s.rollback(), s.approve(), s.reject(), s.retry(), s.pin(), s.unpin(), s.hold(), s.release(), s.ack())
 	group("look", s.status(), s.history(), s.runs(), s.logs(), s.incident(), s.why(), s.events(), s.query(), s.flow(), s.checks())
-	group("keep", s.config(), s.tokens(), s.version())
+	group("keep", s.config(), s.tokens(), s.secrets(), s.version())
 	root.AddCommand(s.hook(), s.docs())
 	usageErrors(root)
 	return root
@@ -179,14 +183,13 @@ func (s *session) client() (*client.Client, error) {
 	if token == "" {
 		token = s.Env("STEER_TOKEN")
 	}
-	if server == "" {
-		if b, err := os.ReadFile(filepath.Join(s.data, "server.url")); err == nil {
-			server = strings.TrimSpace(string(b))
-		} else {
-			server = "http://127.0.0.1:8080"
-		}
+	here := ""
+	if b, err := os.ReadFile(filepath.Join(s.data, "server.url")); err == nil {
+		here = strings.TrimSpace(string(b))
 	}
-	if token == "" {
+	server = cmp.Or(server, here, "http://127.0.0.1:8080")
+	// The token of the data folder is for the server on it, and for no other.
+	if token == "" && server == here {
 		if b, err := os.ReadFile(filepath.Join(s.data, "admin.token")); err == nil {
 			token = strings.TrimSpace(string(b))
 		}

@@ -1,0 +1,58 @@
+package app
+
+import (
+	"io/fs"
+	"path"
+	"strings"
+
+	"steer/base/fault"
+	"steer/base/secret"
+	"steer/catalog"
+	"steer/monitor/query"
+)
+
+// loadDefinitions reads the files of a definitions repository, or says what is
+// wrong with them.
+func loadDefinitions(files fs.FS) (*catalog.Catalog, error) {
+	if err := checkSecrets(files); err != nil {
+		return nil, err
+	}
+	return catalog.Reader{Query: checkQuery}.Load(files)
+}
+
+// CheckDefinitions says what is wrong with the files of a definitions
+// repository.
+func CheckDefinitions(files fs.FS) error {
+	_, err := loadDefinitions(files)
+	return err
+}
+
+// checkQuery says what is wrong with a check's query, before it is in force.
+func checkQuery(target string) error {
+	engine, err := query.New(query.Options{Source: reader{}})
+	if err != nil {
+		return err
+	}
+	return engine.Check(target)
+}
+
+// checkSecrets keeps a secret that somebody forgot to encrypt out of the history,
+// from which nobody could take it again.
+func checkSecrets(files fs.FS) error {
+	if _, err := fs.Stat(files, "secrets"); err != nil {
+		return nil
+	}
+	return fs.WalkDir(files, "secrets", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || strings.HasPrefix(e.Name(), ".") || path.Ext(name) == ".md" {
+			return err
+		}
+		if strings.Count(name, "/") != 2 || path.Ext(name) != ".age" {
+			return fault.New(fault.Invalid, "%s:1:1: secrets are in secrets/ENVIRONMENT/NAME.age ('steer secret encrypt' makes them)", name)
+		}
+		b, err := fs.ReadFile(files, name)
+		if err == nil && !secret.IsEncrypted(b) {
+			return fault.New(fault.Invalid, "%s:1:1: this is no age file: the secret is not encrypted, or the file is cut off ('steer secret encrypt' makes it)", name)
+		}
+		return err
+	})
+}
