@@ -18,6 +18,7 @@ func Reference(openAPI func(version string) ([]byte, error)) (map[string][]byte,
 	return map[string][]byte{
 		"server.yaml":  Default(),
 		"functions.md": functions(),
+		"keys.md":      keys(),
 		"openapi.yaml": append(api, '\n'),
 	}, nil
 }
