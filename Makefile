@@ -23,6 +23,7 @@ web/node_modules/.package-lock.json: web/package-lock.json
 	@touch $@
 
 web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src web/public web/index.html web/vite.config.ts -type f 2>/dev/null)
+	@rm -rf web/dist/assets
 	cd web && npm run --silent build
 
 run: build ## build everything, drive the tour and leave the UI up

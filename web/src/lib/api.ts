@@ -4,6 +4,9 @@ export class Problem extends Error {
   constructor(readonly status: number, message: string) { super(message) }
 }
 
+// refused is told when the server no longer knows who asks.
+export const refused: { call: () => void } = { call: () => {} }
+
 async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
   let answer: Response
   try {
@@ -13,7 +16,7 @@ async function request<T>(method: string, path: string, body?: unknown): Promise
       body: body === undefined ? undefined : JSON.stringify(body),
     })
   } catch {
-    throw new Problem(0, 'The server does not answer. It may be restarting; this page tries again by itself.')
+    throw new Problem(0, 'The server does not answer. It may be restarting.')
   }
   const text = await answer.text()
   if (!answer.ok) {
@@ -22,6 +25,7 @@ async function request<T>(method: string, path: string, body?: unknown): Promise
       const p = JSON.parse(text)
       detail = [p.detail, ...(p.errors ?? []).map((e: { location?: string; message: string }) => `${e.location ?? ''} ${e.message}`)].filter(Boolean).join('; ')
     } catch { /* plain text is fine as it is */ }
+    if (answer.status === 401 && path !== '/api/v1/session') refused.call()
     throw new Problem(answer.status, detail)
   }
   return (text ? JSON.parse(text) : undefined) as T

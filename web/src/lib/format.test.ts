@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ago, between, duration, number } from './format'
+import { ago, between, duration, gap, number } from './format'
 
 describe('duration', () => {
   it.each([[0.25, '250 ms'], [3.14, '3.1 s'], [90, '90 s'], [600, '10 min'], [7200, '2 h'], [172800, '2 d'], [-5, '0 ms']])('%d s is %s', (s, text) => {
@@ -16,6 +16,12 @@ describe('number', () => {
 
 describe('times', () => {
   it('counts from now', () => expect(ago('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:01:00Z'))).toBe('60 s ago'))
+  it('counts whole seconds', () => expect(ago('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:00:05.4Z'))).toBe('5 s ago'))
   it('is empty for a time that never was', () => expect(ago('0001-01-01T00:00:00Z', 0)).toBe(''))
+  it('counts what went by', () => {
+    expect(gap('2026-01-01T00:00:00Z', '2026-01-01T00:00:01.54Z')).toBe('+1.5 s')
+    expect(gap('2026-01-01T00:00:00Z', '2026-01-01T00:00:00.05Z')).toBe('')
+    expect(gap(undefined, '2026-01-01T00:00:00Z')).toBe('')
+  })
   it('measures a span', () => expect(between('2026-01-01T00:00:00Z', '2026-01-01T00:00:02.5Z')).toBe('2.5 s'))
 })

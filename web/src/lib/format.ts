@@ -13,7 +13,7 @@ export function duration(seconds: number): string {
 export function ago(time: string | undefined, now: number): string {
   if (!time || time.startsWith('0001')) return ''
   const s = (now - Date.parse(time)) / 1000
-  return s < 3 ? 'just now' : `${duration(s)} ago`
+  return s < 3 ? 'just now' : `${s < 120 ? `${Math.round(s)} s` : duration(s)} ago`
 }
 
 export function clock(time: string | undefined): string {
@@ -27,6 +27,13 @@ export function clock(time: string | undefined): string {
 export function between(from: string | undefined, to: string | undefined): string {
   if (!from || !to) return ''
   return duration((Date.parse(to) - Date.parse(from)) / 1000)
+}
+
+// gap is what went by between two events; a tenth of a second is nothing.
+export function gap(from: string | undefined, to: string): string {
+  if (!from) return ''
+  const s = (Date.parse(to) - Date.parse(from)) / 1000
+  return s < 0.1 ? '' : `+${duration(s)}`
 }
 
 // number keeps four digits: 1234567 is 1.235 M.

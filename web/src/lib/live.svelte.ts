@@ -6,20 +6,28 @@ import type { Event } from './records'
 
 class Live {
   connected = $state(false)
-  lost = $state(false) // was connected and is not
+  lost = $state(0) // since when it is not connected, after it was; 0: it is
   private source: EventSource | undefined
+  private wanted = false
   private listeners = new Set<(e: Event) => void>()
+  private backs = new Set<() => void>()
 
   start() {
+    this.wanted = true
     if (this.source) return
     this.source = new EventSource('/api/v1/events/stream')
-    this.source.onopen = () => { this.connected = true; this.lost = false }
+    this.source.onopen = () => {
+      const again = this.lost > 0
+      this.connected = true
+      this.lost = 0
+      if (again) for (const f of this.backs) f()
+    }
     this.source.onerror = () => {
-      this.lost = this.connected || this.lost
+      if (this.connected) this.lost = Date.now()
       this.connected = false
       if (this.source?.readyState === EventSource.CLOSED) { // refused: browsers do not try again by themselves
         this.source = undefined
-        setTimeout(() => this.start(), 3000)
+        setTimeout(() => { if (this.wanted) this.start() }, 3000)
       }
     }
     this.source.onmessage = (m) => {
@@ -29,14 +37,22 @@ class Live {
   }
 
   stop() {
+    this.wanted = false
     this.source?.close()
     this.source = undefined
-    this.connected = this.lost = false
+    this.connected = false
+    this.lost = 0
   }
 
   on(f: (e: Event) => void): () => void {
     this.listeners.add(f)
     return () => this.listeners.delete(f)
+  }
+
+  // back tells when the server answers again.
+  back(f: () => void): () => void {
+    this.backs.add(f)
+    return () => this.backs.delete(f)
   }
 }
 
@@ -59,8 +75,9 @@ export class Loaded<T> {
     this.path = path
     void this.load()
     const off = live.on((e) => { if (want(e)) this.soon() })
+    const back = live.back(() => void this.load())
     const beat = setInterval(() => { if (!document.hidden) void this.load() }, everySeconds * 1000)
-    return () => { off(); clearInterval(beat); clearTimeout(this.timer); this.timer = undefined }
+    return () => { off(); back(); clearInterval(beat); clearTimeout(this.timer); this.timer = undefined }
   }
 
   soon() {
@@ -76,7 +93,9 @@ export class Loaded<T> {
       const value = await get<T>(path)
       if (path === this.path) { this.value = value; this.problem = undefined }
     } catch (e) {
-      if (path === this.path) this.problem = e instanceof Problem ? e : new Problem(0, String(e))
+      const p = e instanceof Problem ? e : new Problem(0, String(e))
+      // Without a connection the page keeps what it has; App says how old that is.
+      if (path === this.path && !(p.status === 0 && this.value !== undefined)) this.problem = p
     } finally {
       this.loading = false
       if (this.again) { this.again = false; this.soon() }

@@ -16,19 +16,20 @@ export interface Node {
 
 export interface Placement {
   service: string; environment: string; version: string; previous?: string; since: string; state: string
-  nodes: Node[] | null; address: Record<string, string> | null; watch?: string; pinned?: string[] | null; number: number
+  nodes: Node[] | null; address: Record<string, string> | null; watch?: string; warm?: string; pinned?: string[] | null; number: number
   hold?: { by: string; reason: string; since: string } | null
 }
 
 export interface Stage {
   name: string; state: string; manual: boolean; deploy?: string; deploy_id?: number; command?: string
   reason?: string; started?: string; finished?: string; exit_code?: number; approved_by?: string; approvers?: string[] | null
+  tests?: { unit: string; passed: number; failed: number; skipped: number } | null
 }
 
 export interface Run {
   id: number; service: string; version: string; commit: string; branch: string; author: string; message: string
   committed: string; queued: string; started?: string; finished?: string; state: string; reason: string
-  chain: string; stages: Stage[] | null
+  chain: string; green: boolean; stages: Stage[] | null
 }
 
 export interface Deploy {
@@ -41,7 +42,8 @@ export interface Deploy {
 export interface Incident {
   id: number; check: string; service: string; environment?: string; team?: string; version?: string; severity: string
   state: string; title: string; summary: string; opened: string; acknowledged?: string; resolved?: string
-  acked_by?: string; ack_comment?: string; chain?: string; changes: Event[] | null; value?: number; bound?: number; query: string
+  acked_by?: string; ack_comment?: string; chain?: string; changes: Event[] | null; value?: number | null; bound?: number | null; query: string
+  runbook?: string; resolved_by?: string; resolve_reason?: string
 }
 
 export interface Check {

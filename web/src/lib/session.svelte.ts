@@ -1,28 +1,50 @@
-import { get, post, Problem, remove } from './api'
+import { get, post, Problem, refused, remove } from './api'
 import { live } from './live.svelte'
-import type { Session } from './records'
+import type { Role, Session } from './records'
 
-const order = ['viewer', 'developer', 'operator', 'admin']
+const order: Role[] = ['viewer', 'developer', 'operator', 'admin']
 
 class Login {
   who = $state<Session | null | undefined>(undefined) // undefined: not known yet
   problem = $state('')
+  unreachable = $state(false)
+  upgraded = $state(false) // the server is another version than when this page was loaded
+  private version = ''
+
+  constructor() {
+    refused.call = () => {
+      if (!this.who) return
+      live.stop()
+      this.who = null
+      this.problem = 'Your session has ended. Log in again; this page stays where it is.'
+    }
+    live.back(() => void this.check())
+  }
 
   async check() {
     try {
-      this.who = await get<Session>('/api/v1/session')
-      live.start()
+      this.known(await get<Session>('/api/v1/session'))
     } catch (e) {
-      this.who = null
-      if (e instanceof Problem && e.status !== 401) this.problem = e.message
+      const status = e instanceof Problem ? e.status : 0
+      if (status === 401) { this.unreachable = false; this.who = null; return }
+      if (this.who !== undefined) return // known before: pages show that the server is away
+      this.unreachable = true
+      setTimeout(() => void this.check(), 2000)
     }
+  }
+
+  private known(who: Session) {
+    this.upgraded = this.version !== '' && this.version !== who.version
+    this.version ||= who.version
+    this.unreachable = false
+    this.who = who
+    live.start()
   }
 
   async enter(token: string) {
     this.problem = ''
     try {
-      this.who = await post<Session>('/api/v1/session', { token })
-      live.start()
+      this.known(await post<Session>('/api/v1/session', { token }))
     } catch (e) {
       this.problem = (e as Error).message
     }
@@ -34,9 +56,9 @@ class Login {
     this.who = null
   }
 
-  /** Whether one has a role everywhere, or at least in an environment. */
-  may(role: string, environment = ''): boolean {
-    const enough = (has = '') => order.indexOf(has) >= order.indexOf(role)
+  // may tells whether the role is held, everywhere or at least in an environment.
+  may(role: Role, environment = ''): boolean {
+    const enough = (has: Role | undefined) => !!has && order.indexOf(has) >= order.indexOf(role)
     return !!this.who && (enough(this.who.role) || enough(this.who.environments?.[environment]))
   }
 }

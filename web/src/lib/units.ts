@@ -1,0 +1,34 @@
+// Units of metrics, as far as their names tell by custom, and values in them.
+
+import { number } from './format'
+
+export type Unit = '' | 'ms' | '%' | 'B' | 's'
+
+export function unit(target: string): Unit {
+  if (/[({*]/.test(target)) return '' // what a function makes of it is not known
+  const name = target.toLowerCase()
+  if (/(^|[._])(percent|pct)$/.test(name)) return '%'
+  if (/(^|[._])bytes$/.test(name)) return 'B'
+  if (/(^|[._])seconds$/.test(name)) return 's'
+  if (/(^|[._])ms$/.test(name)) return 'ms'
+  if (/^stats\.timers\./.test(name) && /\.(upper|lower|mean|median|std|sum)(_\d+)?$/.test(name)) return 'ms'
+  return ''
+}
+
+// common is the unit of all targets, if they have the same.
+export const common = (targets: string[]): Unit => {
+  const all = new Set(targets.map(unit))
+  return all.size === 1 ? [...all][0]! : ''
+}
+
+export function quantity(v: number | null | undefined, u: Unit): string {
+  if (v === null || v === undefined || Number.isNaN(v)) return '–'
+  const a = Math.abs(v)
+  if (u === 'ms' && a >= 1000) return `${number(v / 1000)} s`
+  if (u === 'B') {
+    for (const [size, name] of [[2 ** 40, 'TiB'], [2 ** 30, 'GiB'], [2 ** 20, 'MiB'], [2 ** 10, 'KiB']] as const) {
+      if (a >= size) return `${number(v / size)} ${name}`
+    }
+  }
+  return u === '' || v === 0 ? number(v) : `${number(v)} ${u}`
+}
