@@ -32,6 +32,8 @@ type ServiceNow struct {
 	Build       *pipeline.Run      `json:"build"` // its newest run, null before the first
 	Placements  []deploy.Placement `json:"placements"`
 	Checks      map[string]int     `json:"checks"` // how many are in which state
+
+	blind bool // a check lost its data; one that never had any yet is not meant
 }
 
 // changes are the events that people mean by "what changed".
@@ -100,7 +102,9 @@ func (a *API) everyService(ctx context.Context) ([]ServiceNow, error) {
 	}
 	for _, status := range a.o.Checks.Statuses() {
 		if status.Check.Service != "" {
-			service(status.Check.Service).Checks[status.State]++
+			s := service(status.Check.Service)
+			s.Checks[status.State]++
+			s.blind = s.blind || status.State == "NODATA" && status.Incident != 0
 		}
 	}
 	out := make([]ServiceNow, 0, len(all))
@@ -142,7 +146,7 @@ func health(s *ServiceNow) string {
 	switch {
 	case s.Checks["CRITICAL"] > 0:
 		return "critical"
-	case s.Checks["WARN"] > 0 || s.Checks["NODATA"] > 0 && worst == "ok":
+	case s.Checks["WARN"] > 0 || s.blind:
 		return "warn"
 	case worst == "unknown" && s.Checks["OK"] > 0:
 		return "ok"

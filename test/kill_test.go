@@ -173,7 +173,7 @@ func TestKilledAtAnyMomentOfADeploy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(chance.IntN(1200)) * time.Millisecond)
+		time.Sleep(time.Duration(chance.IntN(400)) * time.Millisecond)
 		p.kill()
 		p = serve(t, p.data)
 		until(t, fmt.Sprintf("deploy %d is over", d.ID), func() error {

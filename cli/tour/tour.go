@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"steer/api/client"
@@ -74,8 +73,12 @@ func Run(ctx context.Context, o Options) error {
 	go t.animate(drawing)
 
 	if err := t.drive(ctx); err != nil {
+		if ctx.Err() != nil {
+			t.badf("stopped")
+			return fault.New(fault.Internal, "the tour was stopped at step %d", t.step)
+		}
 		t.explain(err)
-		return fault.New(fault.Internal, "the tour ends here: %w", err)
+		return fault.New(fault.Internal, "step %d of the tour was not verified", t.step)
 	}
 	if o.Stay {
 		t.stay(ctx)
@@ -113,10 +116,6 @@ func (t *tour) intro() {
 
 // explain shows what somebody needs to understand a failure.
 func (t *tour) explain(err error) {
-	if errors.Is(err, context.Canceled) {
-		t.badf("stopped")
-		return
-	}
 	t.badf("%s", err)
 	if t.server != nil {
 		t.say("\nThe last lines of the server's log:")
@@ -169,7 +168,7 @@ const look = 150 * time.Millisecond
 
 // until asks again and again until done says so. An error of done ends the tour.
 func (t *tour) until(ctx context.Context, what string, done func(context.Context) (bool, error)) error {
-	t.waitf("%s", what)
+	t.waitf("waiting for %s", what)
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for {
@@ -178,9 +177,9 @@ func (t *tour) until(ctx context.Context, what string, done func(context.Context
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("while waiting for %s: %w", strings.TrimSuffix(what, " …"), context.Cause(ctx))
+			return fmt.Errorf("while waiting for %s: %w", what, context.Cause(ctx))
 		case <-t.server.gone:
-			return fmt.Errorf("while waiting for %s: the server ended: %w", strings.TrimSuffix(what, " …"), t.server.ended())
+			return fmt.Errorf("while waiting for %s: the server ended: %w", what, t.server.ended())
 		case <-tick.C:
 		}
 	}

@@ -19,7 +19,7 @@ export const list = [
   ['now', '/'],
   ['service', '/services/catalog'],
   ['run', '/runs/1'],
-  ['metrics', '/explore?target=stats.timers.catalog.production.ttfb.upper_90&from=-5min'],
+  ['metrics', '/explore?target=stats.timers.catalog.production.ttfb.upper_90&target=stats_counts.catalog.production.requests&from=-5min'],
   ['incidents', '/incidents'],
   ['incident', '/incidents/1'],
   ['why', '/why?ref=incident/1'],
