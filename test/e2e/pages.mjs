@@ -1,6 +1,6 @@
 // What every page must be: accessible in both themes, and no wider than a phone.
 
-import { mkdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,16 +10,24 @@ import { settled } from './browser.mjs'
 const here = dirname(fileURLToPath(import.meta.url))
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-// Pictures of the pages: for the README with STEER_SCREENSHOTS (a folder, from
-// the root of the repository), else beside this file, to look at after a failure.
-export const pictures = process.env.STEER_SCREENSHOTS ? resolve(here, '../..', process.env.STEER_SCREENSHOTS) : join(here, 'out')
-mkdirSync(pictures, { recursive: true })
+// Pictures of all pages lie beside this file, to look at after a failure; those
+// of the README in the folder STEER_SCREENSHOTS, from the root of the repository.
+const out = join(here, 'out')
+const readme = process.env.STEER_SCREENSHOTS && resolve(here, '../..', process.env.STEER_SCREENSHOTS)
+const shown = ['now', 'service', 'metrics', 'incident', 'journal', 'now-dark', 'now-phone']
+for (const folder of [out, readme]) if (folder) mkdirSync(folder, { recursive: true })
+
+async function picture(page, name) {
+  const file = join(out, `${name}.png`)
+  await page.screenshot({ path: file })
+  if (readme && shown.includes(name)) copyFileSync(file, join(readme, `${name}.png`))
+}
 
 export const list = [
   ['now', '/'],
   ['service', '/services/catalog'],
   ['run', '/runs/1'],
-  ['metrics', '/explore?target=stats.timers.catalog.production.ttfb.upper_90&target=stats_counts.catalog.production.requests&from=-5min'],
+  ['metrics', '/explore?target=stats.timers.catalog.production.ttfb.upper_90&target=stats_counts.catalog.production.requests&from=-1min'],
   ['incidents', '/incidents'],
   ['incident', '/incidents/1'],
   ['why', '/why?ref=incident/1'],
@@ -35,7 +43,7 @@ export async function eachPage(browser, url, state, watch) {
       await check(`${name} in ${theme}: axe finds nothing serious`, async () => {
         await page.goto(url + path)
         await settled(page)
-        await page.screenshot({ path: join(pictures, theme === 'light' ? `${name}.png` : `${name}-dark.png`) })
+        await picture(page, theme === 'light' ? name : `${name}-dark`)
         await accessible(page)
       })
     }
@@ -48,7 +56,7 @@ export async function eachPage(browser, url, state, watch) {
     await check(`${name} on a phone: nothing sticks out`, async () => {
       await page.goto(url + path)
       await settled(page)
-      await page.screenshot({ path: join(pictures, `${name}-phone.png`) })
+      await picture(page, `${name}-phone`)
       const wide = await page.evaluate(() => {
         const root = document.scrollingElement
         if (root.scrollWidth <= innerWidth) return []

@@ -168,31 +168,8 @@ try {
     await page.locator('tbody pre').first().getByText('incident/1').first().waitFor()
   })
 
-  await check('the pages are live: what happens shows without a reload', async () => {
-    await page.goto(url + '/services/catalog')
-    await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor()
-    await page.evaluate(() => { window.sameDocument = true })
-    const start = Date.now()
-    await api('/api/v1/pins', { service: 'catalog', version: 'b1', reason: 'to see it appear' })
-    await page.getByText('to see it appear').first().waitFor({ timeout: 3000 })
-    const took = Date.now() - start
-    await api('/api/v1/unpins', { service: 'catalog', version: 'b1' })
-    await page.locator('section', { has: page.getByRole('heading', { name: 'Kept out of latest' }) }).getByText('to see it appear').waitFor({ state: 'detached', timeout: 3000 })
-    assert.equal(await page.evaluate(() => window.sameDocument), true)
-    assert.ok(took < 2000, `it took ${took} ms to appear`)
-  })
-
-  await check('a person changes something: pin taken away and set again', async () => {
-    const kept = page.locator('section', { has: page.getByRole('heading', { name: 'Kept out of latest' }) })
-    const reason = (await api('/api/v1/services/catalog')).pins.find((p) => p.version === 'b2').reason
-    await kept.getByRole('button', { name: 'Allow again' }).click()
-    await until('the server knows', async () => (await api('/api/v1/services/catalog')).pins.length === 0)
-    await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor({ state: 'detached' })
-    await api('/api/v1/pins', { service: 'catalog', version: 'b2', reason })
-    await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor()
-  })
-
   await check('the deploy dialog asks, and Escape leaves it', async () => {
+    await page.goto(url + '/services/catalog')
     await page.getByRole('button', { name: 'Deploy …' }).click()
     const dialog = page.getByRole('dialog', { name: 'Deploy catalog' })
     await dialog.waitFor()
@@ -248,6 +225,31 @@ try {
   await login.getByRole('button', { name: 'Log in' }).click()
   await login.getByText('live', { exact: true }).waitFor()
   await eachPage(browser, url, await fresh.storageState(), watch)
+
+  // What follows changes things, so it comes after the pictures.
+  await check('the pages are live: what happens shows without a reload', async () => {
+    await page.goto(url + '/services/catalog')
+    await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor()
+    await page.evaluate(() => { window.sameDocument = true })
+    const start = Date.now()
+    await api('/api/v1/pins', { service: 'catalog', version: 'b1', reason: 'to see it appear' })
+    await page.getByText('to see it appear').first().waitFor({ timeout: 3000 })
+    const took = Date.now() - start
+    await api('/api/v1/unpins', { service: 'catalog', version: 'b1' })
+    await page.locator('section', { has: page.getByRole('heading', { name: 'Kept out of latest' }) }).getByText('to see it appear').waitFor({ state: 'detached', timeout: 3000 })
+    assert.equal(await page.evaluate(() => window.sameDocument), true)
+    assert.ok(took < 2000, `it took ${took} ms to appear`)
+  })
+
+  await check('a person changes something: pin taken away and set again', async () => {
+    const kept = page.locator('section', { has: page.getByRole('heading', { name: 'Kept out of latest' }) })
+    const reason = (await api('/api/v1/services/catalog')).pins.find((p) => p.version === 'b2').reason
+    await kept.getByRole('button', { name: 'Allow again' }).click()
+    await until('the server knows', async () => (await api('/api/v1/services/catalog')).pins.length === 0)
+    await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor({ state: 'detached' })
+    await api('/api/v1/pins', { service: 'catalog', version: 'b2', reason })
+    await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor()
+  })
 
   await check('log out ends the session', async () => {
     await page.getByRole('button', { name: 'Log out' }).click()
