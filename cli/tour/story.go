@@ -179,6 +179,9 @@ func (t *tour) figures(ctx context.Context) error {
 	t.okf("time to restore   %8s   incident → resolved", seconds(*total.TimeToRestore.Median))
 	t.okf("change failures   %8s   of deployments to production", fmt.Sprintf("%d of %d", total.ChangeFailure.Failed, total.ChangeFailure.Of))
 	t.okf("requests          %8d   served (%s), %d failed, slowest %s", c.answered, byVersion(c.versions), c.failed, brief(c.slowest))
+	if c.retried > 0 {
+		t.notef("%d of them needed a second connection", c.retried)
+	}
 	t.okf("the whole tour    %8s", seconds(t.now().Sub(t.start).Seconds()))
 	return nil
 }
