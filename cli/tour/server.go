@@ -127,6 +127,20 @@ func (s *server) stop() error {
 	}
 }
 
+// address is where the server takes something, from what it prints at its start.
+func (s *server) address(what string) string {
+	b, err := os.ReadFile(s.log)
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(b)) {
+		if at, ok := strings.CutPrefix(strings.TrimSpace(line), what); ok {
+			return strings.TrimSpace(at)
+		}
+	}
+	return ""
+}
+
 // tail is the end of what the server wrote.
 func (s *server) tail(lines int) string {
 	const most = 64 << 10

@@ -108,3 +108,20 @@ func TestSweepEndsWhatRunsInTheFolder(t *testing.T) {
 		t.Errorf("still there: %v", left)
 	}
 }
+
+func TestServersAddressesAreRead(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(log, []byte("Steer dev serves at http://127.0.0.1:1\n  Graphite TCP   127.0.0.1:2\n  StatsD UDP     127.0.0.1:3\nlast\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := &server{log: log}
+	if got := s.address("StatsD UDP"); got != "127.0.0.1:3" {
+		t.Errorf("StatsD at %q", got)
+	}
+	if got := s.address("Pickle"); got != "" {
+		t.Errorf("something unknown at %q", got)
+	}
+	if got := s.tail(2); got != "  StatsD UDP     127.0.0.1:3\nlast" {
+		t.Errorf("tail: %q", got)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"steer/api/client"
@@ -127,8 +128,14 @@ func (t *tour) explain(err error) {
 func (t *tour) stay(ctx context.Context) {
 	t.customers.setRate(gentleRate)
 	t.say("\n" + t.paint(bold, "It stays up") + fmt.Sprintf(", with %d requests a second, until Ctrl-C:\n", gentleRate))
-	t.say(fmt.Sprintf("  UI      %s\n  Token   %s\n  Shop    %s\n  Data    %s", t.server.url, t.server.token, t.address, t.server.data))
-	t.say(fmt.Sprintf("\nTry it from another terminal:\n  export STEER_DATA=%s\n  steer status\n  steer deploy artifact=catalog environment=ci version=b2", t.server.data))
+	for _, line := range [][2]string{
+		{"UI", t.server.url}, {"Token", t.server.token}, {"Shop", t.address}, {"Data", t.server.data},
+		{"Graphite", t.server.address("Graphite TCP")}, {"StatsD", t.server.address("StatsD UDP")},
+	} {
+		t.say(fmt.Sprintf("  %-9s %s", line[0], line[1]))
+	}
+	t.say(fmt.Sprintf("\nTry it from another terminal:\n  export STEER_DATA=%s\n  steer status\n  steer deploy artifact=catalog environment=ci version=b1\n  echo my.first 42 $(date +%%s) >/dev/tcp/%s",
+		t.server.data, strings.Replace(t.server.address("Graphite TCP"), ":", "/", 1)))
 	select {
 	case <-ctx.Done():
 	case <-t.server.gone:

@@ -1,8 +1,10 @@
 // Drives the web UI of a finished tour as a person would. The last line is
 // "N passed, N failed".
 
+import { createSocket } from 'node:dgram'
 import { existsSync } from 'node:fs'
 import { assert, check, finish, until } from './check.mjs'
+import { collectd, startCollectd } from './collectd.mjs'
 import { executable, openBrowser, settled, Watch } from './browser.mjs'
 import { accessible, eachPage } from './pages.mjs'
 import { startTour } from './tour.mjs'
@@ -129,6 +131,33 @@ try {
     for (const name of ['servers', 'stats', 'steer']) await page.getByRole('button', { name, exact: true }).waitFor()
     await page.getByRole('button', { name: 'steer', exact: true }).click()
     await page.getByRole('button', { name: 'store', exact: true }).waitFor()
+  })
+
+  if (collectd || process.env.STEER_REQUIRE_ALL) {
+    await check('Metrics: what collectd sends is in the tree, and can be plotted', async () => {
+      assert.ok(collectd, 'collectd is not installed')
+      const stop = startCollectd(tour.graphite)
+      try {
+        await until('it has sent something', async () => (await (await fetch(`${url}/metrics/find?query=collectd.box.load.*`)).json()).length > 0)
+        await page.goto(url + '/explore')
+        for (const name of ['collectd', 'box', 'load']) await page.getByRole('button', { name, exact: true }).click()
+        await page.getByRole('button', { name: 'load', exact: true }).nth(1).click()
+        await page.getByRole('button', { name: 'shortterm', exact: true }).click()
+        await page.locator('.chart canvas').waitFor()
+      } finally { await stop() }
+    })
+  } else console.log('skipped: collectd is not installed (package collectd-core)')
+
+  await check('Metrics: what a program sends to StatsD is found by its name', async () => {
+    const socket = createSocket('udp4')
+    const [host, port] = tour.statsd.split(':')
+    const send = () => new Promise((r) => socket.send('e2e.orders:3|c\ne2e.checkout:120|ms', Number(port), host, r))
+    await until('it can be asked for', async () => { await send(); return (await (await fetch(`${url}/metrics/find?query=stats.timers.e2e.checkout.*`)).json()).length > 0 })
+    socket.close()
+    await page.goto(url + '/explore')
+    await page.getByLabel('Find').fill('e2e checkout mean')
+    await page.getByRole('button', { name: 'stats.timers.e2e.checkout.mean', exact: true }).click()
+    await until('its value shows', async () => (await page.locator('.u-legend .u-series').nth(1).locator('.u-value').innerText()) === '120')
   })
 
   await check('Incidents: the list, and the incident with its chain', async () => {

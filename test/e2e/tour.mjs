@@ -33,10 +33,8 @@ export async function startTour() {
   }
   const end = Date.now() + 240000
   for (;;) {
-    const url = /^\s*UI\s+(http\S+)$/m.exec(output)?.[1]
-    const token = /^\s*Token\s+(steer_\S+)$/m.exec(output)?.[1]
-    const data = /^\s*Data\s+(\/\S+)$/m.exec(output)?.[1]
-    if (url && token && data) return { ...tour, url: url.replace(/\/$/, ''), token, data }
+    const told = Object.fromEntries([...output.matchAll(/^\s+(UI|Token|Data|Graphite|StatsD)\s+(\S+)$/gm)].map((m) => [m[1].toLowerCase(), m[2]]))
+    if (told.statsd) return { ...tour, url: told.ui, token: told.token, data: told.data, graphite: told.graphite, statsd: told.statsd }
     if (ended !== undefined) throw new Error(`the tour ended (${ended}) before it stayed up`)
     if (Date.now() > end) { await tour.stop(); throw new Error('the tour did not stay up within 240 s') }
     await new Promise((r) => setTimeout(r, 100))
