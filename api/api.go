@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -75,12 +76,14 @@ type API struct {
 	mounted []string // patterns of all handlers but huma's
 	streams atomic.Int64
 	uploads chan struct{} // as many as may be under way
+
+	bodyTime time.Duration // shorter in tests
 }
 
 // New builds the handler.
 func New(o Options) *API {
 	o.Log = cmp.Or(o.Log, slog.Default())
-	a := &API{o: o, uploads: make(chan struct{}, mostUploads)}
+	a := &API{o: o, uploads: make(chan struct{}, mostUploads), bodyTime: bodyTime}
 
 	// All of /api/v1 needs a login, but for logging in.
 	v1 := http.NewServeMux()

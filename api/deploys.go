@@ -73,19 +73,19 @@ func (a *API) deploys() {
 		})
 	operation(a, http.MethodPost, "/pins", "pin", "Keep a version out of latest", operator,
 		func(ctx context.Context, in *struct{ Body PinRequest }) (Done, error) {
-			service, err := a.resolve(ctx, in.Body.Service)
+			service, version, err := a.named(ctx, in.Body.Service, in.Body.Version)
 			if err != nil {
 				return Done{}, err
 			}
-			return Done{true}, a.o.Deploys.Pin(ctx, service, id.Version(in.Body.Version), person(ctx), in.Body.Reason)
+			return Done{true}, a.o.Deploys.Pin(ctx, service, version, person(ctx), in.Body.Reason)
 		})
 	operation(a, http.MethodPost, "/unpins", "unpin", "Let a version be latest again", operator,
 		func(ctx context.Context, in *struct{ Body PinRequest }) (Done, error) {
-			service, err := a.resolve(ctx, in.Body.Service)
+			service, version, err := a.named(ctx, in.Body.Service, in.Body.Version)
 			if err != nil {
 				return Done{}, err
 			}
-			return Done{true}, a.o.Deploys.Unpin(ctx, service, id.Version(in.Body.Version), person(ctx), in.Body.Reason)
+			return Done{true}, a.o.Deploys.Unpin(ctx, service, version, person(ctx), in.Body.Reason)
 		})
 	placed(a, http.MethodPost, "/holds", "hold", "Stop automation for a service in an environment", operator,
 		func(ctx context.Context, in *struct{ Body HoldRequest }) (Done, error) {
@@ -133,6 +133,19 @@ func (a *API) target(ctx context.Context, service, environment string) (id.Servi
 		return "", "", fault.New(fault.Invalid, "%w", err)
 	}
 	return s, env, may(ctx, operator, env)
+}
+
+// named checks the names of a service and one of its versions.
+func (a *API) named(ctx context.Context, service, version string) (id.Service, id.Version, error) {
+	s, err := a.resolve(ctx, service)
+	if err != nil {
+		return "", "", err
+	}
+	v, err := id.Parse[id.Version]("version", version)
+	if err != nil || v == id.Latest || v == id.Local {
+		return "", "", fault.New(fault.Invalid, "version %q of %s: name one version, like b12", version, s)
+	}
+	return s, v, nil
 }
 
 // resolve maps a name of services.yaml, or an artifact's name, to the service. A

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -31,26 +29,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// What is not the web UI runs nothing in a browser, like a script in a graph.
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox")
 	if r.Body != nil && r.Body != http.NoBody {
-		control := http.NewResponseController(w)
-		control.SetReadDeadline(time.Now().Add(bodyTime))
-		r.Body = &timely{r.Body, control}
+		// Only for the body: once that is read, package http lifts the deadline.
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(a.bodyTime))
 	}
 	a.handler.ServeHTTP(w, r)
-}
-
-// timely is a body that must arrive in time. Once it has, the time is over too:
-// it would end the request's context while the answer is worked on.
-type timely struct {
-	io.ReadCloser
-	control *http.ResponseController
-}
-
-func (t *timely) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		t.control.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }
 
 // known answers in the API's own form for what mux has no pattern for.

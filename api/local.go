@@ -37,7 +37,7 @@ type Uploaded struct {
 func (a *API) upload(w http.ResponseWriter, r *http.Request) {
 	service, err := a.resolve(r.Context(), r.PathValue("service"))
 	if err != nil {
-		a.refuse(w, r, fault.New(fault.Invalid, "%w", err))
+		a.refuse(w, r, err)
 		return
 	}
 	select {
