@@ -68,13 +68,16 @@ type TLS struct {
 
 // Check says what is wrong with the configuration.
 func (t TLS) Check() error {
-	if (t.Cert == "") != (t.Key == "") {
-		return fault.New(fault.Invalid, "cert and key belong together, one of them is empty")
+	switch {
+	case t.Cert == "" && t.Key == "":
+		return nil
+	case t.Key == "":
+		return fault.New(fault.Invalid, "key: is missing, and cert is given (they belong together)")
+	case t.Cert == "":
+		return fault.New(fault.Invalid, "cert: is missing, and key is given (they belong together)")
 	}
-	if t.Cert != "" {
-		if _, err := tls.LoadX509KeyPair(t.Cert, t.Key); err != nil {
-			return fault.New(fault.Invalid, "read certificate: %w", err)
-		}
+	if _, err := tls.LoadX509KeyPair(t.Cert, t.Key); err != nil {
+		return fault.New(fault.Invalid, "cert: read certificate: %w", err)
 	}
 	return nil
 }
@@ -88,10 +91,10 @@ type Log struct {
 // Check says what is wrong with the configuration.
 func (l Log) Check() error {
 	if _, ok := levels[l.Level]; !ok {
-		return fault.New(fault.Invalid, "level %q is unknown (use debug, info, warn or error)", l.Level)
+		return fault.New(fault.Invalid, "level: %q is unknown (use debug, info, warn or error)", l.Level)
 	}
 	if l.Format != "text" && l.Format != "json" {
-		return fault.New(fault.Invalid, "format %q is unknown (use text or json)", l.Format)
+		return fault.New(fault.Invalid, "format: %q is unknown (use text or json)", l.Format)
 	}
 	return nil
 }

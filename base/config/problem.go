@@ -24,11 +24,13 @@ type Problem struct {
 // Error words the problem as FILE:LINE:COLUMN: KEY: TEXT.
 func (p Problem) Error() string {
 	var b strings.Builder
-	b.WriteString(p.File)
-	if p.Line > 0 {
-		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
+	if p.File != "" { // without one, something is missing in the flags and the environment
+		b.WriteString(p.File)
+		if p.Line > 0 {
+			fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
+		}
+		b.WriteString(": ")
 	}
-	b.WriteString(": ")
 	if p.Key != "" && !strings.HasPrefix(p.File, flag) {
 		b.WriteString(p.Key)
 		b.WriteString(": ")
