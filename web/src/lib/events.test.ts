@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { kinds, markText, markTypes, step, tone, worthReason } from './events'
+import { kinds, markText, markTypes, relevant, step, tone, worthReason } from './events'
 import { lanes, place } from './marks'
 import type { Event } from './records'
 
@@ -27,6 +27,14 @@ describe('events', () => {
     expect(worthReason(event({ reason: 'stage ci of run 1' }))).toBe(false)
     expect(worthReason(event({ reason: 'too slow', actor: 'ada' }))).toBe(true)
     expect(worthReason(event({ reason: 'too slow', summary: 'b1: too slow', actor: 'ada' }))).toBe(false)
+  })
+  it('leaves out marks of environments that no target is about', () => {
+    const ci = event({ id: 'a', service: 'shop', environment: 'ci' }), live = event({ id: 'b', service: 'shop', environment: 'live' }), other = event({ id: 'c', service: 'cart', environment: 'live' })
+    const all = [ci, live, other]
+    expect(relevant(all, ['stats.timers.shop.live.ttfb'])).toEqual([live])
+    expect(relevant(all, ['sumSeries(stats.shop.*.requests)'])).toEqual([ci, live])
+    expect(relevant(all, ['stats.shop.live.x', 'servers.vm.load'])).toEqual(all)
+    expect(relevant(all, [])).toEqual(all)
   })
   it('names marks no longer than needed', () => {
     const up = event({ type: 'dev.cdevents.service.upgraded.0.3.0', service: 'shop', environment: 'ci', version: 'b2' })

@@ -39,6 +39,19 @@ export const kinds: Kind[] = [
 // markTypes are the events that a chart shows.
 export const markTypes = ['service.deployed', 'service.upgraded', 'service.rolledback', 'incident.detected', 'incident.resolved'].map((t) => cd(`${t}.0.3.0`))
 
+// relevant leaves out what happened in other environments, or to other services,
+// than those that all targets name.
+export function relevant(marks: Event[], targets: string[]): Event[] {
+  const words = targets.map((t) => new Set(t.split(/[^\w-]+/)))
+  const named = (of: (e: Event) => string | undefined) => {
+    const all = new Set(marks.map(of).filter((n): n is string => !!n))
+    const found = [...all].filter((n) => words.length > 0 && words.every((w) => w.has(n)))
+    return (e: Event) => found.length === 0 || !of(e) || found.includes(of(e)!)
+  }
+  const service = named((e) => e.service), environment = named((e) => e.environment)
+  return marks.filter((e) => service(e) && environment(e))
+}
+
 // markText names an event on a chart; the service and the environment are left
 // out where they are the same for all.
 export function markText(e: Event, all: Event[]): string {
