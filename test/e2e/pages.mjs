@@ -14,7 +14,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 // of the README in the folder STEER_SCREENSHOTS, from the root of the repository.
 const out = join(here, 'out')
 const readme = process.env.STEER_SCREENSHOTS && resolve(here, '../..', process.env.STEER_SCREENSHOTS)
-const shown = ['now', 'service', 'metrics', 'incident', 'journal', 'now-dark', 'now-phone']
+const shown = ['now', 'service', 'metrics', 'incident', 'journal-dark', 'now-dark', 'now-phone']
 for (const folder of [out, readme]) if (folder) mkdirSync(folder, { recursive: true })
 
 async function picture(page, name) {
@@ -27,7 +27,7 @@ export const list = [
   ['now', '/'],
   ['service', '/services/catalog'],
   ['run', '/runs/1'],
-  ['metrics', '/explore?target=stats.timers.catalog.production.ttfb.upper_90&target=stats_counts.catalog.production.requests&from=-1min'],
+  ['metrics', '/explore?target=stats.timers.catalog.production.ttfb.upper_90&from=-2min&bound=300'],
   ['incidents', '/incidents'],
   ['incident', '/incidents/1'],
   ['why', '/why?ref=incident/1'],

@@ -100,11 +100,11 @@ try {
     await page.waitForTimeout(400)
     const box = await canvas.boundingBox()
     assert.ok(box && box.width > 300 && box.height > 150, `canvas of ${box?.width}×${box?.height}`)
-    // The marks are painted, so what they change is looked at.
-    const ink = () => canvas.evaluate((c) => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n })
-    const marked = await ink()
+    // The marks are painted, so they are looked for by the colour of an incident.
+    const red = () => canvas.evaluate((c) => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 0; i < d.length; i += 4) n += d[i] > 150 && d[i + 1] < 80 && d[i + 2] < 80 && d[i + 3] > 200; return n })
+    await until('the incident is marked', async () => (await red()) > 50)
     await page.getByLabel('deploys and incidents').uncheck()
-    await until('the marks are gone', async () => (await ink()) < marked)
+    await until('the marks are gone', async () => (await red()) === 0)
     await page.getByLabel('deploys and incidents').check()
     // The legend tells the newest value, and under the pointer that one.
     const legend = (n) => page.locator('.u-legend .u-series').nth(n).locator('.u-value').innerText()
