@@ -121,10 +121,16 @@ func TestTwoQueuesShareWork(t *testing.T) {
 		const total = 100
 		var mu sync.Mutex
 		runs, by := map[string]int{}, map[string]int{}
+		// Nobody finishes a job before both have begun one, however fast one is.
+		var both sync.WaitGroup
+		both.Add(2)
 		var queues []*work.Queue
 		for _, name := range []string{"one", "two"} {
+			begun := sync.OnceFunc(both.Done)
 			q := open(t, work.Options{DB: db, Instance: name, Workers: 4})
 			q.Handle("k", work.Handler{Do: func(_ context.Context, j work.Job) error {
+				begun()
+				both.Wait()
 				mu.Lock()
 				defer mu.Unlock()
 				runs[j.Key]++

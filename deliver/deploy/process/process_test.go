@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -430,20 +431,28 @@ func TestTidyForgetsOldNodesAndArtifacts(t *testing.T) {
 }
 
 func TestPortInUseIsAvoided(t *testing.T) {
-	p := newPorts(23500, 23501)
-	squatter := http.Server{Addr: "127.0.0.1:23500"}
-	go squatter.ListenAndServe()
-	defer squatter.Close()
-	until(t, "listening", func() bool { return !unused(23500) })
+	// The system says which port is free; the one behind it must be so too.
+	var taken int
+	for taken == 0 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if port := l.Addr().(*net.TCPAddr).Port; unused(port + 1) {
+			taken = port
+		}
+	}
+	p := newPorts(taken, taken+1)
 	n, err := p.choose([]string{"http"})
-	if err != nil || n["http"] != 23501 {
+	if err != nil || n["http"] != taken+1 {
 		t.Fatal(n, err)
 	}
-	if _, err := p.choose([]string{"http"}); err == nil || !strings.Contains(err.Error(), "no free port in 23500-23501") {
+	if _, err := p.choose([]string{"http"}); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("no free port in %d-%d", taken, taken+1)) {
 		t.Fatal(err)
 	}
 	p.give(n)
-	if n, err = p.choose([]string{"http"}); err != nil || n["http"] != 23501 {
+	if n, err = p.choose([]string{"http"}); err != nil || n["http"] != taken+1 {
 		t.Fatal(n, err)
 	}
 }
