@@ -82,6 +82,9 @@ func (r *Receiver) UDP() net.Addr { return r.udp }
 // Run receives until ctx ends.
 func (r *Receiver) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
+	if len(r.listeners) == 0 { // both are off
+		<-ctx.Done()
+	}
 	for _, l := range r.listeners {
 		g.Go(func() error { return l.Run(ctx) })
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"steer/base/metric"
 )
@@ -175,6 +176,27 @@ func TestReceiverNamesTheKeyOfABusyPort(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "--set receive.graphite.tcp=") {
 		t.Fatal(err)
 	}
+}
+
+func TestReceiverThatIsOffRunsUntilItIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := New(Options{Config: Config{TCP: "off", UDP: "off"}})
+		if err != nil || r.TCP() != nil || r.UDP() != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := false
+		go func() { r.Run(ctx); ended = true }()
+		synctest.Wait()
+		if ended {
+			t.Fatal("it ended by itself, which stops the server")
+		}
+		cancel()
+		synctest.Wait()
+		if !ended {
+			t.Fatal("it goes on")
+		}
+	})
 }
 
 func TestReceiverRefusesAnEndlessLine(t *testing.T) {
