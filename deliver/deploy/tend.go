@@ -219,10 +219,18 @@ func (d *Deployer) deaths(ctx context.Context, nodes []Instance) {
 			continue
 		}
 		d.node(ctx, event.NodeDied, n, fmt.Sprintf("Node %d of %s %s ended by itself in %s: %s", n.Index, n.Service, n.Version, n.Environment, n.LastExit),
-			fmt.Sprintf("%d times so far", deaths), "", "")
+			deathCount(deaths), "", "")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	maps.DeleteFunc(d.restarts, func(id string, _ int) bool { return !known[id] })
 	maps.DeleteFunc(d.health, func(id string, v verdict) bool { return !known[id] && time.Since(v.at) > time.Minute })
+}
+
+// deathCount says how often a node has ended by itself.
+func deathCount(n int) string {
+	if n == 1 {
+		return "for the first time"
+	}
+	return fmt.Sprintf("%d times so far", n)
 }
