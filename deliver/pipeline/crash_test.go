@@ -61,7 +61,7 @@ func kill(t *testing.T, dir string, first bool) {
 	hangs := filepath.Join(dir, "hangs")
 	os.Remove(hangs)
 	cmd := exec.Command(self, "-test.run=TestHelperSteer$")
-	cmd.Env = append(os.Environ(), "PIPELINE_TEST_DIR="+dir)
+	cmd.Env = append(os.Environ(), "PIPELINE_TEST_DIR="+dir, "TMPDIR="+dir)
 	if first {
 		cmd.Env = append(cmd.Env, "PIPELINE_TEST_PUSH=1")
 	}
