@@ -216,10 +216,12 @@ func TestBackendDiesUnderLoad(t *testing.T) {
 		}
 	}
 	until(t, "dead node left out", func() bool { return b.Status()[0].Healthy == 1 })
-	l, err := net.Listen("tcp", address(one))
-	if err != nil {
-		t.Skip("its port was taken: " + err.Error())
-	}
+	var l net.Listener
+	until(t, "its port is free", func() (ok bool) {
+		var err error
+		l, err = net.Listen("tcp", address(one))
+		return err == nil
+	})
 	go http.Serve(l, http.HandlerFunc(hello))
 	defer l.Close()
 	until(t, "node is back", func() bool { return b.Status()[0].Healthy == 2 })
