@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 
 	"steer/base/fault"
 	"steer/base/id"
@@ -73,11 +74,7 @@ func (a *API) deploys() {
 		})
 	operation(a, http.MethodPost, "/pins", "pin", "Keep a version out of latest", operator,
 		func(ctx context.Context, in *struct{ Body PinRequest }) (Done, error) {
-			service, version, err := a.named(ctx, in.Body.Service, in.Body.Version)
-			if err != nil {
-				return Done{}, err
-			}
-			return Done{true}, a.o.Deploys.Pin(ctx, service, version, person(ctx), in.Body.Reason)
+			return a.pin(ctx, in.Body)
 		})
 	operation(a, http.MethodPost, "/unpins", "unpin", "Let a version be latest again", operator,
 		func(ctx context.Context, in *struct{ Body PinRequest }) (Done, error) {
@@ -115,10 +112,62 @@ func (a *API) deploy(ctx context.Context, in DeployRequest) (deploy.Deploy, erro
 		return deploy.Deploy{}, fault.New(fault.Invalid, "deploy %s: version=local is what is on the machine of the command line, so 'steer deploy' packs and uploads it; over HTTP name a build or latest", service)
 	}
 	request := deploy.Request{Service: service, Environment: env, Version: version, Kind: "deploy", Actor: person(ctx), Reason: in.Reason}
+	var d deploy.Deploy
 	if in.DryRun {
-		return a.o.Deploys.DryRun(ctx, request)
+		d, err = a.o.Deploys.DryRun(ctx, request)
+	} else {
+		d, err = a.o.Deploys.Request(ctx, nil, request)
 	}
-	return a.o.Deploys.Request(ctx, nil, request)
+	if fault.Of(err) == fault.NotFound {
+		err = a.unbuilt(ctx, request, err)
+	}
+	return d, err
+}
+
+// unbuilt says more about a version that was not found, if it has a run: why there
+// is no artifact of it.
+func (a *API) unbuilt(ctx context.Context, r deploy.Request, otherwise error) error {
+	run, err := a.runOf(ctx, r.Service, r.Version)
+	switch {
+	case err != nil || run == nil || run.Digest != "":
+		return otherwise
+	case run.Finished == nil:
+		return fault.New(fault.Conflict, "deploy %s %s to %s: it is not built yet, run %d is %s (steer runs %d)", r.Service, r.Version, r.Environment, run.ID, run.State, run.ID)
+	}
+	return fault.New(fault.Conflict, "deploy %s %s to %s: it was not built, since run %d %s: %s", r.Service, r.Version, r.Environment, run.ID, run.State, run.Reason)
+}
+
+// runOf is the run that makes a version; nil if there is none.
+func (a *API) runOf(ctx context.Context, service id.Service, version id.Version) (*pipeline.Run, error) {
+	var before int64
+	for {
+		runs, err := a.o.Pipelines.Runs(ctx, pipeline.Filter{Service: service, Before: before, Limit: 500})
+		if err != nil || len(runs) == 0 {
+			return nil, err
+		}
+		for i := range runs {
+			if runs[i].Version == version {
+				return &runs[i], nil
+			}
+		}
+		before = runs[len(runs)-1].ID
+	}
+}
+
+// pin checks that there is such a version: a mistyped one would pin nothing.
+func (a *API) pin(ctx context.Context, in PinRequest) (Done, error) {
+	service, version, err := a.named(ctx, in.Service, in.Version)
+	if err != nil {
+		return Done{}, err
+	}
+	run, err := a.runOf(ctx, service, version)
+	if err != nil {
+		return Done{}, err
+	}
+	if run == nil && !strings.HasPrefix(string(version), string(id.Local)+"-") {
+		return Done{}, fault.New(fault.NotFound, "pin %s of %s: there is no such version (steer runs --service %s)", version, service, service)
+	}
+	return Done{true}, a.o.Deploys.Pin(ctx, service, version, person(ctx), in.Reason)
 }
 
 // target checks the names of a service and an environment, and that the caller is

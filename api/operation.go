@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -40,14 +41,23 @@ func register[I, O any](a *API, method, path, name, summary string, pass func(ac
 			return nil, a.failure(ctx, name, fault.New(fault.Anonymous, "%s: log in, or send a token as \"Authorization: Bearer …\"", name))
 		}
 		if err := pass(who); err != nil {
-			return nil, a.failure(ctx, name, err)
+			return nil, a.failure(ctx, name, denied(name, err))
 		}
 		body, err := f(ctx, in)
 		if err != nil {
-			return nil, a.failure(ctx, name, err)
+			return nil, a.failure(ctx, name, denied(name, err))
 		}
 		return &output[O]{body}, nil
 	})
+}
+
+// denied puts the action before what access says about roles, which does not know
+// what it is asked for.
+func denied(name string, err error) error {
+	if fault.Of(err) != fault.Denied || !strings.HasPrefix(err.Error(), "this needs ") {
+		return err
+	}
+	return fault.New(fault.Denied, "%s: %w", strings.ReplaceAll(name, "-", " "), err)
 }
 
 // tag groups the endpoints of the reference by their first path element.

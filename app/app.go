@@ -95,20 +95,31 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	return a, nil
 }
 
+// noFolder says what to do about a data folder that cannot be used.
+func (a *App) noFolder(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fault.New(fault.Denied, "open data folder %s: %w (choose a folder of yours with --data or STEER_DATA, or run as its owner)", a.o.Data, err)
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrExist):
+		return fault.New(fault.Invalid, "open data folder %s: %w (choose a folder with --data or STEER_DATA)", a.o.Data, err)
+	}
+	return fmt.Errorf("open data folder %s: %w", a.o.Data, err)
+}
+
 // openFolder takes the data folder for this process alone.
 func (a *App) openFolder(context.Context) error {
 	if err := os.MkdirAll(a.o.Data, 0o700); err != nil {
-		return fmt.Errorf("open data folder: %w", err)
+		return a.noFolder(err)
 	}
 	abs, err := filepath.Abs(a.o.Data)
 	if err != nil {
-		return fmt.Errorf("open data folder: %w", err)
+		return a.noFolder(err)
 	}
 	a.o.Data = abs
 	path := a.path("lock")
 	a.lock, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("open data folder: %w", err)
+		return a.noFolder(err)
 	}
 	if err := syscall.Flock(int(a.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(path)
@@ -121,7 +132,7 @@ func (a *App) openFolder(context.Context) error {
 
 	// Uploads that a crash cut short.
 	if err := os.RemoveAll(a.path("tmp")); err != nil {
-		return fmt.Errorf("open data folder: %w", err)
+		return a.noFolder(err)
 	}
 
 	// The instance names this folder where several servers share a database.
@@ -132,7 +143,7 @@ func (a *App) openFolder(context.Context) error {
 		err = os.WriteFile(path, b, 0o600)
 	}
 	if err != nil {
-		return fmt.Errorf("open data folder: %w", err)
+		return a.noFolder(err)
 	}
 	a.instance = strings.TrimSpace(string(b))
 	return nil

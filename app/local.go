@@ -35,7 +35,7 @@ func Validate(path string) (summary string, err error) {
 			if err != nil {
 				return "", err
 			}
-			return fmt.Sprintf("%s is fine: %d environments, %d services, %d teams, %d checks", path, len(c.Environments), len(c.Services), len(c.Teams), len(c.Checks)), nil
+			return fmt.Sprintf("%s is fine: %s, %s, %s, %s", path, count(len(c.Environments), "environment"), count(len(c.Services), "service"), count(len(c.Teams), "team"), count(len(c.Checks), "check")), nil
 		}
 	}
 	b, err := os.ReadFile(file)
@@ -46,7 +46,15 @@ func Validate(path string) (summary string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s is fine: service %s, %d stages, %d checks", file, m.Service, len(m.Pipeline), len(m.Checks)), nil
+	return fmt.Sprintf("%s is fine: service %s, %s, %s", file, m.Service, count(len(m.Pipeline), "stage"), count(len(m.Checks), "check")), nil
+}
+
+// count is a number of things in words.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // Pack builds the service in dir and writes its steer.yaml and the artifact's

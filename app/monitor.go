@@ -120,16 +120,12 @@ func (a *App) watchState(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	kinds := []notify.Kind{hook}
-	if a.o.Notify.Email.Host != "" {
-		mail, err := email.New(email.Options{Config: a.o.Notify.Email})
-		if err != nil {
-			return err
-		}
-		kinds = append(kinds, mail)
+	mail, err := email.New(email.Options{Config: a.o.Notify.Email})
+	if err != nil {
+		return err
 	}
 	if a.monitor.notifier, err = notify.New(ctx, notify.Options{
-		DB: a.db, Work: a.work, Journal: a.journal, Kinds: kinds, Contacts: a.contacts, Log: a.log,
+		DB: a.db, Work: a.work, Journal: a.journal, Kinds: []notify.Kind{hook, mail}, Contacts: a.contacts, Log: a.log,
 	}); err != nil {
 		return err
 	}

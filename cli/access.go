@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -48,7 +49,7 @@ func (s *session) tokens() *cobra.Command {
 			return s.show(tokens, func(w io.Writer) {
 				row(w, "NAME", "ROLE", "ENVIRONMENTS", "CREATED", "BY", "USED")
 				for _, t := range tokens {
-					row(w, t.Name, t.Role, t.Environments, t.Created, t.Creator, t.Used)
+					row(w, t.Name, t.Role, everywhere(t.Environments), t.Created, t.Creator, t.Used)
 				}
 			})
 		}},
@@ -65,6 +66,18 @@ func (s *session) tokens() *cobra.Command {
 		}},
 		s.resetToken())
 	return cmd
+}
+
+// everywhere names the environments of a token.
+func everywhere(environments []id.Environment) string {
+	if len(environments) == 0 {
+		return "all"
+	}
+	names := make([]string, len(environments))
+	for i, e := range environments {
+		names[i] = string(e)
+	}
+	return strings.Join(names, ",")
 }
 
 func (s *session) resetToken() *cobra.Command {

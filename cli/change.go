@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -98,17 +99,39 @@ why. Exit codes: 0 it serves, 1 it does not, 2 wrong usage.`,
 	return cmd
 }
 
+// errUploadOver ends packing when the server wants no more.
+var errUploadOver = errors.New("the upload is over")
+
 // upload packs what is in this folder as a local version.
 func (s *session) upload(ctx context.Context, c *client.Client, artifact string) (string, error) {
 	s.progress("Building what is in this folder …")
 	read, write := io.Pipe()
-	go func() { write.CloseWithError(s.Pack(ctx, ".", artifact, write, s.Stderr)) }()
+	packed := make(chan error, 1)
+	go func() {
+		err := s.Pack(ctx, ".", artifact, write, s.Stderr)
+		write.CloseWithError(err)
+		packed <- err
+	}()
 	version, err := c.Upload(ctx, artifact, read)
-	read.CloseWithError(err)
+	read.CloseWithError(errUploadOver)
+	// If packing failed, the server's answer only tells of half an upload.
+	if failed := <-packed; failed != nil && !errors.Is(failed, errUploadOver) {
+		return "", failed
+	}
 	return version, err
 }
 
 func deployTable(w io.Writer, d client.Deploy) {
+	if d.ID == 0 { // a dry run
+		fmt.Fprintf(w, "%s %s to %s would:\n", d.Service, d.Version, d.Environment)
+		for _, step := range d.Steps {
+			fmt.Fprintf(w, "  %s\n", step.Name)
+		}
+		if len(d.Steps) == 0 {
+			fmt.Fprintln(w, "  change nothing, it serves already")
+		}
+		return
+	}
 	row(w, "DEPLOY", "SERVICE", "ENVIRONMENT", "VERSION", "STATE", "STEP")
 	row(w, d.ID, d.Service, d.Environment, d.Version, d.State, d.Step)
 	if len(d.Steps) > 0 {
@@ -202,17 +225,21 @@ func (s *session) rollback() *cobra.Command {
 func (s *session) decide(use, short, verb string) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use: use + " RUN STAGE", Short: short, Args: exactly("the run's number and the stage (see 'steer status')", 2),
+		Use: use + " RUN STAGE", Short: short, Args: exactly("the run's number and the stage (see 'steer runs')", 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {
 				return err
 			}
-			run, err := c.Decide(cmd.Context(), strings.TrimPrefix(args[0], "run/"), args[1], verb, reason)
+			number, err := numbered("run", args[0], "steer runs")
 			if err != nil {
 				return err
 			}
-			return s.show(run, func(w io.Writer) { runTable(w, run) })
+			run, err := c.Decide(cmd.Context(), number, args[1], verb, reason)
+			if err != nil {
+				return err
+			}
+			return s.show(run, func(w io.Writer) { runTable(s, w, run) })
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the journal")
@@ -235,17 +262,21 @@ func (s *session) retry() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			run, err := c.Retry(cmd.Context(), strings.TrimPrefix(args[0], "run/"))
+			number, err := numbered("run", args[0], "steer runs")
 			if err != nil {
 				return err
 			}
-			return s.show(run, func(w io.Writer) { runTable(w, run) })
+			run, err := c.Retry(cmd.Context(), number)
+			if err != nil {
+				return err
+			}
+			return s.show(run, func(w io.Writer) { runTable(s, w, run) })
 		},
 	}
 }
 
 // simple is a command that posts key=value words and says that it is done.
-func (s *session) simple(use, short, path string, keys []string) *cobra.Command {
+func (s *session) simple(use, short, path, done string, keys []string) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.MaximumNArgs(len(keys)),
@@ -271,7 +302,7 @@ func (s *session) simple(use, short, path string, keys []string) *cobra.Command 
 			if err := c.Do(cmd.Context(), "POST", "/api/v1"+path, body, nil); err != nil {
 				return err
 			}
-			s.progress("Done.")
+			s.progress(done, got[keys[0]], got[keys[1]])
 			return nil
 		},
 	}
@@ -280,19 +311,19 @@ func (s *session) simple(use, short, path string, keys []string) *cobra.Command 
 }
 
 func (s *session) pin() *cobra.Command {
-	return s.simple("pin artifact=NAME version=VERSION", "Keep a version out of latest", "/pins", []string{"artifact", "version"})
+	return s.simple("pin artifact=NAME version=VERSION", "Keep a version out of latest", "/pins", "%s %s is kept out of latest.", []string{"artifact", "version"})
 }
 
 func (s *session) unpin() *cobra.Command {
-	return s.simple("unpin artifact=NAME version=VERSION", "Let a version be latest again", "/unpins", []string{"artifact", "version"})
+	return s.simple("unpin artifact=NAME version=VERSION", "Let a version be latest again", "/unpins", "%s %s may be latest again.", []string{"artifact", "version"})
 }
 
 func (s *session) hold() *cobra.Command {
-	return s.simple("hold artifact=NAME environment=NAME", "Stop automation for a service in an environment", "/holds", []string{"artifact", "environment"})
+	return s.simple("hold artifact=NAME environment=NAME", "Stop automation for a service in an environment", "/holds", "%s in %s is held: pipelines and automatic rollback leave it alone.", []string{"artifact", "environment"})
 }
 
 func (s *session) release() *cobra.Command {
-	return s.simple("release artifact=NAME environment=NAME", "Let automation go on", "/releases", []string{"artifact", "environment"})
+	return s.simple("release artifact=NAME environment=NAME", "Let automation go on", "/releases", "%s in %s: automation goes on.", []string{"artifact", "environment"})
 }
 
 func (s *session) ack() *cobra.Command {
@@ -304,7 +335,11 @@ func (s *session) ack() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			i, err := c.Acknowledge(cmd.Context(), strings.TrimPrefix(args[0], "incident/"), comment)
+			number, err := numbered("incident", args[0], "steer incident")
+			if err != nil {
+				return err
+			}
+			i, err := c.Acknowledge(cmd.Context(), number, comment)
 			if err != nil {
 				return err
 			}

@@ -140,6 +140,11 @@ Exit codes: 0 done, 1 error, 2 wrong usage.`,
 	group("look", s.status(), s.history(), s.runs(), s.logs(), s.incident(), s.why(), s.events(), s.query(), s.flow(), s.checks())
 	group("keep", s.config(), s.tokens(), s.secrets(), s.version())
 	root.AddCommand(s.hook(), s.docs())
+	root.InitDefaultCompletionCmd("completion")
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args = cobra.NoArgs // a shell that it does not know is an error
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	usageErrors(root)
 	return root
 }
@@ -184,15 +189,26 @@ func (s *session) client() (*client.Client, error) {
 		token = s.Env("STEER_TOKEN")
 	}
 	here := ""
-	if b, err := os.ReadFile(filepath.Join(s.data, "server.url")); err == nil {
+	b, err := os.ReadFile(filepath.Join(s.data, "server.url"))
+	if errors.Is(err, fs.ErrPermission) && token == "" {
+		return nil, noToken(err)
+	} else if err == nil {
 		here = strings.TrimSpace(string(b))
 	}
 	server = cmp.Or(server, here, "http://127.0.0.1:8080")
 	// The token of the data folder is for the server on it, and for no other.
 	if token == "" && server == here {
-		if b, err := os.ReadFile(filepath.Join(s.data, "admin.token")); err == nil {
+		b, err := os.ReadFile(filepath.Join(s.data, "admin.token"))
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, noToken(err)
+		} else if err == nil {
 			token = strings.TrimSpace(string(b))
 		}
 	}
 	return client.New(server, token)
+}
+
+// noToken tells who may not look into a server's data folder what to do instead.
+func noToken(err error) error {
+	return fault.New(fault.Denied, "find the server and a token: %w (be the user that the server runs as, or give --server and a token with --token or STEER_TOKEN)", err)
 }

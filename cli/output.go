@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -40,7 +39,7 @@ func (s *session) show(value any, table func(w io.Writer)) error {
 		_, err = s.Stdout.Write(b)
 		return err
 	case "table":
-		w := tabwriter.NewWriter(s.Stdout, 0, 8, 2, ' ', 0)
+		w := &grid{out: s.Stdout}
 		table(w)
 		return w.Flush()
 	}
@@ -63,11 +62,13 @@ func row(w io.Writer, cells ...any) {
 				fmt.Fprint(w, clock(*c))
 			}
 		default:
-			text := strings.Join(strings.Fields(fmt.Sprint(c)), " ")
+			whole := fmt.Sprint(c)
+			text := strings.Join(strings.Fields(whole), " ")
 			if text == "" {
 				text = "-"
 			}
-			fmt.Fprint(w, text)
+			indent := len(whole) - len(strings.TrimLeft(whole, " "))
+			fmt.Fprint(w, whole[:indent], text)
 		}
 	}
 	fmt.Fprintln(w)

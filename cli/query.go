@@ -29,10 +29,10 @@ func (s *session) query() *cobra.Command {
 			}
 			return s.show(series, func(w io.Writer) {
 				if len(series) == 0 {
-					fmt.Fprintln(w, "Nothing has this name in that time.")
+					s.progress("Nothing has this name in that time (steer query '*' shows the first parts of names).")
 					return
 				}
-				row(w, "SERIES", "LAST", "LOWEST", "HIGHEST", "")
+				row(w, "SERIES", "LAST", "LOWEST", "HIGHEST", "VALUES")
 				for _, one := range series {
 					seriesRow(w, one)
 				}

@@ -169,7 +169,7 @@ func (a *Access) Revoke(ctx context.Context, actor, name id.Person) error {
 		err := tx.QueryRowContext(ctx, `UPDATE access_token SET revoked = $1 WHERE name = $2 AND revoked = 0 RETURNING id, role, environments`,
 			database.Micros(a.now()), string(name)).Scan(&token, &role, &environments)
 		if errors.Is(err, sql.ErrNoRows) {
-			return fault.New(fault.NotFound, "there is no valid token of this name")
+			return fault.New(fault.NotFound, "there is no valid token of this name (steer token list)")
 		} else if err != nil {
 			return err
 		}

@@ -71,7 +71,10 @@ func (i Identity) MaySomewhere(role Role) error {
 			return nil
 		}
 	}
-	return i.May(role, "")
+	if i.May(role, "") == nil {
+		return nil
+	}
+	return i.denied(role, "there")
 }
 
 // May returns nil if the identity has at least the role in an environment, with
@@ -87,9 +90,13 @@ func (i Identity) May(role Role, env id.Environment) error {
 	if env != "" {
 		return fault.New(fault.Denied, "this needs the role %s in %s, and %s is %s there (ask an admin for a token with that role)", role, env, i.Name, has)
 	}
+	return i.denied(role, "everywhere")
+}
+
+func (i Identity) denied(role Role, where string) error {
 	elsewhere := ""
 	for _, e := range sorted(i.Environments) {
 		elsewhere += fmt.Sprintf(", %s in %s", i.Environments[e], e)
 	}
-	return fault.New(fault.Denied, "this needs the role %s everywhere, and %s is %s%s (ask an admin for a token with that role)", role, i.Name, has, elsewhere)
+	return fault.New(fault.Denied, "this needs the role %s %s, and %s is %s%s (ask an admin for a token with that role)", role, where, i.Name, i.Role, elsewhere)
 }

@@ -123,7 +123,7 @@ func list(paths []string) string {
 	case n == 0:
 		return "no file"
 	case n > few:
-		return fmt.Sprintf("%s and %d more files", strings.Join(paths[:few], ", "), n-few)
+		return fmt.Sprintf("%s and %d more", strings.Join(paths[:few], ", "), n-few)
 	}
 	return strings.Join(paths, ", ")
 }

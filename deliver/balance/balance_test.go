@@ -36,7 +36,11 @@ func (f *figures) take(s []metric.Sample) error {
 		f.count = map[string]float64{}
 	}
 	for _, e := range s {
-		f.count[string(e.Name)] += 1
+		if e.Kind == metric.Counter {
+			f.count[string(e.Name)] += e.Value
+		} else {
+			f.count[string(e.Name)]++
+		}
 	}
 	return nil
 }

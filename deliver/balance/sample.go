@@ -36,10 +36,12 @@ func (b *Balancer) count(n *names, status int, failed bool, latency time.Duratio
 	}
 	batch := batches.Get().(*[4]metric.Sample)
 	defer batches.Put(batch)
-	s := append(batch[:0], metric.Sample{Name: n.requests, Kind: metric.Counter, Value: 1, Rate: 1})
+	errors := 0.0 // sent too, so that a check of errors has data before the first one
 	if failed {
-		s = append(s, metric.Sample{Name: n.errors, Kind: metric.Counter, Value: 1, Rate: 1})
+		errors = 1
 	}
+	s := append(batch[:0], metric.Sample{Name: n.requests, Kind: metric.Counter, Value: 1, Rate: 1},
+		metric.Sample{Name: n.errors, Kind: metric.Counter, Value: errors, Rate: 1})
 	if latency >= 0 {
 		s = append(s, metric.Sample{Name: n.latency, Kind: metric.Timer, Value: float64(latency.Microseconds()) / 1000, Rate: 1})
 	}

@@ -61,6 +61,10 @@ type Instance struct {
 	LastExit string            `json:"last_exit,omitempty"` // how the process before ended: "exit status 2"
 }
 
+// StoppedWithSteer is the LastExit of a node that ended because Steer did, in good
+// order. It is started again with Steer, and did not die.
+const StoppedWithSteer = "stopped with Steer"
+
 const secretPrefix = "secret:"
 
 // Environ is the environment of a node's process, sorted: that of s, with secrets

@@ -83,7 +83,7 @@ func (d *Deployer) target(ctx context.Context, what string, p place, pl *placeme
 	case to == "" && running != nil:
 		return pl.current, nil
 	case to == "" && pl.previous == nil:
-		return nil, fault.New(fault.Conflict, "%s: no version is known from before %s; say which with to, or deploy it", what, pl.current.Version)
+		return nil, fault.New(fault.Conflict, "%s: no version is known from before %s; name one with version=…, or deploy it", what, pl.current.Version)
 	case to == "" || pl.previous != nil && to == pl.previous.Version && to != pl.current.Version:
 		return pl.previous, nil
 	case to == pl.current.Version && running != nil:

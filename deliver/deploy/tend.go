@@ -205,14 +205,14 @@ func (d *Deployer) deaths(ctx context.Context, nodes []Instance) {
 	for _, n := range nodes {
 		known[n.ID] = true
 		deaths := n.Restarts
-		if !n.Running && !n.Started.IsZero() {
+		if !n.Running && !n.Started.IsZero() && n.LastExit != StoppedWithSteer {
 			deaths++
 		}
 		d.mu.Lock()
 		before, ok := d.restarts[n.ID]
 		d.restarts[n.ID] = max(deaths, before)
 		d.mu.Unlock()
-		if !ok && n.Restarts > 0 || deaths <= before || n.LastExit == "" {
+		if !ok && n.Restarts > 0 || deaths <= before || n.LastExit == "" || n.LastExit == StoppedWithSteer {
 			continue
 		}
 		if deaths > 3 && bits.Len(uint(deaths)) == bits.Len(uint(before)) {

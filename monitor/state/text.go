@@ -22,7 +22,11 @@ func number(v float64) string {
 // finding says what the last reading was: "stats.timers.x = 412, above 300".
 func finding(c catalog.Check, m memory) string {
 	if m.Value == nil {
-		return fmt.Sprintf("no value in the last %s", c.Window)
+		text := fmt.Sprintf("no value in the last %s", c.Window)
+		if as := strings.ToUpper(c.NoData); as == OK || as == Critical {
+			text += ", which counts as " + as
+		}
+		return text
 	}
 	text := number(*m.Value)
 	if m.From != "" {
@@ -46,7 +50,7 @@ func reason(c catalog.Check, m memory) string {
 	case m.State == "":
 		return "not measured yet"
 	case m.Fresh && m.Value == nil:
-		return "no value yet: " + finding(c, m)
+		return "no value yet"
 	case pending == OK && c.RecoverFor > 0:
 		return fmt.Sprintf("%s; OK when that lasts for %s", finding(c, m), c.RecoverFor)
 	case pending != "" && c.For > 0:

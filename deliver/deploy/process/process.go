@@ -171,7 +171,7 @@ func (d *Driver) shutdown(keep bool) {
 	}
 	var wg sync.WaitGroup
 	for _, n := range nodes {
-		wg.Go(func() { n.end("stopped with Steer") })
+		wg.Go(func() { n.end(deploy.StoppedWithSteer) })
 	}
 	wg.Wait()
 }

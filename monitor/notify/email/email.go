@@ -27,13 +27,20 @@ type Options struct {
 	Config
 }
 
-// New returns the kind email. It reads the file of certificates, and does not
+// New returns the kind email; without a host, each mail is refused with the way
+// out. It reads the file of certificates, and does not
 // connect: a mail server that is down now must not keep Steer from starting.
 func New(o Options) (notify.Kind, error) {
 	o.TLS = cmp.Or(o.TLS, "starttls")
 	o.Timeout = cmp.Or(o.Timeout, config.Duration(30*time.Second))
+	kind := notify.Kind{
+		Name:    "email",
+		Doc:     "A mail over SMTP.",
+		Address: func(c catalog.Contact) string { return c.Email },
+		Channel: missing{},
+	}
 	if o.Host == "" {
-		return notify.Kind{}, fault.New(fault.Invalid, "make email channel: no SMTP server is configured (set host)")
+		return kind, nil
 	}
 	if err := o.Config.Check(); err != nil {
 		return notify.Kind{}, err
@@ -50,12 +57,16 @@ func New(o Options) (notify.Kind, error) {
 		return notify.Kind{}, fault.New(fault.Invalid, "make email channel: %w", err)
 	}
 	_, domain, _ := strings.Cut(from.Address, "@")
-	return notify.Kind{
-		Name:    "email",
-		Doc:     "A mail over SMTP.",
-		Address: func(c catalog.Contact) string { return c.Email },
-		Channel: &channel{host: o.Host, from: from, domain: domain, implicit: o.TLS == "implicit", options: options},
-	}, nil
+	kind.Channel = &channel{host: o.Host, from: from, domain: domain, implicit: o.TLS == "implicit", options: options}
+	return kind, nil
+}
+
+// missing stands in where no SMTP server is configured: that a team could not be
+// told must be seen in the journal, not be silent.
+type missing struct{}
+
+func (missing) Deliver(context.Context, notify.Delivery) error {
+	return notify.Refused(errors.New("no SMTP server is configured (set notify.email.host and notify.email.from in server.yaml)"))
 }
 
 func clientOptions(c Config) ([]mail.Option, error) {

@@ -322,15 +322,29 @@ func TestUnreachableServerIsTriedAgain(t *testing.T) {
 	}
 }
 
+// Somebody who should be told by mail and cannot be must not be lost in silence.
+func TestWithoutServerMailsAreRefused(t *testing.T) {
+	k, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.Address(catalog.Contact{Email: "a@b"}) != "a@b" {
+		t.Error("the kind takes no addresses")
+	}
+	err = k.Channel.Deliver(t.Context(), notify.Delivery{Address: "a@b"})
+	if !notify.IsRefused(err) || !strings.Contains(err.Error(), "notify.email.host") {
+		t.Error(err)
+	}
+}
+
 func TestConfig(t *testing.T) {
 	for want, c := range map[string]Config{
-		"no SMTP server is configured": {},
-		"this is no mail address":      {Host: "h", From: "nobody"},
-		"tls \"maybe\": unknown":       {Host: "h", From: "a@b.c", TLS: "maybe"},
-		"clear text":                   {Host: "h", From: "a@b.c", TLS: "none", Username: "u"},
-		"port 70000":                   {Host: "h", From: "a@b.c", Port: 70000},
-		"read certificates":            {Host: "h", From: "a@b.c", CA: "/does/not/exist"},
-		"holds none in PEM form":       {Host: "h", From: "a@b.c", CA: "email_test.go"},
+		"this is no mail address": {Host: "h", From: "nobody"},
+		"tls \"maybe\": unknown":  {Host: "h", From: "a@b.c", TLS: "maybe"},
+		"clear text":              {Host: "h", From: "a@b.c", TLS: "none", Username: "u"},
+		"port 70000":              {Host: "h", From: "a@b.c", Port: 70000},
+		"read certificates":       {Host: "h", From: "a@b.c", CA: "/does/not/exist"},
+		"holds none in PEM form":  {Host: "h", From: "a@b.c", CA: "email_test.go"},
 	} {
 		if _, err := New(Options{Config: c}); fault.Of(err) != fault.Invalid || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q: %v", want, err)
