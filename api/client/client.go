@@ -38,10 +38,13 @@ func (c *Client) Server() string { return c.base.String() }
 // Token is the access token.
 func (c *Client) Token() string { return c.token }
 
+// patience is how long an answer may take. It is more than the server gives a query.
+const patience = 40 * time.Second
+
 // Do sends a request and decodes the answer into out; in and out may be nil.
 // Errors have the kind and the text that the server gave them.
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	body, err := c.Open(ctx, method, path, in)
 	if err != nil {
@@ -90,6 +93,9 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 		var wrong *url.Error
 		if errors.As(err, &wrong) {
 			err = wrong.Err // its text repeats the address
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			return nil, fault.New(fault.Unavailable, "no answer from the server at %s within %s (is this its HTTP port? another address: --server or STEER_SERVER)", c.base, patience)
 		}
 		return nil, fault.New(fault.Unavailable, "no answer from the server at %s: %w (is 'steer serve' running? another address: --server or STEER_SERVER)", c.base, err)
 	}

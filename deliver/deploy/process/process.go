@@ -120,7 +120,7 @@ func New(o Options) (*Driver, error) {
 			n.process = p
 			d.log.Info("found a node running", "node", r.ID, "pid", r.PID)
 		} else if r.PID > 0 {
-			n.rec.LastExit = cmp.Or(n.rec.LastExit, "ended while Steer was not running")
+			n.rec.LastExit = "ended while Steer was not running"
 		}
 		d.nodes[r.ID] = n
 		d.wg.Go(n.supervise)

@@ -312,7 +312,7 @@ func TestOrderlyStopEndsNodesAndTheNextStartBringsThemBack(t *testing.T) {
 	}
 	next := open(t, dir, "23200-23299")
 	until(t, "answer", func() bool { return ask(i, "/") != "" })
-	if n := one(t, next); n.LastExit != "stopped with Steer" {
+	if n := one(t, next); n.LastExit != "stopped with Steer" || n.Restarts != 0 {
 		t.Fatalf("%+v", n)
 	}
 }

@@ -76,7 +76,7 @@ func (n *node) spawn() (*process, error) {
 	st, err := readStat(p.pid)
 	if err == nil {
 		p.start = st.start
-		if r.Started != (time.Time{}) {
+		if !r.Started.IsZero() && r.LastExit != deploy.StoppedWithSteer {
 			r.Restarts++
 		}
 		r.PID, r.Start, r.Boot, r.Started = p.pid, p.start, boot(), time.Now()

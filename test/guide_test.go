@@ -1,0 +1,68 @@
+package test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"steer/base/secret"
+)
+
+// What the guide shows as a steer.yaml or as a list of checks is one.
+func TestGuideShowsWhatIsValid(t *testing.T) {
+	pages, err := filepath.Glob("../docs/guide/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(pages, err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	keys, err := secret.Open(filepath.Join(t.TempDir(), "secret.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden, err := keys.Encrypt([]byte("hush"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range blocks.FindAllStringSubmatch(string(text), -1) {
+			dir := t.TempDir()
+			switch {
+			case strings.HasPrefix(block[1], "service:"):
+				write(t, filepath.Join(dir, "steer.yaml"), block[1])
+			case strings.HasPrefix(block[1], "- name:"):
+				write(t, filepath.Join(dir, "checks", "shown.yaml"), block[1])
+				write(t, filepath.Join(dir, "environments.yaml"), "")
+			case strings.HasPrefix(block[1], "production:"):
+				write(t, filepath.Join(dir, "environments.yaml"), block[1])
+				write(t, filepath.Join(dir, "secrets", "production", "database.age"), string(hidden))
+			default:
+				continue
+			}
+			shown++
+			if out, err := exec.Command(program(t, "steer"), "validate", dir).CombinedOutput(); err != nil {
+				t.Errorf("%s shows what is not valid: %s\n%s", page, out, block[1])
+			}
+		}
+	}
+	if shown < 4 {
+		t.Errorf("only %d examples were found in the guide", shown)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
