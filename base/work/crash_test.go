@@ -179,11 +179,16 @@ func TestSilentMachineLosesItsJobs(t *testing.T) {
 			<-release
 			return nil
 		}})
-		if _, err := db.Write().Exec("UPDATE work_job SET owner = 'silent', claim = 'gone', lease = 1"); err != nil {
+		// The lease passes only once the first machine is gone, or it would take the
+		// job itself.
+		if _, err := db.Write().Exec("UPDATE work_job SET owner = 'silent', claim = 'gone', lease = $1", time.Now().Add(time.Hour).UnixMicro()); err != nil {
 			t.Fatal(err)
 		}
 		next(t, lost)
 		stop()
+		if _, err := db.Write().Exec("UPDATE work_job SET lease = 1"); err != nil {
+			t.Fatal(err)
+		}
 		start(t, two)
 		if got := next(t, ran); got != "two 2" {
 			t.Error(got)

@@ -210,10 +210,14 @@ func TestHosted(t *testing.T) {
 			c.Author != "Ada Lovelace" || c.Email != "ada@example.com" || c.Pusher != "grace" || len(c.Parents) != 1 || time.Since(c.Time) > time.Minute {
 			t.Errorf("commit %+v", c)
 		}
-		events, err := w.journal.Read(t.Context(), journal.Query{Types: []string{event.ChangeMerged}, Chain: c.Chain})
-		if err != nil || len(events) != 1 {
-			t.Fatalf("%d events, %v", len(events), err)
-		}
+		var events []event.Event
+		eventually(t, "the event that tells of the commit", func() bool { // its transaction ends after the call that w.want waits for
+			var err error
+			if events, err = w.journal.Read(t.Context(), journal.Query{Types: []string{event.ChangeMerged}, Chain: c.Chain}); err != nil {
+				t.Fatal(err)
+			}
+			return len(events) == 1
+		})
 		e := events[0]
 		var data Merged
 		if err := json.Unmarshal(e.Data, &data); err != nil || data.SHA != head || data.Pusher != "grace" || data.Committed.IsZero() {
