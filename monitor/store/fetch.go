@@ -76,7 +76,7 @@ func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
 		}
 		values := make([]float64, t.size)
 		cols.fill(&v, t.k, t.slot, values, true)
-		out[t.at] = metric.Series{Name: t.ser.name, Start: t.slot * step, Step: step, Values: values}
+		out[t.at] = metric.Series{Name: t.ser.name, Start: t.slot * step, Step: step, Keep: t.ser.plan.archives[t.k].keep, Values: values}
 	}
 	return out, nil
 }

@@ -128,22 +128,22 @@ func newPlanner(c Config) (*planner, error) {
 // plan is called under the planner's owner's lock.
 func (p *planner) plan(name string) *plan {
 	var key [64]byte
-	at := binary.AppendUvarint(key[:0], uint64(first(p.schemas, name)))
+	at := binary.AppendUvarint(key[:0], uint64(firstSchema(p.schemas, name)))
 	roll := 0
 	for !p.rolls[roll].Pattern.MatchString(name) {
 		roll++
 	}
 	at = binary.AppendUvarint(at, uint64(roll))
 	for _, past := range p.past {
-		at = binary.AppendUvarint(at, uint64(first(past, name)))
+		at = binary.AppendUvarint(at, uint64(firstSchema(past, name)))
 	}
 	if made := p.made[string(at)]; made != nil {
 		return made
 	}
-	now := p.schemas[first(p.schemas, name)].Archives
+	now := p.schemas[firstSchema(p.schemas, name)].Archives
 	made := newPlan(now, p.rolls[roll])
 	for _, past := range p.past {
-		if i := first(past, name); i < len(past) {
+		if i := firstSchema(past, name); i < len(past) {
 			for _, a := range past[i].Archives {
 				if !slices.Contains(now, a) && !slices.Contains(made.past, a) {
 					made.past = append(made.past, a)
@@ -156,8 +156,8 @@ func (p *planner) plan(name string) *plan {
 	return made
 }
 
-// first is the number of the schema that counts for a name.
-func first(schemas []schema.Schema, name string) int {
+// firstSchema is the number of the schema that counts for a name.
+func firstSchema(schemas []schema.Schema, name string) int {
 	for i := range schemas {
 		if schemas[i].Pattern.MatchString(name) {
 			return i
