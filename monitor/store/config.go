@@ -55,9 +55,9 @@ type Options struct {
 type limits struct {
 	segment int64 // bytes of a log segment
 	log     int64 // bytes of log that bring a flush forward
-	chunks  int64 // in memory that bring a flush forward; four times as many stop writes
+	memory  int64 // bytes of points in memory that bring a flush forward; four times as many stop writes
 }
 
 func (l limits) or(d limits) limits {
-	return limits{cmp.Or(l.segment, d.segment), cmp.Or(l.log, d.log), cmp.Or(l.chunks, d.chunks)}
+	return limits{cmp.Or(l.segment, d.segment), cmp.Or(l.log, d.log), cmp.Or(l.memory, d.memory)}
 }

@@ -61,19 +61,18 @@ func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
 	}
 	cols := newColumns(s.blocks, window)
 	defer cols.close()
-	var mem []chunk
+	var records []byte
 	v := view{}
 	for _, t := range targets {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		step := t.ser.plan.archives[t.k].step
-		mem = s.snapshot(t.ser, t.k, t.slot*step, (t.slot+t.size)*step, mem[:0])
+		var parted int
+		records, parted = s.snapshot(t.ser, records[:0])
 		cols.refresh()
-		v.id, v.plan, v.chunks = t.ser.id, t.ser.plan, v.chunks[:0]
-		for i := range mem {
-			v.chunks = append(v.chunks, &mem[i])
-		}
+		v.id, v.plan = t.ser.id, t.ser.plan
+		v.memory = recall(v.memory, len(v.plan.archives), records[:parted], records[parted:])
 		values := make([]float64, t.size)
 		cols.fill(&v, t.k, t.slot, values, true)
 		out[t.at] = metric.Series{Name: t.ser.name, Start: t.slot * step, Step: step, Keep: t.ser.plan.archives[t.k].keep, Values: values}
@@ -101,21 +100,13 @@ func (p *plan) window(from, until, now int64) (k int, slot, size int64) {
 	return k, slot, max(floor(until, step)-slot+1, 1)
 }
 
-// snapshot copies the chunks that bear on archive k in [from, until) seconds,
-// newest write first.
-func (s *Store) snapshot(ser *series, k int, from, until int64, dst []chunk) []chunk {
-	// A rollup counts with its whole interval.
-	coarse := ser.plan.archives[k].step
+// snapshot appends copies of a series' records, and says where those end that
+// are being flushed.
+func (s *Store) snapshot(ser *series, dst []byte) (_ []byte, parted int) {
 	sh := s.shardOf(ser)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for _, layer := range [2][]*chunk{ser.cur, ser.old} {
-		for _, c := range layer {
-			step := ser.plan.archives[c.archive].step
-			if c.archive <= k && c.base*step < until+coarse && (c.base+chunkSlots)*step > from-coarse {
-				dst = append(dst, *c)
-			}
-		}
-	}
-	return dst
+	dst = append(dst, ser.old...)
+	parted = len(dst)
+	return append(dst, ser.cur.records...), parted
 }

@@ -16,13 +16,13 @@ import (
 type flusher struct {
 	sync.Mutex
 	names  *names
-	gen    uint64    // number of the last flush
-	last   time.Time // when its points were parted from newer ones
-	failed time.Time // when one failed, by the machine's clock
-	frozen bool      // shards hold chunks of a flush that is not done
-	cut    uint64    // log segments up to here hold nothing newer than it
-	fresh  []*series // whose names it has to write
-	chunks atomic.Int64
+	gen    uint64       // number of the last flush
+	last   time.Time    // when its points were parted from newer ones
+	failed time.Time    // when one failed, by the machine's clock
+	frozen bool         // shards hold records of a flush that is not done
+	cut    uint64       // log segments up to here hold nothing newer than it
+	fresh  []*series    // whose names it has to write
+	bytes  atomic.Int64 // of records in memory
 }
 
 // flushIfDue flushes when it is time, or memory or the log has grown enough.
@@ -35,7 +35,7 @@ func (s *Store) flushIfDue() {
 	m.Lock()
 	wait := time.Since(m.failed) < 5*time.Second
 	due := m.frozen || s.now().Sub(m.last) >= s.flushEach ||
-		m.chunks.Load() > s.limit.chunks || s.journal.bytes.Load() > s.limit.log
+		m.bytes.Load() > s.limit.memory || s.journal.bytes.Load() > s.limit.log
 	m.Unlock()
 	if !due || wait {
 		return
@@ -120,9 +120,9 @@ func (s *Store) thaw() {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		before := sh.chunks
+		before := sh.bytes
 		sh.thaw()
-		s.maintain.chunks.Add(sh.chunks - before)
+		s.maintain.bytes.Add(sh.bytes - before)
 		sh.mu.Unlock()
 	}
 }
@@ -155,8 +155,10 @@ func (s *Store) writeBlocks() (files []*blockFile, err error) {
 	}()
 	var slots []int64
 	var values []float64
+	v := &view{}
 	for _, ser := range all {
-		v := &view{ser.id, ser.plan, ser.old}
+		v.id, v.plan = ser.id, ser.plan
+		v.memory = recall(v.memory, len(v.plan.archives), ser.old)
 		for k, a := range ser.plan.archives {
 			slots = v.slots(slots[:0], k)
 			for len(slots) > 0 {
@@ -180,27 +182,21 @@ func (s *Store) writeBlocks() (files []*blockFile, err error) {
 	return s.publish(outs)
 }
 
-// slots lists, in order, the slots of archive k that the chunks hold or touch.
+// slots lists, in order, the slots of archive k that memory holds or touches.
 func (v *view) slots(dst []int64, k int) []int64 {
 	step := v.plan.archives[k].step
-	for _, c := range v.chunks {
-		if c.archive > k {
-			continue
-		}
-		fine := v.plan.archives[c.archive].step
-		for i, value := range c.values {
-			if value == value {
-				slot := c.base + int64(i)
-				if c.archive < k {
-					slot = floor(slot*fine, step)
-				}
-				if n := len(dst); n == 0 || dst[n-1] != slot {
-					dst = append(dst, slot)
-				}
+	for archive := range k {
+		fine := v.plan.archives[archive].step
+		for _, slot := range v.memory[archive].slots {
+			if slot = floor(slot*fine, step); len(dst) == 0 || dst[len(dst)-1] != slot {
+				dst = append(dst, slot)
 			}
 		}
 	}
-	slices.Sort(dst)
+	dst = append(dst, v.memory[k].slots...)
+	if !slices.IsSorted(dst) {
+		slices.Sort(dst)
+	}
 	return slices.Compact(dst)
 }
 

@@ -2,55 +2,129 @@ package store
 
 import (
 	"cmp"
+	"encoding/binary"
+	"math"
 	"slices"
 	"sync"
 
-	"steer/monitor/store/internal/block"
 	"steer/monitor/store/internal/wal"
 )
 
-// chunkSlots is how many neighbouring slots share one piece of memory.
-const chunkSlots = 32
-
-// chunk is chunkSlots values of one archive; NaN is missing.
-type chunk struct {
-	base    int64 // slot of values[0], a multiple of chunkSlots
-	archive int
-	values  [chunkSlots]float64
-}
-
-// series is what memory knows of a series. The lock of its shard guards it,
-// but for id, name and plan, which never change, and old, which only a flush
-// changes.
+// series is what memory knows of a series. The lock of its shard guards cur and
+// old; id and name never change, and plan only while nobody writes.
 type series struct {
 	id   uint32
+	size uint32 // bytes that records will likely take until the next flush
 	name string
 	plan *plan
 	next *series // with the same hash
-	cur  []*chunk
-	old  []*chunk // being flushed
+	cur  recent
+	old  []byte // records of cur that are being flushed
 }
 
-// put sets a slot; the last write wins.
-func (s *series) put(sh *shard, k int, slot int64, v float64) {
-	base := slot &^ (chunkSlots - 1)
-	if n := len(s.cur); n > 0 {
-		if c := s.cur[n-1]; c.base == base && c.archive == k {
-			c.values[slot-base] = v
-			return
-		}
+// recent is the points of one series since the last flush, in the order in
+// which they came: nine bytes each for a sender that keeps its interval. A record
+// is
+//
+//	uvarint  the slot less that of the record before, folded (0, -1, 1, -2 …),
+//	         times two; plus one if the archive is another one
+//	byte     the archive, if it is another one than that of the record before
+//	8 bytes  the value, little endian
+//
+// The first record comes after slot 0 of archive 0.
+type recent struct {
+	records []byte
+	slot    int64 // of the last record
+	archive int   // of the last record
+}
+
+func (r *recent) put(archive int, slot int64, v float64) {
+	head := uint64((slot-r.slot)<<1^(slot-r.slot)>>63) << 1
+	if archive == r.archive {
+		r.records = binary.AppendUvarint(r.records, head)
 	} else {
-		sh.dirty = append(sh.dirty, s)
+		r.records = append(binary.AppendUvarint(r.records, head|1), byte(archive))
+		r.archive = archive
 	}
-	// Coarse archives stand in front, so that the newest chunk of the finest,
-	// where nearly all points go, is the last.
-	i, ok := slices.BinarySearchFunc(s.cur, base, func(c *chunk, base int64) int {
-		return cmp.Or(cmp.Compare(k, c.archive), cmp.Compare(c.base, base))
-	})
-	if !ok {
-		s.cur = slices.Insert(s.cur, i, sh.take(k, base))
+	r.slot = slot
+	r.records = binary.LittleEndian.AppendUint64(r.records, math.Float64bits(v))
+}
+
+// column is values of one archive by their slots, which ascend.
+type column struct {
+	slots  []int64
+	values []float64
+}
+
+// between are the indexes of the slots in [from, to).
+func (c *column) between(from, to int64) (i, j int) {
+	i, _ = slices.BinarySearch(c.slots, from)
+	n, _ := slices.BinarySearch(c.slots[i:], to)
+	return i, i + n
+}
+
+// recall reads records, those of layers one after the other, into columns by
+// archive; of two records of a slot the later one counts. It uses the memory of
+// cols again.
+func recall(cols []column, archives int, layers ...[]byte) []column {
+	cols = slices.Grow(cols[:0], archives)[:archives]
+	for i := range cols {
+		cols[i].slots, cols[i].values = cols[i].slots[:0], cols[i].values[:0]
 	}
-	s.cur[i].values[slot-base] = v
+	for _, records := range layers {
+		slot, archive := int64(0), 0
+		for len(records) > 0 {
+			head, n := binary.Uvarint(records)
+			records = records[n:]
+			if head&1 != 0 {
+				archive = int(records[0])
+				records = records[1:]
+			}
+			slot += int64(head>>2) ^ -int64(head>>1&1)
+			v := math.Float64frombits(binary.LittleEndian.Uint64(records))
+			records = records[8:]
+			c := &cols[archive]
+			if last := len(c.slots) - 1; last >= 0 && c.slots[last] == slot {
+				c.values[last] = v
+				continue
+			}
+			c.slots = append(c.slots, slot)
+			c.values = append(c.values, v)
+		}
+	}
+	for i := range cols {
+		cols[i].order()
+	}
+	return cols
+}
+
+// order sorts by slot and keeps the last value of each.
+func (c *column) order() {
+	sorted := true
+	for i := 1; i < len(c.slots) && sorted; i++ {
+		sorted = c.slots[i-1] < c.slots[i]
+	}
+	if sorted {
+		return
+	}
+	type point struct {
+		slot  int64
+		value float64
+	}
+	points := make([]point, len(c.slots))
+	for i := range points {
+		points[i] = point{c.slots[i], c.values[i]}
+	}
+	slices.SortStableFunc(points, func(a, b point) int { return cmp.Compare(a.slot, b.slot) })
+	n := 0
+	for i, p := range points {
+		if i+1 < len(points) && points[i+1].slot == p.slot {
+			continue
+		}
+		c.slots[n], c.values[n] = p.slot, p.value
+		n++
+	}
+	c.slots, c.values = c.slots[:n], c.values[:n]
 }
 
 // shard is the part of the series whose names hash to it. Log records of a
@@ -65,21 +139,20 @@ type shard struct {
 	dirty  []*series
 	frozen []*series // whose old is being flushed
 	fresh  []*series // not yet in the file of names
-	free   []*chunk
-	chunks int64 // in cur and old
+	bytes  int64     // of records, in use or not
 }
 
-func (sh *shard) take(k int, base int64) *chunk {
-	sh.chunks++
-	var c *chunk
-	if n := len(sh.free); n > 0 {
-		c, sh.free = sh.free[n-1], sh.free[:n-1]
-	} else {
-		c = new(chunk)
+// put sets a slot; the last write wins.
+func (sh *shard) put(s *series, archive int, slot int64, v float64) {
+	if len(s.cur.records) == 0 {
+		sh.dirty = append(sh.dirty, s)
 	}
-	c.archive, c.base = k, base
-	block.Missing(c.values[:])
-	return c
+	before := cap(s.cur.records)
+	if before == 0 {
+		s.cur.records = make([]byte, 0, s.size)
+	}
+	s.cur.put(archive, slot, v)
+	sh.bytes += int64(cap(s.cur.records) - before)
 }
 
 func (sh *shard) find(hash uint64, name []byte) *series {
@@ -114,25 +187,17 @@ func (sh *shard) drain() []byte {
 func (sh *shard) freeze() {
 	sh.frozen, sh.dirty = sh.dirty, nil
 	for _, s := range sh.frozen {
-		s.old, s.cur = s.cur, nil
+		s.old, s.cur = s.cur.records, recent{}
+		// Most senders keep their interval, and most flushes theirs.
+		s.size = uint32(min(len(s.old)+len(s.old)/8, 4096))
 	}
 }
 
-// thaw forgets what was flushed and keeps the memory for new chunks.
+// thaw forgets what was flushed.
 func (sh *shard) thaw() {
-	freed := 0
 	for _, s := range sh.frozen {
-		freed += len(s.old)
-		sh.chunks -= int64(len(s.old))
-		sh.free = append(sh.free, s.old...)
-		if s.cur == nil {
-			clear(s.old)
-			s.cur = s.old[:0]
-		}
+		sh.bytes -= int64(cap(s.old))
 		s.old = nil
 	}
 	sh.frozen = nil
-	if len(sh.free) > 2*freed { // a flood has passed
-		sh.free = append([]*chunk(nil), sh.free[:2*freed]...)
-	}
 }

@@ -69,7 +69,7 @@ func Open(o Options) (_ *Store, err error) {
 	s := &Store{
 		disk: o.disk, log: cmp.Or(o.Log, slog.Default()), now: o.Now, interval: interval,
 		flushEach: cmp.Or(o.Flush.Std(), 10*time.Minute), maxSeries: int64(cmp.Or(o.MaxSeries, 2_000_000)),
-		limit:   o.limit.or(limits{segment: 64 << 20, log: 1 << 30, chunks: 4 << 20}),
+		limit:   o.limit.or(limits{segment: 64 << 20, log: 1 << 30, memory: 256 << 20}),
 		planner: planner,
 	}
 	if s.disk == nil {
@@ -112,7 +112,7 @@ func Open(o Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("open metric store: %w", err)
 	}
 	for i := range s.shards {
-		s.maintain.chunks.Add(s.shards[i].chunks)
+		s.maintain.bytes.Add(s.shards[i].bytes)
 	}
 	if r.points > 0 {
 		s.log.Info("points taken over from the write-ahead log", "points", r.points, "series", s.count.Load(), "unknown", r.unknown, "expired", r.expired)
@@ -160,7 +160,7 @@ func (r *recovery) Point(id uint32, clock, t int64, v float64) {
 		r.expired++ // the schema was changed since
 		return
 	}
-	ser.put(r.s.shardOf(ser), k, slot, v)
+	r.s.shardOf(ser).put(ser, k, slot, v)
 	r.points++
 }
 

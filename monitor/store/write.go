@@ -69,7 +69,7 @@ func (s *Store) refuse() error {
 			return err
 		}
 	}
-	if s.maintain.chunks.Load() > 4*s.limit.chunks {
+	if s.maintain.bytes.Load() > 4*s.limit.memory {
 		return fault.New(fault.Unavailable, "store points: memory is full of points that cannot be written to block files (see the log for the reason)")
 	}
 	return nil
@@ -106,10 +106,10 @@ func (s *Store) store(p *metric.Point, now int64) bool {
 		s.counters.drop(dropOld, p.Name, s.log)
 		return false
 	}
-	before := sh.chunks
-	ser.put(sh, k, slot, p.Value)
-	if sh.chunks != before {
-		s.maintain.chunks.Add(sh.chunks - before)
+	before := sh.bytes
+	sh.put(ser, k, slot, p.Value)
+	if sh.bytes != before {
+		s.maintain.bytes.Add(sh.bytes - before)
 	}
 	sh.log(ser.id, now, p.Time, p.Value)
 	if len(sh.buf) > enough {
