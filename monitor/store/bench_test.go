@@ -69,7 +69,7 @@ func BenchmarkFetch(b *testing.B) {
 	for step := range int64(2000) {
 		for i := range points {
 			points[i].Time = testNow - 20000 + step*10
-			points[i].Value = math.Sin(float64(i) + float64(step)/100)
+			points[i].Value = math.Round(1e4*math.Sin(float64(i)+float64(step)/100)) / 100
 		}
 		if err := s.Write(context.Background(), points); err != nil {
 			b.Fatal(err)

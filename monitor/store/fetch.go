@@ -3,9 +3,11 @@ package store
 import (
 	"cmp"
 	"context"
+	"runtime"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
+	"golang.org/x/sync/errgroup"
 
 	"steer/base/fault"
 	"steer/base/metric"
@@ -34,11 +36,6 @@ func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
 	defer s.gate.RUnlock()
 	now := s.now().Unix()
 
-	type target struct {
-		ser        *series
-		at, k      int
-		slot, size int64
-	}
 	var targets []target
 	total := int64(0)
 	for _, name := range r.Names {
@@ -52,9 +49,33 @@ func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
 		}
 		targets = append(targets, target{ser, len(targets), k, slot, size})
 	}
-	out := make([]metric.Series, len(targets))
 	// Blocks are ordered by id.
 	slices.SortFunc(targets, func(a, b target) int { return cmp.Compare(a.ser.id, b.ser.id) })
+	out := make([]metric.Series, len(targets))
+	parts := min(runtime.GOMAXPROCS(0), 1+len(targets)/fewSeries)
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range parts {
+		part := targets[i*len(targets)/parts : (i+1)*len(targets)/parts]
+		g.Go(func() error { return s.read(ctx, part, out) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// fewSeries are read on one core.
+const fewSeries = 32
+
+// target is a series to read, and where in the answer it goes.
+type target struct {
+	ser        *series
+	at, k      int
+	slot, size int64
+}
+
+// read reads targets that are sorted by id.
+func (s *Store) read(ctx context.Context, targets []target, out []metric.Series) error {
 	window := 4 << 10
 	if len(targets) > 16 {
 		window = 128 << 10
@@ -65,9 +86,9 @@ func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
 	v := view{}
 	for _, t := range targets {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
-		step := t.ser.plan.archives[t.k].step
+		archive := t.ser.plan.archives[t.k]
 		var parted int
 		records, parted = s.snapshot(t.ser, records[:0])
 		cols.refresh()
@@ -75,9 +96,9 @@ func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
 		v.memory = recall(v.memory, len(v.plan.archives), records[:parted], records[parted:])
 		values := make([]float64, t.size)
 		cols.fill(&v, t.k, t.slot, values, true)
-		out[t.at] = metric.Series{Name: t.ser.name, Start: t.slot * step, Step: step, Keep: t.ser.plan.archives[t.k].keep, Values: values}
+		out[t.at] = metric.Series{Name: t.ser.name, Start: t.slot * archive.step, Step: archive.step, Keep: archive.keep, Values: values}
 	}
-	return out, nil
+	return nil
 }
 
 func (s *Store) lookup(name string) *series {
