@@ -16,15 +16,6 @@ import (
 // mostValues is how many values one Fetch may return.
 const mostValues = 1 << 28
 
-// Find returns the matches of a glob, as Driver says.
-func (s *Store) Find(ctx context.Context, pattern string, limit int) ([]metric.Match, error) {
-	if err := s.enterGate(); err != nil {
-		return nil, err
-	}
-	defer s.gate.RUnlock()
-	return s.tree.find(ctx, pattern, limit)
-}
-
 // Fetch returns columns, as Driver says.
 func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
 	if r.Until < r.From {
@@ -129,5 +120,5 @@ func (s *Store) snapshot(ser *series, dst []byte) (_ []byte, parted int) {
 	defer sh.mu.Unlock()
 	dst = append(dst, ser.old...)
 	parted = len(dst)
-	return append(dst, ser.cur.records...), parted
+	return append(dst, ser.records...), parted
 }

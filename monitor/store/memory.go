@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"steer/monitor/store/internal/wal"
 )
@@ -14,12 +15,12 @@ import (
 // old; id and name never change, and plan only while nobody writes.
 type series struct {
 	id   uint32
-	size uint32 // bytes that records will likely take until the next flush
+	size uint16 // bytes that records will likely take until the next flush
+	recent
 	name string
 	plan *plan
 	next *series // with the same hash
-	cur  recent
-	old  []byte // records of cur that are being flushed
+	old  []byte  // records that are being flushed
 }
 
 // recent is the points of one series since the last flush, in the order in
@@ -33,17 +34,17 @@ type series struct {
 //
 // The first record comes after slot 0 of archive 0.
 type recent struct {
-	records []byte
+	archive uint8 // of the last record
 	slot    int64 // of the last record
-	archive int   // of the last record
+	records []byte
 }
 
-func (r *recent) put(archive int, slot int64, v float64) {
+func (r *recent) put(archive uint8, slot int64, v float64) {
 	head := uint64((slot-r.slot)<<1^(slot-r.slot)>>63) << 1
 	if archive == r.archive {
 		r.records = binary.AppendUvarint(r.records, head)
 	} else {
-		r.records = append(binary.AppendUvarint(r.records, head|1), byte(archive))
+		r.records = append(binary.AppendUvarint(r.records, head|1), archive)
 		r.archive = archive
 	}
 	r.slot = slot
@@ -140,19 +141,43 @@ type shard struct {
 	frozen []*series // whose old is being flushed
 	fresh  []*series // not yet in the file of names
 	bytes  int64     // of records, in use or not
+
+	slab  []series // not in use yet
+	names []byte   // room for names that come
+}
+
+// make returns memory for a series. Many share one piece, so that a million are
+// no burden for the garbage collector.
+func (sh *shard) make() *series {
+	if len(sh.slab) == 0 {
+		sh.slab = make([]series, 64)
+	}
+	s := &sh.slab[0]
+	sh.slab = sh.slab[1:]
+	return s
+}
+
+// keep copies a name. What it returns is never written again.
+func (sh *shard) keep(name []byte) string {
+	if cap(sh.names)-len(sh.names) < len(name) {
+		sh.names = make([]byte, 0, max(4096, len(name)))
+	}
+	at := len(sh.names)
+	sh.names = append(sh.names, name...)
+	return unsafe.String(unsafe.SliceData(sh.names[at:]), len(name))
 }
 
 // put sets a slot; the last write wins.
 func (sh *shard) put(s *series, archive int, slot int64, v float64) {
-	if len(s.cur.records) == 0 {
+	if len(s.records) == 0 {
 		sh.dirty = append(sh.dirty, s)
 	}
-	before := cap(s.cur.records)
-	if before == 0 {
-		s.cur.records = make([]byte, 0, s.size)
+	before := cap(s.records)
+	if before == 0 && s.size > 0 {
+		s.records = make([]byte, 0, s.size)
 	}
-	s.cur.put(archive, slot, v)
-	sh.bytes += int64(cap(s.cur.records) - before)
+	s.recent.put(uint8(archive), slot, v)
+	sh.bytes += int64(cap(s.records) - before)
 }
 
 func (sh *shard) find(hash uint64, name []byte) *series {
@@ -187,9 +212,9 @@ func (sh *shard) drain() []byte {
 func (sh *shard) freeze() {
 	sh.frozen, sh.dirty = sh.dirty, nil
 	for _, s := range sh.frozen {
-		s.old, s.cur = s.cur.records, recent{}
+		s.old, s.recent = s.records, recent{}
 		// Most senders keep their interval, and most flushes theirs.
-		s.size = uint32(min(len(s.old)+len(s.old)/8, 4096))
+		s.size = uint16(min(len(s.old)+len(s.old)/8, 4096))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"steer/base/fault"
 	"steer/monitor/store/internal/block"
+	"steer/monitor/store/internal/index"
 )
 
 const shardBits = 6
@@ -38,7 +39,7 @@ type Store struct {
 	full    atomic.Bool   // a buffer wants to be written
 	count   atomic.Int64  // series
 	lastID  atomic.Uint32
-	tree    tree
+	index   index.Index
 	journal *journal
 	blocks  *blockSet
 
@@ -137,7 +138,13 @@ func (r *recovery) Series(id uint32, name []byte) {
 	sh := s.shard(hash)
 	ser := sh.find(hash, name)
 	if ser == nil {
-		ser = s.enter(sh, hash, id, string(name), s.plan(string(name)))
+		ser = s.enter(sh, hash, id, name)
+		if r.log {
+			sh.fresh = append(sh.fresh, ser)
+		}
+	} else if ser.id != id {
+		// It was forgotten when it had no points any more, and came again.
+		ser.id = id
 		if r.log {
 			sh.fresh = append(sh.fresh, ser)
 		}
@@ -174,11 +181,13 @@ func (s *Store) plan(name string) *plan {
 }
 
 // enter makes a series known.
-func (s *Store) enter(sh *shard, hash uint64, id uint32, name string, p *plan) *series {
-	ser := &series{id: id, name: name, plan: p}
+func (s *Store) enter(sh *shard, hash uint64, id uint32, name []byte) *series {
+	ser := sh.make()
+	ser.id, ser.name = id, sh.keep(name)
+	ser.plan = s.plan(ser.name)
 	sh.add(hash, ser)
 	s.count.Add(1)
-	s.tree.add(name)
+	s.index.Add(ser.name)
 	return ser
 }
 
@@ -187,7 +196,7 @@ func (s *Store) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.each(ctx, cmp.Or(s.interval, retry), func() { s.tick() }) })
 	wg.Go(func() { s.each(ctx, time.Second, func() { s.flushIfDue() }) })
-	s.tree.grow()
+	s.index.Grow()
 	wg.Wait()
 	return s.Sync(context.WithoutCancel(ctx))
 }

@@ -128,13 +128,11 @@ func (s *Store) create(sh *shard, hash uint64, p *metric.Point, now int64) *seri
 		s.counters.drop(dropLimit, p.Name, s.log)
 		return nil
 	}
-	name := string(p.Name)
-	plan := s.plan(name)
-	if _, _, ok := plan.place(p.Time, now); !ok {
+	if _, _, ok := s.plan(string(p.Name)).place(p.Time, now); !ok {
 		s.counters.drop(dropOld, p.Name, s.log)
 		return nil
 	}
-	ser := s.enter(sh, hash, s.lastID.Add(1), name, plan)
+	ser := s.enter(sh, hash, s.lastID.Add(1), p.Name)
 	sh.fresh = append(sh.fresh, ser)
 	sh.buf = wal.AppendSeries(sh.buf, ser.id, ser.name)
 	s.counters.born(s.now())
