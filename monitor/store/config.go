@@ -43,9 +43,10 @@ func (c Config) interval() (time.Duration, error) {
 // Options is what Open needs.
 type Options struct {
 	Config
-	Dir string           // the store's folder, made if missing; one process at a time
-	Log *slog.Logger     // default slog.Default
-	Now func() time.Time // default time.Now
+	Rules Rules            // stand before the files that Config names, see Apply
+	Dir   string           // the store's folder, made if missing; one process at a time
+	Log   *slog.Logger     // default slog.Default
+	Now   func() time.Time // default time.Now
 
 	disk  disk // default the operating system's
 	limit limits

@@ -19,6 +19,7 @@ type flusher struct {
 	gen    uint64       // number of the last flush
 	last   time.Time    // when its points were parted from newer ones
 	failed time.Time    // when one failed, by the machine's clock
+	forgot time.Time    // when series without points were last looked for
 	frozen bool         // shards hold records of a flush that is not done
 	cut    uint64       // log segments up to here hold nothing newer than it
 	fresh  []*series    // whose names it has to write
@@ -45,9 +46,8 @@ func (s *Store) flushIfDue() {
 	}
 }
 
-// flush moves what memory holds to block files and removes the log of it, then
-// merges small files and removes expired ones. Interrupted at any point, the
-// log still has everything: files that it made already hold the same values.
+// flush moves what memory holds to block files, then merges small files and
+// removes expired ones.
 func (s *Store) flush() (err error) {
 	m := &s.maintain
 	m.Lock()
@@ -57,6 +57,23 @@ func (s *Store) flush() (err error) {
 			m.failed = time.Now()
 		}
 	}()
+	if err := s.move(); err != nil {
+		return err
+	}
+	if err := s.expire(m.last.Unix()); err != nil {
+		return err
+	}
+	if err := s.compact(); err != nil {
+		return err
+	}
+	return s.tidyNames()
+}
+
+// move writes what memory holds to block files and removes the log of it.
+// Interrupted at any point, the log still has everything: files that it made
+// already hold the same values. The caller holds the flusher's lock.
+func (s *Store) move() error {
+	m := &s.maintain
 	if !m.frozen {
 		now := s.now()
 		if err := s.freeze(); err != nil {
@@ -77,13 +94,7 @@ func (s *Store) flush() (err error) {
 	s.thaw()
 	m.frozen = false
 	s.counters.flushes.Add(1)
-	if err := s.journal.remove(m.cut); err != nil {
-		return err
-	}
-	if err := s.expire(m.last.Unix()); err != nil {
-		return err
-	}
-	return s.compact()
+	return s.journal.remove(m.cut)
 }
 
 // freeze parts what goes into this flush from what comes after: memory and log

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -91,38 +93,70 @@ const defaultAggregation = `
 - {name: average, pattern: '', x_files_factor: 0, method: average}
 `
 
-func newPlanner(c Config) (*planner, error) {
+// Rules say how series are kept: the texts of a file of schemas and of one of
+// aggregations. A file whose name is empty stands for the default.
+type Rules struct {
+	Schemas, Aggregation File
+}
+
+// File is a text with the name that errors call it by. A name that ends in .yaml,
+// .yml or .json makes it YAML, every other one a Carbon file.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// Check says what is wrong with the rules, all mistakes in one fault.Invalid.
+func (r Rules) Check() error {
+	_, err := newPlanner(r)
+	return err
+}
+
+// rules are those that stand first, filled up with the files that the
+// configuration names.
+func (c Config) rules(r Rules) (Rules, error) {
+	for _, f := range []struct {
+		what, path string
+		to         *File
+	}{{"schema", c.Schemas, &r.Schemas}, {"aggregation", c.Aggregation, &r.Aggregation}} {
+		if f.path == "" || f.to.Name != "" {
+			continue
+		}
+		data, err := os.ReadFile(f.path)
+		if err != nil {
+			return r, fmt.Errorf("read %s: %w", f.what, err)
+		}
+		*f.to = File{f.path, data}
+	}
+	return r, nil
+}
+
+func (r Rules) equal(q Rules) bool {
+	return r.Schemas.Name == q.Schemas.Name && bytes.Equal(r.Schemas.Data, q.Schemas.Data) &&
+		r.Aggregation.Name == q.Aggregation.Name && bytes.Equal(r.Aggregation.Data, q.Aggregation.Data)
+}
+
+func newPlanner(r Rules) (*planner, error) {
 	p := &planner{made: map[string]*plan{}}
 	archives, err := schema.ParseRetentions(defaultRetentions)
 	if err != nil {
 		return nil, err
 	}
 	every := regexp.MustCompile("")
-	if c.Schemas != "" {
-		data, err := os.ReadFile(c.Schemas)
-		if err != nil {
-			return nil, fmt.Errorf("read schema: %w", err)
-		}
-		if p.schemas, err = schema.Parse(c.Schemas, data); err != nil {
-			return nil, err
-		}
+	if r.Schemas.Name != "" {
+		p.schemas, err = schema.Parse(r.Schemas.Name, r.Schemas.Data)
 		// What Carbon does with a name that no schema matches.
 		archives = []schema.Archive{{Step: 60, Keep: 7 * 86400}}
 	}
 	p.schemas = append(p.schemas, schema.Schema{Name: "default", Pattern: every, Archives: archives})
-	if c.Aggregation == "" {
-		p.rolls, err = schema.ParseAggregation("default.yaml", []byte(defaultAggregation))
-		return p, err
+	var err2 error
+	if r.Aggregation.Name == "" {
+		p.rolls, err2 = schema.ParseAggregation("default.yaml", []byte(defaultAggregation))
+		return p, errors.Join(err, err2)
 	}
-	data, err := os.ReadFile(c.Aggregation)
-	if err != nil {
-		return nil, fmt.Errorf("read aggregation: %w", err)
-	}
-	if p.rolls, err = schema.ParseAggregation(c.Aggregation, data); err != nil {
-		return nil, err
-	}
+	p.rolls, err2 = schema.ParseAggregation(r.Aggregation.Name, r.Aggregation.Data)
 	p.rolls = append(p.rolls, schema.Aggregation{Name: "default", Pattern: every, XFilesFactor: 0.5})
-	return p, nil
+	return p, errors.Join(err, err2)
 }
 
 // plan is called under the planner's owner's lock.

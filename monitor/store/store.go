@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -22,6 +23,7 @@ const shardBits = 6
 
 // Store is Steer's own metric store, a Driver on local disk.
 type Store struct {
+	dir       string
 	disk      disk
 	log       *slog.Logger
 	now       func() time.Time
@@ -43,8 +45,12 @@ type Store struct {
 	journal *journal
 	blocks  *blockSet
 
-	plans   sync.Mutex // guards planner
-	planner *planner
+	applying sync.Mutex // one change of the rules at a time; guards the next three
+	config   Config
+	rules    Rules      // that Apply gave
+	tried    Rules      // together with the files of config, at the last try
+	plans    sync.Mutex // guards planner
+	planner  *planner
 
 	maintain flusher
 	counters counters
@@ -63,15 +69,19 @@ func Open(o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open metric store: %w", err)
 	}
-	planner, err := newPlanner(o.Config)
+	rules, err := o.rules(o.Rules)
+	if err != nil {
+		return nil, err
+	}
+	planner, err := newPlanner(rules)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
-		disk: o.disk, log: cmp.Or(o.Log, slog.Default()), now: o.Now, interval: interval,
+		dir: o.Dir, disk: o.disk, log: cmp.Or(o.Log, slog.Default()), now: o.Now, interval: interval,
 		flushEach: cmp.Or(o.Flush.Std(), 10*time.Minute), maxSeries: int64(cmp.Or(o.MaxSeries, 2_000_000)),
 		limit:   o.limit.or(limits{segment: 64 << 20, log: 1 << 30, memory: 256 << 20}),
-		planner: planner,
+		planner: planner, config: o.Config, rules: o.Rules, tried: rules,
 	}
 	if s.disk == nil {
 		s.disk = osDisk{}
@@ -93,7 +103,7 @@ func Open(o Options) (_ *Store, err error) {
 			s.release()
 		}
 	}()
-	if err := s.remember(filepath.Join(o.Dir, "retentions.json")); err != nil {
+	if err := s.remember(planner); err != nil {
 		return nil, err
 	}
 	if s.blocks, err = openBlocks(s.disk, filepath.Join(o.Dir, "blocks"), s.log); err != nil {
@@ -119,6 +129,7 @@ func Open(o Options) (_ *Store, err error) {
 		s.log.Info("points taken over from the write-ahead log", "points", r.points, "series", s.count.Load(), "unknown", r.unknown, "expired", r.expired)
 	}
 	s.maintain.last = s.now()
+	s.maintain.forgot = s.maintain.last
 	return s, nil
 }
 
@@ -138,7 +149,7 @@ func (r *recovery) Series(id uint32, name []byte) {
 	sh := s.shard(hash)
 	ser := sh.find(hash, name)
 	if ser == nil {
-		ser = s.enter(sh, hash, id, name)
+		ser = s.enter(sh, hash, id, name, s.plan(name))
 		if r.log {
 			sh.fresh = append(sh.fresh, ser)
 		}
@@ -174,17 +185,16 @@ func (r *recovery) Point(id uint32, clock, t int64, v float64) {
 func (s *Store) shard(hash uint64) *shard   { return &s.shards[hash>>(64-shardBits)] }
 func (s *Store) shardOf(ser *series) *shard { return s.shard(xxhash.Sum64String(ser.name)) }
 
-func (s *Store) plan(name string) *plan {
+func (s *Store) plan(name []byte) *plan {
 	s.plans.Lock()
 	defer s.plans.Unlock()
-	return s.planner.plan(name)
+	return s.planner.plan(unsafe.String(unsafe.SliceData(name), len(name))) // keeps no reference
 }
 
 // enter makes a series known.
-func (s *Store) enter(sh *shard, hash uint64, id uint32, name []byte) *series {
+func (s *Store) enter(sh *shard, hash uint64, id uint32, name []byte, p *plan) *series {
 	ser := sh.make()
-	ser.id, ser.name = id, sh.keep(name)
-	ser.plan = s.plan(ser.name)
+	ser.id, ser.name, ser.plan = id, sh.keep(name), p
 	sh.add(hash, ser)
 	s.count.Add(1)
 	s.index.Add(ser.name)
@@ -196,6 +206,7 @@ func (s *Store) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.each(ctx, cmp.Or(s.interval, retry), func() { s.tick() }) })
 	wg.Go(func() { s.each(ctx, time.Second, func() { s.flushIfDue() }) })
+	wg.Go(func() { s.each(ctx, 10*time.Second, s.reload) })
 	s.index.Grow()
 	wg.Wait()
 	return s.Sync(context.WithoutCancel(ctx))

@@ -128,11 +128,12 @@ func (s *Store) create(sh *shard, hash uint64, p *metric.Point, now int64) *seri
 		s.counters.drop(dropLimit, p.Name, s.log)
 		return nil
 	}
-	if _, _, ok := s.plan(string(p.Name)).place(p.Time, now); !ok {
+	plan := s.plan(p.Name)
+	if _, _, ok := plan.place(p.Time, now); !ok {
 		s.counters.drop(dropOld, p.Name, s.log)
 		return nil
 	}
-	ser := s.enter(sh, hash, s.lastID.Add(1), p.Name)
+	ser := s.enter(sh, hash, s.lastID.Add(1), p.Name, plan)
 	sh.fresh = append(sh.fresh, ser)
 	sh.buf = wal.AppendSeries(sh.buf, ser.id, ser.name)
 	s.counters.born(s.now())

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"steer/monitor/store/internal/index"
+)
+
+// forgetEach is how often series are looked for that have no points any more.
+const forgetEach = 6 * time.Hour
+
+// tidyNames keeps the list of series short and sorted: the sorted part is the
+// tree of names, ready to be read. Now and then it forgets series all of whose
+// points have expired.
+func (s *Store) tidyNames() error {
+	m := &s.maintain
+	forgotten := 0
+	if m.last.Sub(m.forgot) >= forgetEach {
+		m.forgot = m.last
+		forgotten = s.forget()
+	}
+	if forgotten == 0 && m.names.loose <= 4096+int(s.count.Load())/4 {
+		return nil
+	}
+	all := s.all()
+	slices.SortFunc(all, func(a, b *series) int { return index.Compare(a.name, b.name) })
+	if forgotten > 0 {
+		names := make([]string, len(all))
+		for i, ser := range all {
+			names[i] = ser.name
+		}
+		s.index.Replace(names)
+		s.log.Info("series forgotten: all their points have expired", "series", forgotten, "left", len(all))
+	}
+	// What is created from here on is fresh and gets appended by the next flush; a
+	// series that is in both places does no harm.
+	return m.names.rewrite(all)
+}
+
+// all lists every series.
+func (s *Store) all() []*series {
+	all := make([]*series, 0, s.count.Load())
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		for _, ser := range sh.series {
+			for ; ser != nil; ser = ser.next {
+				all = append(all, ser)
+			}
+		}
+		sh.mu.Unlock()
+	}
+	return all
+}
+
+// forget drops the series that have points neither in blocks nor in memory, and
+// says how many. Should one come again, it gets a new id: the list of series may
+// then hold both, and the later one counts.
+func (s *Store) forget() (forgotten int) {
+	s.index.Grow() // what waits there must not come back
+	kept := make([]uint64, s.lastID.Load()/64+1)
+	for _, b := range s.blocks.all() {
+		for id, err := range b.IDs() {
+			if err != nil {
+				s.blocks.report(b, err)
+				return 0 // nobody knows whose points are in there
+			}
+			if int(id/64) < len(kept) {
+				kept[id/64] |= 1 << (id % 64)
+			}
+		}
+	}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		fresh := map[*series]bool{} // their names are on disk only in the log
+		for _, ser := range sh.fresh {
+			fresh[ser] = true
+		}
+		for hash, ser := range sh.series {
+			var left *series
+			for next := ser; next != nil; {
+				ser, next = next, next.next
+				if len(ser.records) == 0 && len(ser.old) == 0 && !fresh[ser] && int(ser.id/64) < len(kept) && kept[ser.id/64]>>(ser.id%64)&1 == 0 {
+					forgotten++
+					continue
+				}
+				ser.next = left
+				left = ser
+			}
+			if left == nil {
+				delete(sh.series, hash)
+			} else {
+				sh.series[hash] = left
+			}
+		}
+		sh.mu.Unlock()
+	}
+	s.count.Add(-int64(forgotten))
+	return forgotten
+}
