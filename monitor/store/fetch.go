@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"slices"
 
-	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
 
 	"steer/base/fault"
@@ -93,11 +92,11 @@ func (s *Store) read(ctx context.Context, targets []target, out []metric.Series)
 }
 
 func (s *Store) lookup(name string) *series {
-	hash := xxhash.Sum64String(name)
-	sh := s.shard(hash)
+	k := s.seeds.key([]byte(name))
+	sh := &s.shards[k.shard()]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.find(hash, []byte(name))
+	return sh.series.get(k)
 }
 
 // window says which archive answers (from, until], and its slots.
@@ -115,7 +114,7 @@ func (p *plan) window(from, until, now int64) (k int, slot, size int64) {
 // snapshot appends copies of a series' records, and says where those end that
 // are being flushed.
 func (s *Store) snapshot(ser *series, dst []byte) (_ []byte, parted int) {
-	sh := s.shardOf(ser)
+	sh := &s.shards[ser.key.shard()]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	dst = append(dst, ser.old...)

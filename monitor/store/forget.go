@@ -44,11 +44,7 @@ func (s *Store) all() []*series {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		for _, ser := range sh.series {
-			for ; ser != nil; ser = ser.next {
-				all = append(all, ser)
-			}
-		}
+		sh.series.each(func(ser *series) { all = append(all, ser) })
 		sh.mu.Unlock()
 	}
 	return all
@@ -78,23 +74,15 @@ func (s *Store) forget() (forgotten int) {
 		for _, ser := range sh.fresh {
 			fresh[ser] = true
 		}
-		for hash, ser := range sh.series {
-			var left *series
-			for next := ser; next != nil; {
-				ser, next = next, next.next
-				if len(ser.records) == 0 && len(ser.old) == 0 && !fresh[ser] && int(ser.id/64) < len(kept) && kept[ser.id/64]>>(ser.id%64)&1 == 0 {
-					forgotten++
-					continue
-				}
-				ser.next = left
-				left = ser
+		left := table{}
+		sh.series.each(func(ser *series) {
+			if len(ser.records) == 0 && len(ser.old) == 0 && !fresh[ser] && int(ser.id/64) < len(kept) && kept[ser.id/64]>>(ser.id%64)&1 == 0 {
+				forgotten++
+				return
 			}
-			if left == nil {
-				delete(sh.series, hash)
-			} else {
-				sh.series[hash] = left
-			}
-		}
+			left.add(ser)
+		})
+		sh.series = left
 		sh.mu.Unlock()
 	}
 	s.count.Add(-int64(forgotten))

@@ -17,10 +17,10 @@ type series struct {
 	id   uint32
 	size uint16 // bytes that records will likely take until the next flush
 	recent
+	key  key
 	name string
 	plan *plan
-	next *series // with the same hash
-	old  []byte  // records that are being flushed
+	old  []byte // records that are being flushed
 }
 
 // recent is the points of one series since the last flush, in the order in
@@ -133,7 +133,7 @@ func (c *column) order() {
 // on which of two writes was last.
 type shard struct {
 	mu     sync.Mutex
-	series map[uint64]*series
+	series table
 	buf    []byte // log records not yet handed to the log
 	clock  int64  // as set in buf, 0 when it is not
 	spare  []byte // memory for the next buf
@@ -173,24 +173,11 @@ func (sh *shard) put(s *series, archive int, slot int64, v float64) {
 		sh.dirty = append(sh.dirty, s)
 	}
 	before := cap(s.records)
-	if before == 0 && s.size > 0 {
-		s.records = make([]byte, 0, s.size)
+	if before == 0 {
+		s.records = make([]byte, 0, max(s.size, 32))
 	}
 	s.recent.put(uint8(archive), slot, v)
 	sh.bytes += int64(cap(s.records) - before)
-}
-
-func (sh *shard) find(hash uint64, name []byte) *series {
-	s := sh.series[hash]
-	for s != nil && s.name != string(name) {
-		s = s.next
-	}
-	return s
-}
-
-func (sh *shard) add(hash uint64, s *series) {
-	s.next = sh.series[hash]
-	sh.series[hash] = s
 }
 
 func (sh *shard) log(id uint32, now, t int64, v float64) {

@@ -51,6 +51,10 @@ func (p *plan) coarsest() archive { return p.archives[len(p.archives)-1] }
 // interval go to the same archive at one moment and to coarser ones only later,
 // and a rollup never overwrites a value that was written to its archive itself.
 func (p *plan) place(t, now int64) (k int, slot int64, ok bool) {
+	finest := &p.archives[0]
+	if now-t < finest.keep { // nearly always: it is young enough by any count
+		return 0, floor(t, finest.step), true
+	}
 	last := len(p.archives) - 1
 	coarse := &p.archives[last]
 	if now-t >= coarse.keep {
@@ -64,6 +68,9 @@ func (p *plan) place(t, now int64) (k int, slot int64, ok bool) {
 
 // floor is t / step rounded down.
 func floor(t, step int64) int64 {
+	if uint64(t|step)>>32 == 0 { // much faster on many processors
+		return int64(uint32(t) / uint32(step))
+	}
 	q := t / step
 	if t < 0 && q*step != t {
 		q--

@@ -12,8 +12,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/cespare/xxhash/v2"
-
 	"steer/base/fault"
 	"steer/monitor/store/internal/block"
 	"steer/monitor/store/internal/index"
@@ -36,7 +34,9 @@ type Store struct {
 	gate   sync.RWMutex // held for reading by whoever works, for writing by Close
 	closed bool
 
+	seeds   seeds
 	shards  [1 << shardBits]shard
+	batches sync.Pool
 	tickets atomic.Uint64 // writes whose records stand in the shards' buffers
 	full    atomic.Bool   // a buffer wants to be written
 	count   atomic.Int64  // series
@@ -80,17 +80,15 @@ func Open(o Options) (_ *Store, err error) {
 	s := &Store{
 		dir: o.Dir, disk: o.disk, log: cmp.Or(o.Log, slog.Default()), now: o.Now, interval: interval,
 		flushEach: cmp.Or(o.Flush.Std(), 10*time.Minute), maxSeries: int64(cmp.Or(o.MaxSeries, 2_000_000)),
-		limit:   o.limit.or(limits{segment: 64 << 20, log: 1 << 30, memory: 256 << 20}),
-		planner: planner, config: o.Config, rules: o.Rules, tried: rules,
+		limit: o.limit.or(limits{segment: 64 << 20, log: 1 << 30, memory: 256 << 20}),
+		seeds: newSeeds(), planner: planner, config: o.Config, rules: o.Rules, tried: rules,
 	}
+	s.batches.New = func() any { return new(batch) }
 	if s.disk == nil {
 		s.disk = osDisk{}
 	}
 	if s.now == nil {
 		s.now = time.Now
-	}
-	for i := range s.shards {
-		s.shards[i].series = map[uint64]*series{}
 	}
 	if err := s.disk.MkdirAll(o.Dir); err != nil {
 		return nil, fmt.Errorf("open metric store: %w", err)
@@ -145,11 +143,11 @@ type recovery struct {
 
 func (r *recovery) Series(id uint32, name []byte) {
 	s := r.s
-	hash := xxhash.Sum64(name)
-	sh := s.shard(hash)
-	ser := sh.find(hash, name)
+	k := s.seeds.key(name)
+	sh := &s.shards[k.shard()]
+	ser := sh.series.get(k)
 	if ser == nil {
-		ser = s.enter(sh, hash, id, name, s.plan(name))
+		ser = s.enter(sh, k, id, name, s.plan(name))
 		if r.log {
 			sh.fresh = append(sh.fresh, ser)
 		}
@@ -178,12 +176,9 @@ func (r *recovery) Point(id uint32, clock, t int64, v float64) {
 		r.expired++ // the schema was changed since
 		return
 	}
-	r.s.shardOf(ser).put(ser, k, slot, v)
+	r.s.shards[ser.key.shard()].put(ser, k, slot, v)
 	r.points++
 }
-
-func (s *Store) shard(hash uint64) *shard   { return &s.shards[hash>>(64-shardBits)] }
-func (s *Store) shardOf(ser *series) *shard { return s.shard(xxhash.Sum64String(ser.name)) }
 
 func (s *Store) plan(name []byte) *plan {
 	s.plans.Lock()
@@ -192,10 +187,10 @@ func (s *Store) plan(name []byte) *plan {
 }
 
 // enter makes a series known.
-func (s *Store) enter(sh *shard, hash uint64, id uint32, name []byte, p *plan) *series {
+func (s *Store) enter(sh *shard, k key, id uint32, name []byte, p *plan) *series {
 	ser := sh.make()
-	ser.id, ser.name, ser.plan = id, sh.keep(name), p
-	sh.add(hash, ser)
+	ser.id, ser.key, ser.name, ser.plan = id, k, sh.keep(name), p
+	sh.series.add(ser)
 	s.count.Add(1)
 	s.index.Add(ser.name)
 	return ser
