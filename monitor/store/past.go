@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"regexp"
+
 	"slices"
 	"strings"
 
@@ -63,7 +63,7 @@ func (s *Store) remember(planner *planner) error {
 	for _, e := range slices.Backward(eras) {
 		var schemas []schema.Schema
 		for _, sc := range e.Schemas {
-			pattern, err := regexp.Compile(sc.Pattern)
+			pattern, err := schema.CompilePattern(sc.Pattern)
 			archives, err2 := schema.ParseRetentions(sc.Retentions)
 			if err := errors.Join(err, err2); err != nil {
 				s.log.Error("read earlier retentions", "file", path, "err", err)

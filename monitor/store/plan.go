@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
+
 	"slices"
 
 	"steer/monitor/store/internal/schema"
@@ -149,7 +149,7 @@ func newPlanner(r Rules) (*planner, error) {
 	if err != nil {
 		return nil, err
 	}
-	every := regexp.MustCompile("")
+	every := schema.Everything()
 	if r.Schemas.Name != "" {
 		p.schemas, err = schema.Parse(r.Schemas.Name, r.Schemas.Data)
 		// What Carbon does with a name that no schema matches.
@@ -171,7 +171,7 @@ func (p *planner) plan(name string) *plan {
 	var key [64]byte
 	at := binary.AppendUvarint(key[:0], uint64(firstSchema(p.schemas, name)))
 	roll := 0
-	for !p.rolls[roll].Pattern.MatchString(name) {
+	for !p.rolls[roll].Pattern.Match(name) {
 		roll++
 	}
 	at = binary.AppendUvarint(at, uint64(roll))
@@ -200,7 +200,7 @@ func (p *planner) plan(name string) *plan {
 // firstSchema is the number of the schema that counts for a name.
 func firstSchema(schemas []schema.Schema, name string) int {
 	for i := range schemas {
-		if schemas[i].Pattern.MatchString(name) {
+		if schemas[i].Pattern.Match(name) {
 			return i
 		}
 	}
