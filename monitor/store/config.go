@@ -56,7 +56,7 @@ type Options struct {
 type limits struct {
 	segment int64 // bytes of a log segment
 	log     int64 // bytes of log that bring a flush forward
-	memory  int64 // bytes of points in memory that bring a flush forward; four times as many stop writes
+	memory  int64 // bytes of points in memory that bring a flush forward, at least; four times as many stop writes
 }
 
 func (l limits) or(d limits) limits {

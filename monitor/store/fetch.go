@@ -117,7 +117,7 @@ func (s *Store) snapshot(ser *series, dst []byte) (_ []byte, parted int) {
 	sh := &s.shards[ser.key.shard()]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	dst = append(dst, ser.old...)
+	dst = sh.pages.append(dst, ser.old)
 	parted = len(dst)
-	return append(dst, ser.records...), parted
+	return sh.pages.append(dst, ser.recent), parted
 }

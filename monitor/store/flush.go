@@ -36,7 +36,7 @@ func (s *Store) flushIfDue() {
 	m.Lock()
 	wait := time.Since(m.failed) < 5*time.Second
 	due := m.frozen || s.now().Sub(m.last) >= s.flushEach ||
-		m.bytes.Load() > s.limit.memory || s.journal.bytes.Load() > s.limit.log
+		m.bytes.Load() > s.enoughMemory() || s.journal.bytes.Load() > s.limit.log
 	m.Unlock()
 	if !due || wait {
 		return
@@ -45,6 +45,10 @@ func (s *Store) flushIfDue() {
 		s.log.Error("points stay in memory and in the log: writing block files does not work; it is tried again", "err", err)
 	}
 }
+
+// enoughMemory is how many bytes of points bring a flush forward: as many as there
+// are when all series send every ten seconds from flush to flush.
+func (s *Store) enoughMemory() int64 { return max(s.limit.memory, 600*s.count.Load()) }
 
 // flush moves what memory holds to block files, then merges small files and
 // removes expired ones.
@@ -131,9 +135,9 @@ func (s *Store) thaw() {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		before := sh.bytes
+		before := sh.pages.inUse
 		sh.thaw()
-		s.maintain.bytes.Add(sh.bytes - before)
+		s.maintain.bytes.Add((sh.pages.inUse - before) * pageSize)
 		sh.mu.Unlock()
 	}
 }
@@ -164,12 +168,14 @@ func (s *Store) writeBlocks() (files []*blockFile, err error) {
 			}
 		}
 	}()
+	var records []byte
 	var slots []int64
 	var values []float64
 	v := &view{}
 	for _, ser := range all {
 		v.id, v.plan = ser.id, ser.plan
-		v.memory = recall(v.memory, len(v.plan.archives), ser.old)
+		records = s.frozen(ser, records[:0])
+		v.memory = recall(v.memory, len(v.plan.archives), records)
 		for k, a := range ser.plan.archives {
 			slots = v.slots(slots[:0], k)
 			for len(slots) > 0 {
@@ -191,6 +197,14 @@ func (s *Store) writeBlocks() (files []*blockFile, err error) {
 		}
 	}
 	return s.publish(outs)
+}
+
+// frozen appends the records of a series that are being flushed.
+func (s *Store) frozen(ser *series, dst []byte) []byte {
+	sh := &s.shards[ser.key.shard()]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.pages.append(dst, ser.old)
 }
 
 // slots lists, in order, the slots of archive k that memory holds or touches.

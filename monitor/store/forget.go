@@ -76,7 +76,7 @@ func (s *Store) forget() (forgotten int) {
 		}
 		left := table{}
 		sh.series.each(func(ser *series) {
-			if len(ser.records) == 0 && len(ser.old) == 0 && !fresh[ser] && int(ser.id/64) < len(kept) && kept[ser.id/64]>>(ser.id%64)&1 == 0 {
+			if ser.recent.head == 0 && ser.old.head == 0 && !fresh[ser] && int(ser.id/64) < len(kept) && kept[ser.id/64]>>(ser.id%64)&1 == 0 {
 				forgotten++
 				return
 			}

@@ -121,7 +121,7 @@ func replay(d disk, name string, log *slog.Logger, r wal.Reader) (int64, error) 
 const pieceSize = 1 << 20
 
 // mostPending is how much waits in memory for a sync before one is made early.
-const mostPending = 32 << 20
+const mostPending = 8 << 20
 
 // commit takes what the shards hold, writes it, and with sync waits until it is
 // on disk. The caller holds mu.

@@ -11,21 +11,20 @@ import (
 	"steer/monitor/store/internal/wal"
 )
 
-// series is what memory knows of a series. The lock of its shard guards cur and
-// old; id and name never change, and plan only while nobody writes.
+// series is what memory knows of a series. The lock of its shard guards recent, old
+// and last; id, key and name never change, and plan only while nobody writes.
 type series struct {
-	id   uint32
-	size uint16 // bytes that records will likely take until the next flush
-	recent
-	key  key
-	name string
-	plan *plan
-	old  []byte // records that are being flushed
+	id     uint32
+	recent chain // records of points since the last flush
+	old    chain // records that are being flushed
+	last   int64 // slot and archive of the last record of recent
+	key    key
+	name   string
+	plan   *plan
 }
 
-// recent is the points of one series since the last flush, in the order in
-// which they came: nine bytes each for a sender that keeps its interval. A record
-// is
+// A record is one point, in the order of writing; nine bytes for a sender that
+// keeps its interval:
 //
 //	uvarint  the slot less that of the record before, folded (0, -1, 1, -2 …),
 //	         times two; plus one if the archive is another one
@@ -33,22 +32,30 @@ type series struct {
 //	8 bytes  the value, little endian
 //
 // The first record comes after slot 0 of archive 0.
-type recent struct {
-	archive uint8 // of the last record
-	slot    int64 // of the last record
-	records []byte
-}
+const longestRecord = binary.MaxVarintLen64 + 1 + 8
 
-func (r *recent) put(archive uint8, slot int64, v float64) {
-	head := uint64((slot-r.slot)<<1^(slot-r.slot)>>63) << 1
-	if archive == r.archive {
-		r.records = binary.AppendUvarint(r.records, head)
-	} else {
-		r.records = append(binary.AppendUvarint(r.records, head|1), archive)
-		r.archive = archive
+// put sets a slot; the last write wins.
+func (sh *shard) put(s *series, archive int, slot int64, v float64) {
+	if s.recent.head == 0 {
+		sh.dirty = append(sh.dirty, s)
+		s.last = 0
 	}
-	r.slot = slot
-	r.records = binary.LittleEndian.AppendUint64(r.records, math.Float64bits(v))
+	before := s.last >> 8
+	head := uint64((slot-before)<<1^(slot-before)>>63) << 1
+	var record [longestRecord]byte
+	n := 1
+	if record[0] = byte(head); head >= 0x80 || int(s.last&0xff) != archive {
+		if int(s.last&0xff) == archive {
+			n = binary.PutUvarint(record[:], head)
+		} else {
+			n = binary.PutUvarint(record[:], head|1)
+			record[n] = byte(archive)
+			n++
+		}
+	}
+	s.last = slot<<8 | int64(archive)
+	binary.LittleEndian.PutUint64(record[n:], math.Float64bits(v))
+	copy(sh.pages.room(&s.recent, n+8), record[:n+8])
 }
 
 // column is values of one archive by their slots, which ascend.
@@ -140,7 +147,7 @@ type shard struct {
 	dirty  []*series
 	frozen []*series // whose old is being flushed
 	fresh  []*series // not yet in the file of names
-	bytes  int64     // of records, in use or not
+	pages  pages     // of recent and old
 
 	slab  []series // not in use yet
 	names []byte   // room for names that come
@@ -150,7 +157,7 @@ type shard struct {
 // no burden for the garbage collector.
 func (sh *shard) make() *series {
 	if len(sh.slab) == 0 {
-		sh.slab = make([]series, 64)
+		sh.slab = make([]series, 8<<10/int(unsafe.Sizeof(series{})))
 	}
 	s := &sh.slab[0]
 	sh.slab = sh.slab[1:]
@@ -165,19 +172,6 @@ func (sh *shard) keep(name []byte) string {
 	at := len(sh.names)
 	sh.names = append(sh.names, name...)
 	return unsafe.String(unsafe.SliceData(sh.names[at:]), len(name))
-}
-
-// put sets a slot; the last write wins.
-func (sh *shard) put(s *series, archive int, slot int64, v float64) {
-	if len(s.records) == 0 {
-		sh.dirty = append(sh.dirty, s)
-	}
-	before := cap(s.records)
-	if before == 0 {
-		s.records = make([]byte, 0, max(s.size, 32))
-	}
-	s.recent.put(uint8(archive), slot, v)
-	sh.bytes += int64(cap(s.records) - before)
 }
 
 func (sh *shard) log(id uint32, now, t int64, v float64) {
@@ -199,17 +193,15 @@ func (sh *shard) drain() []byte {
 func (sh *shard) freeze() {
 	sh.frozen, sh.dirty = sh.dirty, nil
 	for _, s := range sh.frozen {
-		s.old, s.recent = s.records, recent{}
-		// Most senders keep their interval, and most flushes theirs.
-		s.size = uint16(min(len(s.old)+len(s.old)/8, 4096))
+		s.old, s.recent = s.recent, chain{}
 	}
 }
 
 // thaw forgets what was flushed.
 func (sh *shard) thaw() {
 	for _, s := range sh.frozen {
-		sh.bytes -= int64(cap(s.old))
-		s.old = nil
+		sh.pages.release(s.old)
+		s.old = chain{}
 	}
 	sh.frozen = nil
 }

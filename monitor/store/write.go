@@ -64,7 +64,7 @@ func (s *Store) refuse() error {
 			return err
 		}
 	}
-	if s.maintain.bytes.Load() > 4*s.limit.memory {
+	if s.maintain.bytes.Load() > 4*s.enoughMemory() {
 		return fault.New(fault.Unavailable, "store points: memory is full of points that cannot be written to block files (see the log for the reason)")
 	}
 	return nil
@@ -122,14 +122,14 @@ func (s *Store) store(b *batch, points []metric.Point, now int64) (stored int) {
 		for _, n := range order {
 			b.found = append(b.found, sh.series.get(b.keys[n]))
 		}
-		before := sh.bytes
+		before := sh.pages.inUse
 		for k, n := range order {
 			if s.storeOne(sh, b.found[k], b.keys[n], &points[n], now) {
 				stored++
 			}
 		}
-		if sh.bytes != before {
-			s.maintain.bytes.Add(sh.bytes - before)
+		if sh.pages.inUse != before {
+			s.maintain.bytes.Add((sh.pages.inUse - before) * pageSize)
 		}
 		if len(sh.buf) > enough {
 			s.full.Store(true)
