@@ -148,6 +148,7 @@ type shard struct {
 	frozen []*series // whose old is being flushed
 	fresh  []*series // not yet in the file of names
 	pages  pages     // of recent and old
+	icy    int64     // pages of old
 
 	slab  []series // not in use yet
 	names []byte   // room for names that come
@@ -195,6 +196,7 @@ func (sh *shard) freeze() {
 	for _, s := range sh.frozen {
 		s.old, s.recent = s.recent, chain{}
 	}
+	sh.icy = sh.pages.inUse
 }
 
 // thaw forgets what was flushed.
@@ -204,4 +206,6 @@ func (sh *shard) thaw() {
 		s.old = chain{}
 	}
 	sh.frozen = nil
+	sh.pages.inUse -= sh.icy
+	sh.icy = 0
 }

@@ -75,13 +75,10 @@ func (p *pages) append(dst []byte, c chain) []byte {
 	return dst
 }
 
-// release makes the pages of a chain free.
+// release makes the pages of a chain free; who calls it lowers inUse.
 func (p *pages) release(c chain) {
 	if c.head == 0 {
 		return
-	}
-	for n := c.head; n != 0; n = binary.LittleEndian.Uint32(p.at(n)) {
-		p.inUse--
 	}
 	binary.LittleEndian.PutUint32(p.at(c.tail), p.free)
 	p.free = c.head

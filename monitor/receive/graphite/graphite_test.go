@@ -119,6 +119,24 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// FuzzPlainAgrees: both ways through the parser say the same.
+func FuzzPlainAgrees(f *testing.F) {
+	f.Add([]byte("a.b -12.50 1600000000\n"))
+	f.Add([]byte("a 1 2"))
+	f.Add([]byte("a 1.  2\n"))
+	f.Add([]byte("a .5 9999999999999\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, length := plain(data)
+		if length == 0 {
+			return
+		}
+		q, reason := parseLine(data[:length-1], 7)
+		if reason != "" || string(p.Name) != string(q.Name) || math.Float64bits(p.Value) != math.Float64bits(q.Value) || p.Time != q.Time {
+			t.Fatalf("%q: %q %v %d, or %q %v %d %s", data, p.Name, p.Value, p.Time, q.Name, q.Value, q.Time, reason)
+		}
+	})
+}
+
 func FuzzNumberAgreesWithStrconv(f *testing.F) {
 	for _, s := range []string{"1", "-0.5", "123456789.123456", "1e5", "9007199254740993", "00.10", "."} {
 		f.Add(s)

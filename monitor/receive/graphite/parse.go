@@ -22,6 +22,11 @@ import (
 // Protocol: https://graphite.readthedocs.io/en/latest/feeding-carbon.html
 func Parse(dst []metric.Point, data []byte, now int64) (points []metric.Point, bad int, err error) {
 	for len(data) > 0 {
+		if p, length := plain(data); length > 0 {
+			dst = append(dst, p)
+			data = data[length:]
+			continue
+		}
 		line := data
 		if i := bytes.IndexByte(data, '\n'); i >= 0 {
 			line, data = data[:i], data[i+1:]
@@ -44,6 +49,62 @@ func Parse(dst []metric.Point, data []byte, now int64) (points []metric.Point, b
 }
 
 const blank = "blank"
+
+// plain reads a line as nearly all are: a name, a decimal, whole seconds, single
+// spaces between them. Length is 0 when it is not one; then parseLine looks at it.
+func plain(data []byte) (p metric.Point, length int) {
+	end := bytes.IndexByte(data, ' ')
+	if end <= 0 || end > longestName || checkName(data[:end]) != "" {
+		return p, 0
+	}
+	i := end + 1
+	negative := i < len(data) && data[i] == '-'
+	if negative {
+		i++
+	}
+	start := i
+	mantissa := uint64(0)
+	for i < len(data) && data[i]-'0' < 10 {
+		mantissa = mantissa*10 + uint64(data[i]-'0')
+		i++
+	}
+	digits, fraction := i-start, 0
+	if i < len(data) && data[i] == '.' {
+		i++
+		start = i
+		for i < len(data) && data[i]-'0' < 10 {
+			mantissa = mantissa*10 + uint64(data[i]-'0')
+			i++
+		}
+		fraction = i - start
+		digits += fraction
+	}
+	if digits == 0 || digits > 15 || i >= len(data) || data[i] != ' ' {
+		return p, 0
+	}
+	i++
+	start = i
+	t := int64(0)
+	for i < len(data) && data[i]-'0' < 10 {
+		t = t*10 + int64(data[i]-'0')
+		i++
+	}
+	if i == start || i-start > 12 || i >= len(data) || data[i] != '\n' || t > latest {
+		return p, 0
+	}
+	p.Value = float64(mantissa)
+	if fraction > 0 {
+		p.Value /= tens[fraction]
+	}
+	if negative {
+		p.Value = -p.Value
+	}
+	p.Name, p.Time = data[:end], t
+	return p, i + 1
+}
+
+// latest is the highest timestamp.
+const latest = 1 << 40
 
 func parseLine(line []byte, now int64) (metric.Point, string) {
 	line = trim(line)
@@ -88,11 +149,11 @@ func seconds(b []byte) (int64, bool) {
 	for i, c := range b {
 		if c < '0' || c > '9' || i == 12 {
 			f, ok := number(b)
-			return int64(f), ok && f >= 0 && f <= 1<<40
+			return int64(f), ok && f >= 0 && f <= latest
 		}
 		t = t*10 + int64(c-'0')
 	}
-	return t, t <= 1<<40
+	return t, t <= latest
 }
 
 // trim takes blanks off both ends.
