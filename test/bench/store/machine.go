@@ -1,0 +1,33 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// machine is a line about where the figures come from.
+func machine() string {
+	model := "unknown CPU"
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range bytes.Lines(b) {
+			if key, value, ok := strings.Cut(string(line), ":"); ok && strings.TrimSpace(key) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	memory, _ := os.ReadFile("/proc/meminfo")
+	return fmt.Sprintf("%s, %d cores, %d GiB, Linux %s, %s; load at the start %s", model, runtime.NumCPU(),
+		statusLine(memory, "MemTotal")>>30, strings.TrimSpace(string(kernel)), runtime.Version(), load())
+}
+
+// load is the average of the last minute.
+func load() string {
+	b, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(b), " ")
+	return first
+}
