@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -21,13 +22,14 @@ func machine() string {
 	}
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	memory, _ := os.ReadFile("/proc/meminfo")
-	return fmt.Sprintf("%s, %d cores, %d GiB, Linux %s, %s; load at the start %s", model, runtime.NumCPU(),
+	return fmt.Sprintf("%s, %d cores, %d GiB, Linux %s, %s; load at the start %.2f", model, runtime.NumCPU(),
 		statusLine(memory, "MemTotal")>>30, strings.TrimSpace(string(kernel)), runtime.Version(), load())
 }
 
-// load is the average of the last minute.
-func load() string {
+// load is the average of the last minute: how many processes wanted a core.
+func load() float64 {
 	b, _ := os.ReadFile("/proc/loadavg")
 	first, _, _ := strings.Cut(string(b), " ")
-	return first
+	n, _ := strconv.ParseFloat(first, 64)
+	return n
 }

@@ -6,18 +6,29 @@
 //
 //	a        many new series: 100,000 x 60 points at 10 s, the last ten minutes
 //	b        days of data: 1,000 x 8,640 points at 10 s, the last day
+//	million  1,000,000 series, a point a minute: some rounds back to back, then
+//	         some at their own pace, a kill -9, a clean stop
 //
-// A peer that isn't installed is skipped with a message.
+// What the values are like stands at kind. CPU time is user and system time of
+// the server process, from the first byte until the process has ended after
+// SIGTERM, so writing to the place on disk where points stay is in it for
+// every system, and merges that come later are not.
+//
+// Steer runs twice: keeping each point for 30 days, as the peers do, and with
+// its default retentions. Peers are VictoriaMetrics and carbon (Debian's
+// victoria-metrics and graphite-carbon) and go-carbon; one that isn't on PATH
+// is skipped with a message. carbon and go-carbon get fewer series, since they
+// need so much more time, and count as done when all is in their files.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,8 +37,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := start(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	if err != nil {
+	if err := start(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -35,94 +45,80 @@ func main() {
 
 // bench is one run of the whole.
 type bench struct {
-	dir      string // for data, lines and logs
-	keep     bool
-	progress io.Writer
-	out      io.Writer
+	steer           string
+	only, workloads string
+	series, points  int
+	fewer           int // points at most for carbon and go-carbon
+	rounds, paced   int
+	pace            time.Duration
+	seed            uint64
+	keep            bool
+	dir             string // for data, lines and logs
+	out, progress   io.Writer
 }
 
-func (b *bench) say(format string, args ...any) {
-	fmt.Fprintf(b.progress, time.Now().Format("15:04:05 ")+format+"\n", args...)
-}
-
-func start(ctx context.Context, args []string, out, progress io.Writer) error {
+func start(ctx context.Context, args []string, out, progress io.Writer) (err error) {
+	b := &bench{out: out, progress: progress}
 	f := flag.NewFlagSet("store", flag.ContinueOnError)
 	f.SetOutput(progress)
-	var (
-		program   = f.String("steer", "bin/steer", "the steer to measure")
-		only      = f.String("only", "steer,steer-default,victoria", "systems to measure, in this order")
-		workloads = f.String("workload", "a,b", "workloads to run")
-		series    = f.Int("series", 0, "series, instead of what the workload has")
-		points    = f.Int("points", 0, "points per series, instead of what the workload has")
-		seed      = f.Uint64("seed", 1, "of the values")
-		dir       = f.String("dir", "", "folder for data; default: a temporary one")
-		keep      = f.Bool("keep", false, "keep the data folders")
-	)
+	f.StringVar(&b.steer, "steer", "bin/steer", "the steer to measure")
+	f.StringVar(&b.only, "only", "steer,steer-default,victoria,carbon,go-carbon", "systems to measure, in this order")
+	f.StringVar(&b.workloads, "workload", "a,b,million", "workloads, in this order")
+	f.IntVar(&b.series, "series", 0, "series, instead of what the workload has")
+	f.IntVar(&b.points, "points", 0, "points per series of a and b, instead of what they have")
+	f.IntVar(&b.fewer, "carbon-points", 1_000_000, "points that carbon and go-carbon get at most")
+	f.IntVar(&b.rounds, "rounds", 5, "rounds of million back to back")
+	f.IntVar(&b.paced, "paced", 3, "rounds of million at their own pace, the first of which isn't measured")
+	f.DurationVar(&b.pace, "pace", time.Minute, "time that a paced round takes")
+	f.Uint64Var(&b.seed, "seed", 1, "of the values")
+	f.StringVar(&b.dir, "dir", os.TempDir(), "folder to make a folder for data in")
+	f.BoolVar(&b.keep, "keep", false, "keep that folder")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	b := &bench{dir: *dir, keep: *keep, progress: progress, out: out}
-	var err error
-	if b.dir, err = os.MkdirTemp(*dir, "steer-bench-store-"); err != nil {
+	if b.rounds < 1 || b.paced < 0 {
+		return fmt.Errorf("-rounds %d -paced %d: at least one round is sent back to back", b.rounds, b.paced)
+	}
+	if b.dir, err = os.MkdirTemp(b.dir, "steer-bench-store-"); err != nil {
 		return err
 	}
-	if !*keep {
+	if !b.keep {
 		defer os.RemoveAll(b.dir)
 	}
 	fmt.Fprintln(out, machine())
-	peers := []peer{&steer{program: *program}, &steer{program: *program, defaults: true}, &victoria{}}
-	var chosen []peer
-	versions := map[string]string{}
-	for _, name := range strings.Split(*only, ",") {
-		i := slices.IndexFunc(peers, func(p peer) bool { return p.Name() == name })
-		if i < 0 {
-			return fmt.Errorf("-only: unknown system %q", name)
+	peers, err := b.peers()
+	if err != nil {
+		return err
+	}
+	for name := range strings.SplitSeq(b.workloads, ",") {
+		err = errors.Join(err, b.workload(ctx, name, peers))
+	}
+	return err
+}
+
+// peers are the chosen ones that are here.
+func (b *bench) peers() (found []peer, err error) {
+	known := map[string]peer{}
+	for _, p := range []peer{&steer{program: b.steer}, &steer{program: b.steer, defaults: true}, &victoria{}, carbon{}, goCarbon{}} {
+		known[p.Name()] = p
+	}
+	for name := range strings.SplitSeq(b.only, ",") {
+		p := known[name]
+		if p == nil {
+			return nil, fmt.Errorf("-only: unknown system %q", name)
 		}
-		v, err := peers[i].Find()
+		v, err := p.Find()
 		if err != nil {
 			b.say("%s is skipped: %v", name, err)
 			continue
 		}
-		fmt.Fprintf(out, "%s: %s\n", name, v)
-		versions[name] = v
-		chosen = append(chosen, peers[i])
+		fmt.Fprintf(b.out, "%s: %s\n", name, v)
+		found = append(found, p)
 	}
-	for _, name := range strings.Split(*workloads, ",") {
-		w := &workload{name: name, step: 10, seed: *seed, conns: 4}
-		switch name {
-		case "a":
-			w.series, w.points = 100_000, 60
-		case "b":
-			w.series, w.points = 1000, 8640
-		default:
-			return fmt.Errorf("-workload: unknown workload %q", name)
-		}
-		if *series > 0 {
-			w.series = *series
-		}
-		if *points > 0 {
-			w.points = *points
-		}
-		now := time.Now().Unix()
-		w.start = now - now%w.step - int64(w.points-1)*w.step
-		l, err := writeLines(b.dir, w, w.begin(), 0, w.points)
-		if err != nil {
-			return err
-		}
-		b.say("workload %s: %d series, %d points, %.1f bytes per line", name, w.series, w.total(), float64(l.bytes)/float64(w.total()))
-		var results []*result
-		for _, p := range chosen {
-			before := load()
-			r, err := b.measure(ctx, p, versions[p.Name()], w, l)
-			if err != nil {
-				return err
-			}
-			b.say("%s: load before %s", p.Name(), before)
-			results = append(results, r)
-		}
-		l.remove()
-		fmt.Fprintf(out, "\nworkload %s, %.1f bytes per line\n\n", name, float64(l.bytes)/float64(w.total()))
-		report(out, figures(), results)
-	}
-	return nil
+	return found, nil
+}
+
+// say tells progress.
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(b.progress, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }

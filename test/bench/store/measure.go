@@ -2,169 +2,111 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 )
 
-// result is what one system did with one workload.
+// result is what one system did with one workload. What a workload doesn't
+// measure is 0.
 type result struct {
-	system, version string
-	series, points  int // per series
+	system         string
+	load           float64 // of the machine before it
+	series, points int     // points of each series
+	sent           int     // points sent at once
 
-	send, queryable      float64 // seconds from the first byte to: all handed to the kernel, all found
-	sender               float64 // CPU seconds of this program meanwhile
-	cpuIngest, cpuStop   float64 // CPU seconds from the first byte until all is found, and from there to the end of a clean stop
-	before, after, peak  int64   // memory in bytes: resident before and after, most ever
-	data, metrics        size    // on disk after the clean stop
-	merged               size    // after a merge by hand, for who has it
-	ready, answers       float64 // seconds from exec after the clean stop to: ready, a first host read
-	checked              int
-	missing, wrong, more int // points
+	send, queryable     float64 // seconds from the first byte to: all handed to the kernel, all found
+	sender              float64 // CPU seconds of this program meanwhile
+	cpuIngest, cpuStop  float64 // CPU seconds from the first byte until all is found, and of a clean stop
+	before, after, peak int64   // memory in bytes: resident before and after, most ever
+	data, metrics       size    // on disk after the clean stop
+	merged              size    // the metrics after a merge by hand, for who has it
+
+	steady steady
+
+	clean, killed        begin // starts after a clean stop and after kill -9
+	checked              int   // points
+	missing, wrong, more int   // of them
+	lost                 int   // missing after kill -9, of as many
 }
 
-// size is disk usage in bytes: blocks taken, and lengths of files.
-type size struct{ allocated, apparent int64 }
-
-func diskUse(dir string) (s size, err error) {
-	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		s.allocated += info.Sys().(*syscall.Stat_t).Blocks * 512
-		if d.Type().IsRegular() {
-			s.apparent += info.Size()
-		}
-		return nil
-	})
-	if err != nil {
-		return s, fmt.Errorf("measure disk use: %w", err)
-	}
-	return s, nil
+// begin is a start: seconds from exec until ready and until a first host was
+// read, and the most memory in bytes.
+type begin struct {
+	ready, answers float64
+	peak           int64
 }
 
-// settler can merge what it keeps to the form that it has after a long time.
-type settler interface {
-	settle(ctx context.Context, a addresses) error
-}
-
-// run is a system at work in a folder of its own.
-type run struct {
-	peer peer
-	dir  string
-	addr addresses
-	proc *process
-}
-
-// begin starts the system and says after how many seconds it was ready.
-func (r *run) begin(ctx context.Context) (float64, error) {
-	var err error
-	if r.addr, err = freeAddresses(); err != nil {
-		return 0, err
-	}
-	data := r.data()
-	if err := os.MkdirAll(data, 0o755); err != nil {
-		return 0, err
-	}
-	cmd, err := r.peer.Command(ctx, data, r.addr)
-	if err != nil {
-		return 0, err
-	}
-	if r.proc, err = launch(cmd, filepath.Join(r.dir, "log")); err != nil {
-		return 0, err
-	}
-	err = r.proc.until(ctx, 2*time.Millisecond, "wait for "+r.peer.Name()+" to be ready", func() (bool, error) {
-		err := r.peer.Ready(ctx, r.addr)
-		return err == nil, err
-	})
-	return time.Since(r.proc.started).Seconds(), err
-}
-
-func (r *run) data() string { return filepath.Join(r.dir, "data") }
-
-// measure sends a workload to a system, stops it cleanly, starts it again, and
-// compares every point that it has then with what was sent.
-func (b *bench) measure(ctx context.Context, p peer, version string, w *workload, l *lines) (_ *result, err error) {
-	res := &result{system: p.Name(), version: version, series: w.series, points: w.points}
-	r := &run{peer: p, dir: filepath.Join(b.dir, p.Name()+"-"+w.name)}
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if r.proc != nil {
-			r.proc.kill()
-		}
-		if err == nil && !b.keep {
-			os.RemoveAll(r.dir)
-		}
-	}()
-	if _, err := r.begin(ctx); err != nil {
-		return nil, err
-	}
+// bulk sends a workload as fast as the system takes it and waits until all can
+// be queried.
+func (b *bench) bulk(ctx context.Context, r *run, w *workload, l *lines, last int, res *result) error {
 	cpu, own := r.proc.cpu(), ownCPU()
 	res.before = r.proc.memory("VmRSS")
+	res.sent = w.series * (last + 1)
 	first, err := l.send(ctx, r.addr.graphite, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	res.send, res.sender = time.Since(first).Seconds(), ownCPU()-own
-	b.say("%s: sent %d points in %.1f s", p.Name(), w.total(), res.send)
-	if err := b.await(ctx, r, w, w.points-1); err != nil {
-		return nil, err
+	if err := b.await(ctx, r, w, last); err != nil {
+		return err
 	}
 	res.queryable, res.cpuIngest = time.Since(first).Seconds(), r.proc.cpu()-cpu
 	res.after = r.proc.memory("VmRSS")
-	b.say("%s: all can be queried after %.1f s", p.Name(), res.queryable)
-	if err := r.proc.stop(ctx); err != nil {
-		return nil, err
-	}
-	res.cpuStop, res.peak = r.proc.cpu()-cpu-res.cpuIngest, r.proc.peak.Load()
-	if res.data, err = diskUse(r.data()); err != nil {
-		return nil, err
-	}
-	if res.metrics, err = diskUse(p.Metrics(r.data())); err != nil {
-		return nil, err
-	}
-	return res, b.again(ctx, r, w, res)
+	b.say("%s: took %.0f MB in %.1f s, all could be queried after %.1f s", r.peer.Name(), float64(l.bytes)/1e6, res.send, res.queryable)
+	return nil
 }
 
-// again starts the system on what it kept and looks through all of it.
-func (b *bench) again(ctx context.Context, r *run, w *workload, res *result) (err error) {
-	if res.ready, err = r.begin(ctx); err != nil {
-		return err
-	}
-	skip := 0 // points that are too old for the finest archive
-	if s, ok := r.peer.(interface{ Reach() time.Duration }); ok {
-		oldest := time.Now().Add(-s.Reach()).Unix() + 120
-		skip = int(max(0, (oldest-w.start+w.step-1)/w.step))
-	}
-	seq := w.begin()
-	for h := range seq {
-		if err := b.check(ctx, r, w, h, seq[h], skip, res); err != nil {
-			return err
-		}
-		if h == 0 {
-			res.answers = time.Since(r.proc.started).Seconds()
-		}
-	}
-	b.say("%s: looked at %d points: %d missing, %d wrong, %d too many", r.peer.Name(), res.checked, res.missing, res.wrong, res.more)
-	s, ok := r.peer.(settler)
-	if !ok {
-		return nil
-	}
-	if err := s.settle(ctx, r.addr); err != nil {
-		return err
-	}
+// cleanStop ends the system and measures what that costs and what is on disk then.
+func (r *run) cleanStop(ctx context.Context, res *result) error {
+	cpu := r.proc.cpu()
 	if err := r.proc.stop(ctx); err != nil {
 		return err
 	}
-	res.merged, err = diskUse(r.data())
+	res.cpuStop = r.proc.cpu() - cpu
+	var err error
+	if res.data, err = diskUse(r.data()); err != nil {
+		return err
+	}
+	res.metrics, err = diskUse(r.peer.Metrics(r.data())...)
 	return err
+}
+
+// measure sends a workload to a system, stops it cleanly, starts it again, and
+// compares every point that it has then with what was sent.
+func (b *bench) measure(ctx context.Context, p peer, w *workload, l *lines) (_ *result, err error) {
+	res := &result{system: p.Name(), load: load(), series: w.series, points: w.points}
+	r, err := b.newRun(p, w)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { r.end(b.keep || err != nil) }()
+	if _, err := r.begin(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.bulk(ctx, r, w, l, w.points-1, res); err != nil {
+		return nil, err
+	}
+	if err := r.cleanStop(ctx, res); err != nil {
+		return nil, err
+	}
+	res.peak = r.proc.peak.Load()
+	if res.clean, err = r.again(ctx, w); err != nil {
+		return nil, err
+	}
+	if err := b.checkAll(ctx, r, w, 1, res); err != nil {
+		return nil, err
+	}
+	s, ok := p.(interface {
+		settle(ctx context.Context, r *run) error
+	})
+	if !ok {
+		return res, nil
+	}
+	if err := s.settle(ctx, r); err != nil {
+		return nil, err
+	}
+	if err := r.proc.stop(ctx); err != nil {
+		return nil, err
+	}
+	res.merged, err = diskUse(p.Metrics(r.data())...)
+	return res, err
 }

@@ -18,14 +18,14 @@ type peer interface {
 	Name() string
 	// Find says which program it is and which version, or why it can't run here.
 	Find() (version string, err error)
-	// Command starts it on a data folder.
-	Command(ctx context.Context, dir string, a addresses) (*exec.Cmd, error)
+	// Command starts it on a data folder; points come every step seconds.
+	Command(ctx context.Context, dir string, a addresses, step int64) (*exec.Cmd, error)
 	// Ready says whether it takes lines and answers.
 	Ready(ctx context.Context, a addresses) error
 	// Fetch reads what it has of a host into t.
 	Fetch(ctx context.Context, dir string, a addresses, host string, t *table) error
-	// Metrics is the part of the data folder that holds the metrics.
-	Metrics(dir string) string
+	// Metrics are the parts of the data folder that hold the metrics.
+	Metrics(dir string) []string
 }
 
 // addresses are where a system listens, 127.0.0.1:PORT.

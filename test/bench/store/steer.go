@@ -39,14 +39,15 @@ func (s *steer) Find() (string, error) {
 	return first, nil
 }
 
-func (s *steer) Command(ctx context.Context, dir string, a addresses) (*exec.Cmd, error) {
+func (s *steer) Command(ctx context.Context, dir string, a addresses, step int64) (*exec.Cmd, error) {
 	set := []string{
 		"listen=" + a.http, "receive.graphite.tcp=" + a.graphite, "receive.graphite.udp=off", "receive.statsd.udp=off",
 		"agent.enabled=false", "log.level=warn",
 	}
 	if !s.defaults {
 		schemas := filepath.Join(filepath.Dir(dir), "steer-schemas.conf")
-		if err := os.WriteFile(schemas, []byte("[all]\npattern = .*\nretentions = 10s:30d\n"), 0o644); err != nil {
+		text := fmt.Sprintf("[all]\npattern = .*\nretentions = %ds:30d\n", step)
+		if err := os.WriteFile(schemas, []byte(text), 0o644); err != nil {
 			return nil, err
 		}
 		set = append(set, "store.schemas="+schemas)
@@ -62,7 +63,7 @@ func (s *steer) Ready(ctx context.Context, a addresses) error {
 	return healthy(ctx, "http://"+a.http+"/readyz")
 }
 
-func (s *steer) Metrics(dir string) string { return filepath.Join(dir, "metrics") }
+func (s *steer) Metrics(dir string) []string { return []string{filepath.Join(dir, "metrics")} }
 
 // Fetch renders the host in Graphite's raw format: NAME,START,END,STEP|VALUES.
 func (s *steer) Fetch(ctx context.Context, _ string, a addresses, host string, t *table) error {

@@ -22,7 +22,7 @@ func (b *bench) await(ctx context.Context, r *run, w *workload, last int) error 
 	if f, ok := r.peer.(interface{ FetchIsFree() bool }); ok && f.FetchIsFree() {
 		hosts = w.probes(w.hosts())
 	}
-	return r.proc.until(ctx, 20*time.Millisecond, fmt.Sprintf("wait until %s finds all points", r.peer.Name()), func() (bool, error) {
+	return r.proc.until(ctx, 50*time.Millisecond, fmt.Sprintf("wait until %s finds all points", r.peer.Name()), func() (bool, error) {
 		for len(hosts) > 0 {
 			h := hosts[0]
 			t := newTable(w.at(from), w.step, last-from+1)
@@ -62,6 +62,23 @@ func (t *table) found() (n int) {
 		}
 	}
 	return n
+}
+
+// checkAll compares every so many hosts' points with what was sent.
+func (b *bench) checkAll(ctx context.Context, r *run, w *workload, every int, res *result) error {
+	skip := 0 // points that are too old for the finest archive
+	if s, ok := r.peer.(interface{ Reach() time.Duration }); ok {
+		oldest := time.Now().Add(-s.Reach()).Unix() + 120
+		skip = int(max(0, (oldest-w.start+w.step-1)/w.step))
+	}
+	all := metrics()
+	for h := 0; h < w.hosts(); h += every {
+		if err := b.check(ctx, r, w, h, w.sequences(h, all), skip, res); err != nil {
+			return err
+		}
+	}
+	b.say("%s: compared %d points: %d missing, %d wrong, %d never sent", r.peer.Name(), res.checked, res.missing, res.wrong, res.more)
+	return nil
 }
 
 // check compares all that a system has of a host with what was sent.

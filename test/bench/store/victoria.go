@@ -1,16 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"sync/atomic"
+	"time"
 )
 
 // victoria is VictoriaMetrics, the single server.
@@ -21,7 +24,7 @@ const victoriaProgram = "victoria-metrics"
 func (*victoria) Name() string          { return "victoria" }
 func (*victoria) Find() (string, error) { return debian(victoriaProgram, "victoria-metrics") }
 
-func (*victoria) Command(ctx context.Context, dir string, a addresses) (*exec.Cmd, error) {
+func (*victoria) Command(ctx context.Context, dir string, a addresses, _ int64) (*exec.Cmd, error) {
 	return exec.CommandContext(ctx, victoriaProgram, "-storageDataPath="+dir, "-retentionPeriod=30d",
 		"-httpListenAddr="+a.http, "-graphiteListenAddr="+a.graphite), nil
 }
@@ -30,8 +33,10 @@ func (*victoria) Ready(ctx context.Context, a addresses) error {
 	return healthy(ctx, "http://"+a.http+"/health")
 }
 
-// Metrics is all of it, values (data) and names (indexdb): it keeps nothing else.
-func (*victoria) Metrics(dir string) string { return filepath.Clean(dir) }
+// Metrics are values and names; the third folder, cache, it makes anew.
+func (*victoria) Metrics(dir string) []string {
+	return []string{filepath.Join(dir, "data"), filepath.Join(dir, "indexdb")}
+}
 
 // Fetch exports the stored points as they are. No two queries have the same
 // filters: it remembers for ten seconds that filters found no series.
@@ -63,7 +68,18 @@ func (v *victoria) Fetch(ctx context.Context, _ string, a addresses, host string
 	}
 }
 
-// settle merges all that can be merged, as it does by itself in time.
-func (*victoria) settle(ctx context.Context, a addresses) error {
-	return healthy(ctx, "http://"+a.http+"/internal/force_merge")
+// settle merges all that can be merged, as happens by itself in time. The answer
+// comes at once and the end stands in the log.
+func (*victoria) settle(ctx context.Context, r *run) error {
+	if err := healthy(ctx, "http://"+r.addr.http+"/internal/force_merge"); err != nil {
+		return err
+	}
+	return r.proc.until(ctx, 50*time.Millisecond, "wait for the forced merge", func() (bool, error) {
+		b, err := os.ReadFile(r.proc.log)
+		if err != nil {
+			return false, err
+		}
+		_, after, _ := bytes.Cut(b, []byte("forced merge for partition_prefix"))
+		return bytes.Contains(after, []byte("successfully finished")), errors.New("no such line in the log")
+	})
 }
