@@ -20,8 +20,8 @@ type lines struct {
 	bytes int64
 }
 
-// writeLines writes points from up to until (not included) of a workload, in order of time. The
-// sequences stand where the points before left them.
+// writeLines writes points from up to until (not included) of a workload, in
+// order of time. The sequences stand where the points before left them.
 func writeLines(dir string, w *workload, seq [][]sequence, from, until int) (*lines, error) {
 	l := &lines{}
 	all := metrics()
@@ -67,7 +67,7 @@ func writeConnection(path string, w *workload, all []metric, seq [][]sequence, c
 	return n, out.Flush()
 }
 
-// sequences of all hosts, before the first point.
+// begin are the sequences of all hosts, before the first point.
 func (w *workload) begin() [][]sequence {
 	all := metrics()
 	seq := make([][]sequence, w.hosts())
@@ -109,8 +109,7 @@ func (l *lines) send(ctx context.Context, address string, pace time.Duration) (f
 	return first, err
 }
 
-// sendFile sends a file, spread evenly over the time pace if that isn't 0, and waits until the other
-// side has read it all: it closes its half, and the system closes the other.
+// sendFile sends a file, spread evenly over the time pace if that isn't 0.
 func sendFile(ctx context.Context, c *net.TCPConn, path string, begin time.Time, pace time.Duration) error {
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()

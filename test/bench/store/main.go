@@ -12,7 +12,10 @@
 // What the values are like stands at kind. CPU time is user and system time of
 // the server process, from the first byte until the process has ended after
 // SIGTERM, so writing to the place on disk where points stay is in it for
-// every system, and merges that come later are not.
+// every system, and merges that come later are not. Memory is what
+// /proc/PID/status says, growth of VmRSS for a series and VmHWM for the peak;
+// disk is blocks in use after the clean stop. Files that were just written are
+// in the page cache when a system starts again.
 //
 // Steer runs twice: keeping each point for 30 days, as the peers do, and with
 // its default retentions. Peers are VictoriaMetrics and carbon (Debian's
@@ -43,20 +46,6 @@ func main() {
 	}
 }
 
-// bench is one run of the whole.
-type bench struct {
-	steer           string
-	only, workloads string
-	series, points  int
-	fewer           int // points at most for carbon and go-carbon
-	rounds, paced   int
-	pace            time.Duration
-	seed            uint64
-	keep            bool
-	dir             string // for data, lines and logs
-	out, progress   io.Writer
-}
-
 func start(ctx context.Context, args []string, out, progress io.Writer) (err error) {
 	b := &bench{out: out, progress: progress}
 	f := flag.NewFlagSet("store", flag.ContinueOnError)
@@ -71,13 +60,21 @@ func start(ctx context.Context, args []string, out, progress io.Writer) (err err
 	f.IntVar(&b.paced, "paced", 3, "rounds of million at their own pace, the first of which isn't measured")
 	f.DurationVar(&b.pace, "pace", time.Minute, "time that a paced round takes")
 	f.Uint64Var(&b.seed, "seed", 1, "of the values")
-	f.StringVar(&b.dir, "dir", os.TempDir(), "folder to make a folder for data in")
+	f.StringVar(&b.dir, "dir", os.TempDir(), "folder to make a folder for data in, on the disk that is to be measured")
 	f.BoolVar(&b.keep, "keep", false, "keep that folder")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	if b.rounds < 1 || b.paced < 0 {
 		return fmt.Errorf("-rounds %d -paced %d: at least one round is sent back to back", b.rounds, b.paced)
+	}
+	var chosen []*workload
+	for name := range strings.SplitSeq(b.workloads, ",") {
+		w, err := b.named(name)
+		if err != nil {
+			return err
+		}
+		chosen = append(chosen, w)
 	}
 	if b.dir, err = os.MkdirTemp(b.dir, "steer-bench-store-"); err != nil {
 		return err
@@ -90,35 +87,8 @@ func start(ctx context.Context, args []string, out, progress io.Writer) (err err
 	if err != nil {
 		return err
 	}
-	for name := range strings.SplitSeq(b.workloads, ",") {
-		err = errors.Join(err, b.workload(ctx, name, peers))
+	for _, w := range chosen {
+		err = errors.Join(err, b.workload(ctx, w, peers))
 	}
 	return err
-}
-
-// peers are the chosen ones that are here.
-func (b *bench) peers() (found []peer, err error) {
-	known := map[string]peer{}
-	for _, p := range []peer{&steer{program: b.steer}, &steer{program: b.steer, defaults: true}, &victoria{}, carbon{}, goCarbon{}} {
-		known[p.Name()] = p
-	}
-	for name := range strings.SplitSeq(b.only, ",") {
-		p := known[name]
-		if p == nil {
-			return nil, fmt.Errorf("-only: unknown system %q", name)
-		}
-		v, err := p.Find()
-		if err != nil {
-			b.say("%s is skipped: %v", name, err)
-			continue
-		}
-		fmt.Fprintf(b.out, "%s: %s\n", name, v)
-		found = append(found, p)
-	}
-	return found, nil
-}
-
-// say tells progress.
-func (b *bench) say(format string, args ...any) {
-	fmt.Fprintf(b.progress, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }

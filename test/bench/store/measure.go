@@ -13,8 +13,8 @@ type result struct {
 	series, points int     // points of each series
 	sent           int     // points sent at once
 
-	send, queryable     float64 // seconds from the first byte to: all handed to the kernel, all found
-	sender              float64 // CPU seconds of this program meanwhile
+	queryable           float64 // seconds from the first byte until all is found
+	sender              float64 // CPU seconds of this program while it sends
 	cpuIngest, cpuStop  float64 // CPU seconds from the first byte until all is found, and of a clean stop
 	before, after, peak int64   // memory in bytes: resident before and after, most ever
 	data, metrics       size    // on disk after the clean stop
@@ -25,11 +25,11 @@ type result struct {
 	clean, killed        begin // starts after a clean stop and after kill -9
 	checked              int   // points
 	missing, wrong, more int   // of them
-	lost                 int   // missing after kill -9, of as many
+	lost                 int   // missing after kill -9 already, not in missing
 }
 
 // begin is a start: seconds from exec until ready and until a first host was
-// read, and the most memory in bytes.
+// read (NaN: there was nothing to read), and the most memory in bytes.
 type begin struct {
 	ready, answers float64
 	peak           int64
@@ -45,13 +45,14 @@ func (b *bench) bulk(ctx context.Context, r *run, w *workload, l *lines, last in
 	if err != nil {
 		return err
 	}
-	res.send, res.sender = time.Since(first).Seconds(), ownCPU()-own
+	sent := time.Since(first)
+	res.sender = ownCPU() - own
 	if err := b.await(ctx, r, w, last); err != nil {
 		return err
 	}
 	res.queryable, res.cpuIngest = time.Since(first).Seconds(), r.proc.cpu()-cpu
 	res.after = r.proc.memory("VmRSS")
-	b.say("%s: took %.0f MB in %.1f s, all could be queried after %.1f s", r.peer.Name(), float64(l.bytes)/1e6, res.send, res.queryable)
+	b.say("%s: took %.0f MB in %.1f s, all could be queried after %.1f s", r.peer.Name(), float64(l.bytes)/1e6, sent.Seconds(), res.queryable)
 	return nil
 }
 

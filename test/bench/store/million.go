@@ -55,7 +55,9 @@ func (b *bench) million(ctx context.Context, p peer, w *workload) (_ *result, er
 	if err := b.pacedRounds(ctx, r, w, rounds, res); err != nil {
 		return nil, err
 	}
-	res.after, res.peak = r.proc.memory("VmRSS"), r.proc.peak.Load()
+	res.after = r.proc.memory("VmRSS")
+	r.proc.memory("VmHWM")
+	res.peak = r.proc.peak.Load()
 
 	r.proc.kill()
 	if res.killed, err = r.again(ctx, w); err != nil {
@@ -65,14 +67,16 @@ func (b *bench) million(ctx context.Context, p peer, w *workload) (_ *result, er
 		return nil, err
 	}
 	res.lost = res.missing
-	res.checked, res.missing = 0, 0
+	res.checked, res.missing = 0, 0 // wrong ones may count twice: there should be none
 	if err := r.cleanStop(ctx, res); err != nil {
 		return nil, err
 	}
 	if res.clean, err = r.again(ctx, w); err != nil {
 		return nil, err
 	}
-	return res, b.checkAll(ctx, r, w, 20, res)
+	err = b.checkAll(ctx, r, w, 20, res)
+	res.missing -= res.lost
+	return res, err
 }
 
 func (b *bench) pacedRounds(ctx context.Context, r *run, w *workload, rounds []*lines, res *result) error {

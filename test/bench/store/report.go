@@ -43,8 +43,9 @@ func millionFigures() []figure {
 		{"start after a clean stop until ready, s", "%.2f", true, func(r *result) float64 { return r.clean.ready }},
 		{"· until a first host is read, s", "%.2f", true, func(r *result) float64 { return r.clean.answers }},
 		{"· peak memory, MB", "%.1f", true, func(r *result) float64 { return float64(r.clean.peak) / 1e6 }},
+	}, correct(), []figure{
 		{"points lost by kill -9 as soon as the last can be queried", "%.0f", false, func(r *result) float64 { return float64(r.lost) }},
-	}, correct())
+	})
 }
 
 func sizes() []figure {
