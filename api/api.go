@@ -6,6 +6,7 @@ package api
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -28,6 +29,7 @@ import (
 	"steer/improve/flow"
 	"steer/listen/timeline"
 	"steer/monitor/state"
+	"steer/monitor/store"
 )
 
 const (
@@ -53,6 +55,8 @@ type Options struct {
 	Checks      *state.Engine
 	Timeline    *timeline.Timeline
 	Flow        *flow.Flow
+	Usage       func(ctx context.Context, query string) (store.Usage, error)
+	Backup      BeginBackup
 
 	Graphite http.Handler // /render, /metrics/find, …
 	Umpire   http.Handler // /check
@@ -92,6 +96,7 @@ func New(o Options) *API {
 	a.handle(v1, "GET /api/v1/runs/{id}/stages/{stage}/log", a.require(viewer, false, http.HandlerFunc(a.stageLog)))
 	a.handle(v1, "POST /api/v1/services/{service}/local", a.somewhere(developer, http.HandlerFunc(a.upload)))
 	a.handle(v1, "GET /api/v1/nodes/{id}/log", a.require(viewer, false, http.HandlerFunc(a.nodeLog)))
+	a.handle(v1, "GET /api/v1/backup", a.require(admin, false, http.HandlerFunc(a.backup)))
 
 	mux := http.NewServeMux()
 	a.session(mux)
@@ -141,6 +146,7 @@ func (a *API) describe(mux *http.ServeMux) {
 	a.definitions()
 	a.secrets()
 	a.tokens()
+	a.store()
 }
 
 func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
