@@ -37,6 +37,11 @@ func (s *Store) Write(ctx context.Context, points []metric.Point) error {
 			stored++
 		}
 	}
+	return s.accept(stored)
+}
+
+// accept counts what was stored and brings it to disk if the time has come.
+func (s *Store) accept(stored int) error {
 	s.counters.points.Add(uint64(stored))
 	ticket := s.tickets.Add(1)
 	j := s.journal
