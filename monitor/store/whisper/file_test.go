@@ -165,6 +165,8 @@ func TestNames(t *testing.T) {
 		{"servers/web1/load.wsp", "servers.web1.load"},
 		{"a.b/c.wsp", ""}, // a dot in a folder's name would come back as another folder
 		{"_tagged/eff/aae/some_DOT_metric;tag1=value2;tag2=value_DOT_2.wsp", "some.metric;tag1=value2;tag2=value.2"},
+		{"_tagged/8a1/d74/disk;mount=/var.wsp", "disk;mount=/var"},
+		{"_tagged/6ae/216/disk;mount=/.wsp", "disk;mount=/"},
 		{"_tagged/eff/x.wsp", "_tagged.eff.x"},
 	} {
 		name, err := Name(c[0])
@@ -181,7 +183,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s: %q %v, want %q", c[1], path, err, c[0])
 		}
 	}
-	for _, name := range []string{"", "a/b", "..", ".a", "a.", "a..b", "a b", "x;a=b/c", "a_DOT_b;c=d", strings.Repeat("x", 300), strings.Repeat("x", 300) + ";a=b", "a.../etc/passwd"} {
+	for _, name := range []string{"", "a/b", "..", ".a", "a.", "a..b", "a b", "x;a=//b", "a_DOT_b;c=d", strings.Repeat("x", 300), strings.Repeat("x", 300) + ";a=b", "a.../etc/passwd"} {
 		if path, err := Path(name); err == nil || fault.Of(err) != fault.Invalid {
 			t.Errorf("%q gets the path %q, %v", name, path, err)
 		}
@@ -191,7 +193,7 @@ func TestNames(t *testing.T) {
 // Carbon puts series where we look for them.
 func TestPathsAreCarbons(t *testing.T) {
 	const script = "import sys; from carbon.util import TaggedSeries\nfor n in sys.argv[1:]: print(TaggedSeries.encode(n, '/') + '.wsp')"
-	names := []string{"a", "servers.web1.load", "some.metric;tag1=value2;tag2=value.2", "disk.used;host=web1;mount=root"}
+	names := []string{"a", "servers.web1.load", "some.metric;tag1=value2;tag2=value.2", "disk.used;host=web1;mount=/", "disk.used;mount=/var/log"}
 	out, err := exec.Command("/usr/bin/python3", append([]string{"-c", script}, names...)...).Output()
 	if err != nil {
 		const why = "no Carbon: apt-get install graphite-carbon"

@@ -45,8 +45,8 @@ type ImportOptions struct {
 	Now    func() time.Time // default time.Now
 }
 
-// Summary is what became of an import.
-type Summary struct {
+// Counts is what became of an import in numbers.
+type Counts struct {
 	DryRun bool `json:"dry_run,omitempty"` // nothing was written: Written tells what would be
 	Files  int  `json:"files"`             // that were read
 	Series int  `json:"series"`            // that got points
@@ -55,11 +55,15 @@ type Summary struct {
 	Written int `json:"points_written"` // the store makes coarser ones of them itself where it can
 	TooOld  int `json:"points_too_old"` // of those read, for the longest archive that the store has for the series
 
-	Skipped   int    `json:"skipped"` // entries of the stream that are no file that can be imported
-	Skips     []Note `json:"skips"`   // the first 100 of them
-	Different int    `json:"different"`
-	// Differences are the first 100 series that the store keeps in another way than
-	// their file did.
+	Skipped   int `json:"skipped"`   // entries of the stream that are no file that can be imported
+	Different int `json:"different"` // series that the store keeps in another way than their file did
+}
+
+// Summary is what became of an import, with the first 100 files that were skipped
+// or are kept differently.
+type Summary struct {
+	Counts
+	Skips       []Note `json:"skips"`
 	Differences []Note `json:"differences"`
 }
 
@@ -69,9 +73,9 @@ type Note struct {
 	Note string `json:"note"`
 }
 
-// String is the summary in one line.
-func (s Summary) String() string {
-	return fmt.Sprintf("%d files, %d series, %d points read, %d written, %d too old, %d skipped", s.Files, s.Series, s.Read, s.Written, s.TooOld, s.Skipped)
+// String is one line for people.
+func (c Counts) String() string {
+	return fmt.Sprintf("%d files, %d series, %d points read, %d written, %d too old, %d files skipped", c.Files, c.Series, c.Read, c.Written, c.TooOld, c.Skipped)
 }
 
 // Import reads a tar stream of Whisper files, whose paths are relative to Carbon's
@@ -85,7 +89,7 @@ func Import(ctx context.Context, o ImportOptions, in io.Reader) (Summary, error)
 		o.Now = time.Now
 	}
 	i := &importer{ImportOptions: o, points: make([]metric.Point, 0, batch)}
-	i.sum = Summary{DryRun: o.DryRun, Skips: []Note{}, Differences: []Note{}}
+	i.sum = Summary{Counts{DryRun: o.DryRun}, []Note{}, []Note{}}
 	err := i.all(ctx, tar.NewReader(in))
 	if !o.DryRun && err == nil {
 		err = o.Store.Sync(ctx)

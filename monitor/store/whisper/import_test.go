@@ -455,7 +455,7 @@ func TestBusyStoreIsWaitedFor(t *testing.T) {
 		most   time.Duration
 	}{
 		{"for a while", 20 * time.Second, full, false, "", 25 * time.Second},
-		{"for too long", time.Hour, full, false, "after 1 files, 1 series, 3 points read, 3 written, 0 too old, 0 skipped: b.wsp: memory is full (import again", 40 * time.Second},
+		{"for too long", time.Hour, full, false, "after 1 files, 1 series, 3 points read, 3 written, 0 too old, 0 files skipped: b.wsp: memory is full (import again", 40 * time.Second},
 		{"broken", time.Hour, errors.New("no disk"), false, "b.wsp: no disk", time.Millisecond},
 		{"until the caller goes", time.Hour, full, true, "b.wsp: memory is full", 6 * time.Second},
 	} {

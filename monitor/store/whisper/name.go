@@ -34,9 +34,10 @@ func Name(file string) (string, error) {
 		return fail("its name doesn't end in " + extension)
 	}
 	name := strings.ReplaceAll(p, "/", ".")
-	if parts := strings.Split(p, "/"); len(parts) == 4 && parts[0] == taggedFolder {
+	// A slash in a tag makes folders, too.
+	if parts := strings.SplitN(p, "/", 4); len(parts) == 4 && parts[0] == taggedFolder {
 		if sum, err := hex.DecodeString(parts[3]); err == nil && len(sum) == sha256.Size {
-			return fail("it is called by a hash, from which the name cannot be told (Carbon does so with TAG_HASH_FILENAMES)")
+			return fail("it is called by a hash, from which the name cannot be told (Carbon does so with TAG_HASH_FILENAMES; list the names in a file and give it with 'steer import whisper --names')")
 		}
 		name = strings.ReplaceAll(parts[3], dot, ".")
 	}
