@@ -66,7 +66,7 @@ type tree struct {
 	names map[string]string // of tagged series by their SHA-256
 
 	sent  atomic.Int64
-	skips []client.Note // what cannot be read here
+	skips []client.Skip // what cannot be read here
 }
 
 func openTree(dir, names string) (*tree, error) {
@@ -85,10 +85,14 @@ func openTree(dir, names string) (*tree, error) {
 			return err
 		case err != nil:
 			t.skip(file, err)
-		case strings.HasSuffix(name, ".wsp"):
+		case e.Type().IsRegular() && strings.HasSuffix(name, ".wsp"):
+			t.files = append(t.files, file)
+		case e.Type()&fs.ModeSymlink != 0:
 			if info, err := os.Stat(name); err != nil {
 				t.skip(file, err)
-			} else if info.Mode().IsRegular() {
+			} else if info.IsDir() {
+				t.skip(file, errors.New("it is a link to a folder, which is not followed (import that folder with --prefix)"))
+			} else if strings.HasSuffix(name, ".wsp") {
 				t.files = append(t.files, file)
 			}
 		}
@@ -129,7 +133,7 @@ func (t *tree) skip(file string, err error) {
 	if errors.As(err, &wrong) {
 		err = wrong.Err // its text repeats the path
 	}
-	t.skips = append(t.skips, client.Note{Path: filepath.ToSlash(file), Note: err.Error()})
+	t.skips = append(t.skips, client.Skip{Path: filepath.ToSlash(file), Why: err.Error()})
 }
 
 // send writes the files as a tar stream.
@@ -213,21 +217,21 @@ func importTable(w io.Writer, sum client.Import) {
 	}
 	row(w, "FILES", "SERIES", "POINTS", written, "TOO OLD", "SKIPPED")
 	row(w, sum.Files, sum.Series, sum.Read, sum.Written, sum.TooOld, sum.Skipped)
-	for _, list := range []struct {
-		title string
-		notes []client.Note
-		all   int
-	}{{"NOT IMPORTED", sum.Skips, sum.Skipped}, {"KEPT DIFFERENTLY", sum.Differences, sum.Different}} {
-		if list.all == 0 {
-			continue
-		}
+	if sum.Skipped > 0 {
 		row(w)
-		row(w, list.title, "WHY")
-		for _, n := range list.notes {
-			row(w, n.Path, n.Note)
+		row(w, "NOT IMPORTED", "WHY")
+		for _, skip := range sum.Skips {
+			row(w, skip.Path, skip.Why)
 		}
-		if more := list.all - len(list.notes); more > 0 {
+		if more := sum.Skipped - len(sum.Skips); more > 0 {
 			row(w, fmt.Sprintf("and %d more", more), "")
+		}
+	}
+	if sum.Different > 0 {
+		row(w)
+		row(w, "KEPT DIFFERENTLY", "HERE", "IN THE FILE", "FOR EXAMPLE")
+		for _, d := range sum.Differences {
+			row(w, fmt.Sprintf("%d series", d.Series), d.Here, d.File, d.Example)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 // The records of an import of Whisper files.
 type (
 	Import = whisper.Summary
-	Note   = whisper.Note
+	Skip   = whisper.Skip
 )
 
 // LargestWhisperFile is how many bytes a file may have that the server takes.

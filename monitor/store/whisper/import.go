@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,17 +61,25 @@ type Counts struct {
 }
 
 // Summary is what became of an import, with the first 100 files that were skipped
-// or are kept differently.
+// and the first 100 kinds of differences.
 type Summary struct {
 	Counts
-	Skips       []Note `json:"skips"`
-	Differences []Note `json:"differences"`
+	Skips       []Skip       `json:"skips"`
+	Differences []Difference `json:"differences"`
 }
 
-// Note tells something about one file.
-type Note struct {
+// Skip is a file that was not imported.
+type Skip struct {
 	Path string `json:"path"`
-	Note string `json:"note"`
+	Why  string `json:"why"`
+}
+
+// Difference is another retention in the file than here.
+type Difference struct {
+	File    string `json:"file"` // "1m:1d average 0.5"
+	Here    string `json:"here"`
+	Series  int    `json:"series"`
+	Example string `json:"example"` // path of a file
 }
 
 // String is one line for people.
@@ -89,13 +98,16 @@ func Import(ctx context.Context, o ImportOptions, in io.Reader) (Summary, error)
 		o.Now = time.Now
 	}
 	i := &importer{ImportOptions: o, points: make([]metric.Point, 0, batch)}
-	i.sum = Summary{Counts{DryRun: o.DryRun}, []Note{}, []Note{}}
+	i.sum = Summary{Counts{DryRun: o.DryRun}, []Skip{}, []Difference{}}
 	err := i.all(ctx, tar.NewReader(in))
 	if !o.DryRun && err == nil {
 		err = o.Store.Sync(ctx)
 	}
-	if err != nil {
-		err = fmt.Errorf("import Whisper files: after %v: %w (import again: what is there already does no harm)", i.sum, err)
+	switch {
+	case err != nil && i.sum.Files+i.sum.Skipped > 0:
+		err = fmt.Errorf("import Whisper files: after %v: %w (import again: what is there already does no harm)", i.sum.Counts, err)
+	case err != nil:
+		err = fmt.Errorf("import Whisper files: %w", err)
 	}
 	return i.sum, err
 }
@@ -109,8 +121,8 @@ type importer struct {
 
 func (i *importer) all(ctx context.Context, in *tar.Reader) error {
 	for {
-		if err := ctx.Err(); err != nil {
-			return fault.New(fault.Unavailable, "it was interrupted: %w", context.Cause(ctx))
+		if ctx.Err() != nil {
+			return fault.New(fault.Unavailable, "it was interrupted: the server stops, or who imports has gone or lost the right to")
 		}
 		if i.Next != nil {
 			i.Next()
@@ -133,7 +145,7 @@ func (i *importer) all(ctx context.Context, in *tar.Reader) error {
 			continue
 		}
 		if i.sum.Skipped++; len(i.sum.Skips) < mostTold {
-			i.sum.Skips = append(i.sum.Skips, Note{brief(h.Name), brief(unfit.Error())})
+			i.sum.Skips = append(i.sum.Skips, Skip{brief(h.Name), brief(unfit.Error())})
 		}
 	}
 }
@@ -186,12 +198,23 @@ func (i *importer) one(ctx context.Context, h *tar.Header, in io.Reader) (unfit,
 	if written > 0 {
 		i.sum.Series++
 	}
-	if theirs, ours := f.String(), r.String(); theirs != ours {
-		if i.sum.Different++; len(i.sum.Differences) < mostTold {
-			i.sum.Differences = append(i.sum.Differences, Note{brief(h.Name), fmt.Sprintf("%s in the file, %s here", theirs, ours)})
-		}
-	}
+	i.compare(h.Name, f.Retention, r)
 	return nil, nil
+}
+
+// compare counts a file that the store keeps in another way.
+func (i *importer) compare(file string, theirs, ours store.Retention) {
+	d := Difference{File: theirs.String(), Here: ours.String(), Series: 1, Example: brief(file)}
+	if d.File == d.Here {
+		return
+	}
+	i.sum.Different++
+	n := slices.IndexFunc(i.sum.Differences, func(e Difference) bool { return e.File == d.File && e.Here == d.Here })
+	if n >= 0 {
+		i.sum.Differences[n].Series++
+	} else if len(i.sum.Differences) < mostTold {
+		i.sum.Differences = append(i.sum.Differences, d)
+	}
 }
 
 // write brings the parts to the store, in their order, from fine to coarse: a
