@@ -22,7 +22,7 @@ type Store interface {
 
 // mostTrees is how many imports and exports of Whisper files may be under way:
 // each has a file in memory.
-const mostTrees = 4
+const mostTrees = 2
 
 // imported is the data of the events of an import.
 type imported struct {
@@ -45,7 +45,9 @@ func (a *API) attendTree(w http.ResponseWriter, r *http.Request) (ctx context.Co
 	}
 	control := http.NewResponseController(w)
 	next = func() {
-		control.SetReadDeadline(time.Now().Add(a.fileTime))
+		if r.Body != http.NoBody {
+			control.SetReadDeadline(time.Now().Add(a.fileTime))
+		}
 		control.SetWriteDeadline(time.Now().Add(a.fileTime + bodyTime))
 	}
 	next()

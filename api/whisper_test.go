@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ import (
 // shelf is a store of one archive that breaks at a series.
 type shelf struct {
 	names  []string
-	broken string
+	broken atomic.Value // of a string
 	wrote  chan string
 }
 
@@ -49,7 +50,7 @@ func (s *shelf) Find(context.Context, string, int) (all []metric.Match, _ error)
 }
 
 func (s *shelf) Fetch(_ context.Context, r store.Request) ([]metric.Series, error) {
-	if r.Names[0] == s.broken {
+	if s.broken.Load() == r.Names[0] {
 		return nil, fault.New(fault.Internal, "the disk is broken")
 	}
 	return []metric.Series{{Name: r.Names[0], Start: r.Until / 60 * 60, Step: 60, Values: []float64{1}}}, nil
@@ -94,7 +95,7 @@ func file(t *testing.T, name string) []byte {
 func TestEachFileOfATreeMustCome(t *testing.T) {
 	s := &shelf{wrote: make(chan string, 1)}
 	a, server := trees(t, s)
-	a.fileTime = 100 * time.Millisecond
+	a.fileTime = 500 * time.Millisecond
 	in, out := io.Pipe()
 	defer out.Close()
 	answer := make(chan string, 1)
@@ -163,11 +164,11 @@ func TestAnExportThatBreaksIsNoAnswer(t *testing.T) {
 			t.Fatal(h, err)
 		}
 	}
-	s.broken = "c"
+	s.broken.Store("c")
 	if _, b, err := get(); err == nil {
 		t.Errorf("%d bytes without an error", len(b))
 	}
-	s.broken = "a"
+	s.broken.Store("a")
 	if res, b, err := get(); err != nil || res.StatusCode != 500 || !strings.Contains(string(b), "export a: ") && !strings.Contains(string(b), "log says why") {
 		t.Errorf("%v %s", err, b)
 	}

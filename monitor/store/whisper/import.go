@@ -185,7 +185,7 @@ func (i *importer) one(ctx context.Context, h *tar.Header, in io.Reader) (unfit,
 	}
 	r := i.Store.Retention(name)
 	p := place(f, r, i.Now().Unix())
-	written, err := i.write(ctx, []byte(name), p.parts)
+	written, dropped, err := i.write(ctx, []byte(name), p.parts)
 	i.sum.Written += written
 	if kind := fault.Of(err); kind == fault.Invalid || kind == fault.TooMuch {
 		return err, nil
@@ -194,7 +194,7 @@ func (i *importer) one(ctx context.Context, h *tar.Header, in io.Reader) (unfit,
 	}
 	i.sum.Files++
 	i.sum.Read += p.read
-	i.sum.TooOld += p.old
+	i.sum.TooOld += p.old + dropped
 	if written > 0 {
 		i.sum.Series++
 	}
@@ -218,8 +218,9 @@ func (i *importer) compare(file string, theirs, ours store.Retention) {
 }
 
 // write brings the parts to the store, in their order, from fine to coarse: a
-// rollup of fine values that come later would replace coarse ones.
-func (i *importer) write(ctx context.Context, name []byte, parts []part) (written int, err error) {
+// rollup of fine values that come later would replace coarse ones. What the store
+// drops has grown too old meanwhile.
+func (i *importer) write(ctx context.Context, name []byte, parts []part) (written, dropped int, err error) {
 	for _, p := range parts {
 		for values := p.values; len(values) > 0; values = values[min(batch, len(values)):] {
 			i.points = i.points[:0]
@@ -229,13 +230,14 @@ func (i *importer) write(ctx context.Context, name []byte, parts []part) (writte
 			stored := len(i.points)
 			if !i.DryRun {
 				if stored, err = i.patiently(ctx, p.step); err != nil {
-					return written, err
+					return written, dropped, err
 				}
 			}
 			written += stored
+			dropped += len(i.points) - stored
 		}
 	}
-	return written, nil
+	return written, dropped, nil
 }
 
 // patiently writes a batch, and waits for a store that cannot take it now.
