@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	_ "time/tzdata" // tz= in requests must not depend on what the machine has installed
 
@@ -56,6 +57,11 @@ func serve(ctx context.Context, s cli.ServeArgs) error {
 	config, err := app.Load(arguments(s))
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		// Most of the heap is points, which hold no pointers: collecting it more often
+		// costs little and halves what lies around.
+		debug.SetGCPercent(50)
 	}
 	log := app.Logger(config.Log, os.Stderr)
 	slog.SetDefault(log)

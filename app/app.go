@@ -198,7 +198,9 @@ func (a *App) openMechanisms(ctx context.Context) (err error) {
 	a.definitions.OnChange(func(sha string, files fs.FS) {
 		if err := a.take(sha, files); err != nil {
 			a.log.Error("definitions", "error", err)
+			return
 		}
+		a.retain(files)
 	})
 	a.group.Go("definitions", a.definitions.Run)
 	return nil

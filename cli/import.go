@@ -34,10 +34,10 @@ func (s *session) imports() *cobra.Command {
 /var/lib/graphite/whisper, or a copy of it. servers/web1/load.wsp becomes the
 series servers.web1.load.
 
-Values go into the archives that the server keeps for a series (store.schemas and
-store.aggregation; set them before, the summary tells of differences). They
-replace those that are there; importing again does no harm, and Carbon may go on
-writing meanwhile.
+Values go into the archives that the server keeps for a series: put Carbon's
+storage-schemas.conf and storage-aggregation.conf into the definitions before; the
+summary tells of differences. Values replace those that are there; importing again
+does no harm, and Carbon may go on writing meanwhile.
 
 Exit codes: 0 all files were imported, 1 some were not, 2 wrong usage.`,
 		Example: `  steer import whisper /var/lib/graphite/whisper --dry-run

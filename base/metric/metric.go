@@ -42,6 +42,7 @@ type Series struct {
 	Name   string
 	Start  int64
 	Step   int64
+	Keep   int64 // how far back the archive reaches that the values came from, seconds; 0: none, or not known
 	Values []float64
 }
 

@@ -12,7 +12,7 @@ import (
 func BenchmarkWrite(b *testing.B) {
 	o := testOptions(b)
 	s := mustOpen(b, o)
-	points := batch(100_000)
+	points := testBatch(100_000)
 	at := int64(testNow - 20000)
 	n := 0
 	for b.Loop() {
@@ -35,7 +35,7 @@ func BenchmarkFlush(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		s := mustOpen(b, testOptions(b))
-		points := batch(100_000)
+		points := testBatch(100_000)
 		for step := range int64(60) {
 			for i := range points {
 				points[i].Time = testNow - 600 + step*10
@@ -61,7 +61,7 @@ func BenchmarkFlush(b *testing.B) {
 
 func BenchmarkFetch(b *testing.B) {
 	s := mustOpen(b, testOptions(b))
-	points := batch(1000)
+	points := testBatch(1000)
 	var names []string
 	for _, p := range points {
 		names = append(names, string(p.Name))
@@ -69,7 +69,7 @@ func BenchmarkFetch(b *testing.B) {
 	for step := range int64(2000) {
 		for i := range points {
 			points[i].Time = testNow - 20000 + step*10
-			points[i].Value = math.Sin(float64(i) + float64(step)/100)
+			points[i].Value = math.Round(1e4*math.Sin(float64(i)+float64(step)/100)) / 100
 		}
 		if err := s.Write(context.Background(), points); err != nil {
 			b.Fatal(err)

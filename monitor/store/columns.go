@@ -55,11 +55,11 @@ func (c *columns) cursors(step int64) []cursor {
 	return all
 }
 
-// view is one series as a reader sees it: chunks of memory, newest write first.
+// view is one series as a reader sees it.
 type view struct {
 	id     uint32
 	plan   *plan
-	chunks []*chunk
+	memory []column // by archive
 }
 
 // fill sets dst to slots at, at+1, … of archive k: what memory holds of that
@@ -67,17 +67,15 @@ type view struct {
 // blocks say, else NaN. Without blocks it leaves those of archive k itself out.
 func (c *columns) fill(v *view, k int, at int64, dst []float64, blocks bool) {
 	block.Missing(dst)
-	gaps := len(dst)
-	for _, ch := range v.chunks {
-		if ch.archive != k {
-			continue
-		}
-		for s := max(ch.base, at); s < min(ch.base+chunkSlots, at+int64(len(dst))); s++ {
-			if d := &dst[s-at]; *d != *d {
-				if *d = ch.values[s-ch.base]; *d == *d {
-					gaps--
-				}
-			}
+	col := &v.memory[k]
+	i, j := col.between(at, at+int64(len(dst)))
+	for ; i < j; i++ {
+		dst[col.slots[i]-at] = col.values[i]
+	}
+	gaps := 0
+	for _, value := range dst {
+		if value != value {
+			gaps++
 		}
 	}
 	if k > 0 {
@@ -152,24 +150,20 @@ func (c *columns) roll(v *view, k int, at int64, dst []float64) (filled int) {
 	clear(touched)
 	n := 0
 	step := v.plan.archives[k].step
-	for _, ch := range v.chunks {
-		if ch.archive >= k {
-			continue
-		}
-		fine := v.plan.archives[ch.archive].step
-		if floor((ch.base+chunkSlots)*fine, step) < at || floor(ch.base*fine, step) >= at+int64(len(dst)) {
-			continue
-		}
-		for i, value := range ch.values {
-			if value != value {
-				continue
-			}
-			s := floor((ch.base+int64(i))*fine, step) - at
-			if s >= 0 && s < int64(len(dst)) && !touched[s] && dst[s] != dst[s] {
+	for archive := range k {
+		fine := v.plan.archives[archive].step
+		col := &v.memory[archive]
+		i, j := col.between(at*step/fine, (at+int64(len(dst)))*step/fine)
+		for ; i < j; i++ {
+			s := floor(col.slots[i]*fine, step) - at
+			if !touched[s] && dst[s] != dst[s] {
 				touched[s] = true
 				n++
 			}
 		}
+	}
+	if n == 0 {
+		return 0
 	}
 	ratio := v.plan.archives[k].ratio
 	for i := 0; n > 0; i++ {

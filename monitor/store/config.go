@@ -13,8 +13,8 @@ import (
 // Config is what operators write about the store.
 type Config struct {
 	Sync        string          `yaml:"sync" default:"1s" doc:"When accepted points are safe on disk: always (before the sender is answered), or at the latest after this time."`
-	Schemas     string          `yaml:"schemas" doc:"File that says how long which series are kept: Carbon's storage-schemas.conf or a YAML list of {name, pattern, retentions}. Empty: every series 10s:6h,1m:7d,10m:5y."`
-	Aggregation string          `yaml:"aggregation" doc:"File that says how older values are summed up: Carbon's storage-aggregation.conf or a YAML list of {name, pattern, x_files_factor, method}. Empty: by the last part of the name (min, max, sum, count, upper, lower), else the average."`
+	Schemas     string          `yaml:"schemas" doc:"File that says how long which series are kept: Carbon's storage-schemas.conf or a YAML list of {name, pattern, retentions}; storage.yaml in the definitions stands before it. Read again when it changes. Empty: every series 10s:6h,1m:7d,10m:5y."`
+	Aggregation string          `yaml:"aggregation" doc:"File that says how older values are summed up: Carbon's storage-aggregation.conf or a YAML list of {name, pattern, x_files_factor, method}. aggregation.yaml in the definitions stands before it. Read again when it changes. Empty: by the last part of the name (min, max, sum, count, upper, lower), else the average."`
 	MaxSeries   int             `yaml:"max_series" default:"2000000" doc:"How many series may exist; points of further ones are dropped and counted."`
 	Flush       config.Duration `yaml:"flush" default:"10m" doc:"How often points move from memory and log to block files."`
 }
@@ -43,9 +43,10 @@ func (c Config) interval() (time.Duration, error) {
 // Options is what Open needs.
 type Options struct {
 	Config
-	Dir string           // the store's folder, made if missing; one process at a time
-	Log *slog.Logger     // default slog.Default
-	Now func() time.Time // default time.Now
+	Rules Rules            // stand before the files that Config names, see Apply
+	Dir   string           // the store's folder, made if missing; one process at a time
+	Log   *slog.Logger     // default slog.Default
+	Now   func() time.Time // default time.Now
 
 	disk  disk // default the operating system's
 	limit limits
@@ -55,9 +56,9 @@ type Options struct {
 type limits struct {
 	segment int64 // bytes of a log segment
 	log     int64 // bytes of log that bring a flush forward
-	chunks  int64 // in memory that bring a flush forward; four times as many stop writes
+	memory  int64 // bytes of points in memory that bring a flush forward, at least; four times as many stop writes
 }
 
 func (l limits) or(d limits) limits {
-	return limits{cmp.Or(l.segment, d.segment), cmp.Or(l.log, d.log), cmp.Or(l.chunks, d.chunks)}
+	return limits{cmp.Or(l.segment, d.segment), cmp.Or(l.log, d.log), cmp.Or(l.memory, d.memory)}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"steer/base/metric"
 )
@@ -26,6 +27,19 @@ type Driver interface {
 	// you need to learn whether there are more.
 	Find(ctx context.Context, pattern string, limit int) ([]metric.Match, error)
 
+	// Select returns the names of the series whose tags are as all expressions
+	// say, sorted, at most limit of them if limit is above 0. At least one
+	// expression must not match an absent tag; else it is fault.Invalid.
+	Select(ctx context.Context, match []TagMatch, limit int) ([]string, error)
+
+	// Tags returns the tags that the series of Select have (of all series when
+	// match is empty) and that start with prefix, sorted; "name" is one of every
+	// series.
+	Tags(ctx context.Context, match []TagMatch, prefix string, limit int) ([]string, error)
+
+	// TagValues returns the values of one tag in the same way.
+	TagValues(ctx context.Context, tag string, match []TagMatch, prefix string, limit int) ([]string, error)
+
 	// Fetch returns the named series in the order of Request.Names; names that
 	// the store does not know are left out.
 	Fetch(ctx context.Context, r Request) ([]metric.Series, error)
@@ -35,6 +49,28 @@ type Driver interface {
 
 	// Close syncs and lets go of everything; after it only Close works.
 	Close() error
+
+	// Traits declares where the driver keeps less than the rest of this contract
+	// promises.
+	Traits() Traits
+}
+
+// Traits are the promises that drivers differ in.
+type Traits struct {
+	// Rewrites: a point that comes again replaces the one in its slot. Without
+	// it, which of the two is read is not defined.
+	Rewrites bool
+	// Rollups: a series has the archives of its schema, and coarse ones are
+	// computed from all finer points, late ones included. Without it every range
+	// comes with the step of the first archive, or of a multiple of it.
+	Rollups bool
+	// Late is how long ago a point may lie, in seconds; 0: as long as the
+	// coarsest archive reaches back.
+	Late int64
+	// Special: infinities, negative zero and every bit of a float64 come back.
+	Special bool
+	// Lag is how long a point that was accepted and synced may take to be read.
+	Lag time.Duration
 }
 
 // Request asks for columns of values over (From, Until].

@@ -407,7 +407,7 @@ func TestChangedRetention(t *testing.T) {
 
 func TestWriteDoesNotAllocate(t *testing.T) {
 	s := mustOpen(t, testOptions(t))
-	batch := batch(1000)
+	batch := testBatch(1000)
 	at := int64(testNow - 20000)
 	write := func() {
 		for i := range batch {
@@ -429,7 +429,7 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func batch(series int) []metric.Point {
+func testBatch(series int) []metric.Point {
 	points := make([]metric.Point, series)
 	for i := range points {
 		points[i] = metric.Point{Name: fmt.Appendf(nil, "servers.host-%d.cpu.core%d.idle", i/16, i%16), Value: float64(i % 100)}

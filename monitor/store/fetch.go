@@ -3,9 +3,10 @@ package store
 import (
 	"cmp"
 	"context"
+	"runtime"
 	"slices"
 
-	"github.com/cespare/xxhash/v2"
+	"golang.org/x/sync/errgroup"
 
 	"steer/base/fault"
 	"steer/base/metric"
@@ -13,15 +14,6 @@ import (
 
 // mostValues is how many values one Fetch may return.
 const mostValues = 1 << 28
-
-// Find returns the matches of a glob, as Driver says.
-func (s *Store) Find(ctx context.Context, pattern string, limit int) ([]metric.Match, error) {
-	if err := s.enterGate(); err != nil {
-		return nil, err
-	}
-	defer s.gate.RUnlock()
-	return s.tree.find(ctx, pattern, limit)
-}
 
 // Fetch returns columns, as Driver says.
 func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
@@ -34,11 +26,6 @@ func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
 	defer s.gate.RUnlock()
 	now := s.now().Unix()
 
-	type target struct {
-		ser        *series
-		at, k      int
-		slot, size int64
-	}
 	var targets []target
 	total := int64(0)
 	for _, name := range r.Names {
@@ -52,41 +39,64 @@ func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
 		}
 		targets = append(targets, target{ser, len(targets), k, slot, size})
 	}
-	out := make([]metric.Series, len(targets))
 	// Blocks are ordered by id.
 	slices.SortFunc(targets, func(a, b target) int { return cmp.Compare(a.ser.id, b.ser.id) })
+	out := make([]metric.Series, len(targets))
+	parts := min(runtime.GOMAXPROCS(0), 1+len(targets)/fewSeries)
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range parts {
+		part := targets[i*len(targets)/parts : (i+1)*len(targets)/parts]
+		g.Go(func() error { return s.read(ctx, part, out) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// fewSeries are read on one core.
+const fewSeries = 32
+
+// target is a series to read, and where in the answer it goes.
+type target struct {
+	ser        *series
+	at, k      int
+	slot, size int64
+}
+
+// read reads targets that are sorted by id.
+func (s *Store) read(ctx context.Context, targets []target, out []metric.Series) error {
 	window := 4 << 10
 	if len(targets) > 16 {
 		window = 128 << 10
 	}
 	cols := newColumns(s.blocks, window)
 	defer cols.close()
-	var mem []chunk
+	var records []byte
 	v := view{}
 	for _, t := range targets {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
-		step := t.ser.plan.archives[t.k].step
-		mem = s.snapshot(t.ser, t.k, t.slot*step, (t.slot+t.size)*step, mem[:0])
+		archive := t.ser.plan.archives[t.k]
+		var parted int
+		records, parted = s.snapshot(t.ser, records[:0])
 		cols.refresh()
-		v.id, v.plan, v.chunks = t.ser.id, t.ser.plan, v.chunks[:0]
-		for i := range mem {
-			v.chunks = append(v.chunks, &mem[i])
-		}
+		v.id, v.plan = t.ser.id, t.ser.plan
+		v.memory = recall(v.memory, len(v.plan.archives), records[:parted], records[parted:])
 		values := make([]float64, t.size)
 		cols.fill(&v, t.k, t.slot, values, true)
-		out[t.at] = metric.Series{Name: t.ser.name, Start: t.slot * step, Step: step, Values: values}
+		out[t.at] = metric.Series{Name: t.ser.name, Start: t.slot * archive.step, Step: archive.step, Keep: archive.keep, Values: values}
 	}
-	return out, nil
+	return nil
 }
 
 func (s *Store) lookup(name string) *series {
-	hash := xxhash.Sum64String(name)
-	sh := s.shard(hash)
+	k := s.seeds.key([]byte(name))
+	sh := &s.shards[k.shard()]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.find(hash, []byte(name))
+	return sh.series.get(k)
 }
 
 // window says which archive answers (from, until], and its slots.
@@ -101,21 +111,13 @@ func (p *plan) window(from, until, now int64) (k int, slot, size int64) {
 	return k, slot, max(floor(until, step)-slot+1, 1)
 }
 
-// snapshot copies the chunks that bear on archive k in [from, until) seconds,
-// newest write first.
-func (s *Store) snapshot(ser *series, k int, from, until int64, dst []chunk) []chunk {
-	// A rollup counts with its whole interval.
-	coarse := ser.plan.archives[k].step
-	sh := s.shardOf(ser)
+// snapshot appends copies of a series' records, and says where those end that
+// are being flushed.
+func (s *Store) snapshot(ser *series, dst []byte) (_ []byte, parted int) {
+	sh := &s.shards[ser.key.shard()]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for _, layer := range [2][]*chunk{ser.cur, ser.old} {
-		for _, c := range layer {
-			step := ser.plan.archives[c.archive].step
-			if c.archive <= k && c.base*step < until+coarse && (c.base+chunkSlots)*step > from-coarse {
-				dst = append(dst, *c)
-			}
-		}
-	}
-	return dst
+	dst = sh.pages.append(dst, ser.old)
+	parted = len(dst)
+	return sh.pages.append(dst, ser.recent), parted
 }

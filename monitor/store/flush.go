@@ -16,13 +16,14 @@ import (
 type flusher struct {
 	sync.Mutex
 	names  *names
-	gen    uint64    // number of the last flush
-	last   time.Time // when its points were parted from newer ones
-	failed time.Time // when one failed, by the machine's clock
-	frozen bool      // shards hold chunks of a flush that is not done
-	cut    uint64    // log segments up to here hold nothing newer than it
-	fresh  []*series // whose names it has to write
-	chunks atomic.Int64
+	gen    uint64       // number of the last flush
+	last   time.Time    // when its points were parted from newer ones
+	failed time.Time    // when one failed, by the machine's clock
+	forgot time.Time    // when series without points were last looked for
+	frozen bool         // shards hold records of a flush that is not done
+	cut    uint64       // log segments up to here hold nothing newer than it
+	fresh  []*series    // whose names it has to write
+	bytes  atomic.Int64 // of records in memory
 }
 
 // flushIfDue flushes when it is time, or memory or the log has grown enough.
@@ -35,7 +36,7 @@ func (s *Store) flushIfDue() {
 	m.Lock()
 	wait := time.Since(m.failed) < 5*time.Second
 	due := m.frozen || s.now().Sub(m.last) >= s.flushEach ||
-		m.chunks.Load() > s.limit.chunks || s.journal.bytes.Load() > s.limit.log
+		m.bytes.Load() > s.enoughMemory() || s.journal.bytes.Load() > s.limit.log
 	m.Unlock()
 	if !due || wait {
 		return
@@ -45,9 +46,12 @@ func (s *Store) flushIfDue() {
 	}
 }
 
-// flush moves what memory holds to block files and removes the log of it, then
-// merges small files and removes expired ones. Interrupted at any point, the
-// log still has everything: files that it made already hold the same values.
+// enoughMemory is how many bytes of points bring a flush forward: as many as there
+// are when all series send every ten seconds from flush to flush.
+func (s *Store) enoughMemory() int64 { return max(s.limit.memory, 600*s.count.Load()) }
+
+// flush moves what memory holds to block files, then merges small files and
+// removes expired ones.
 func (s *Store) flush() (err error) {
 	m := &s.maintain
 	m.Lock()
@@ -57,6 +61,23 @@ func (s *Store) flush() (err error) {
 			m.failed = time.Now()
 		}
 	}()
+	if err := s.move(); err != nil {
+		return err
+	}
+	if err := s.expire(m.last.Unix()); err != nil {
+		return err
+	}
+	if err := s.compact(); err != nil {
+		return err
+	}
+	return s.tidyNames()
+}
+
+// move writes what memory holds to block files and removes the log of it.
+// Interrupted at any point, the log still has everything: files that it made
+// already hold the same values. The caller holds the flusher's lock.
+func (s *Store) move() error {
+	m := &s.maintain
 	if !m.frozen {
 		now := s.now()
 		if err := s.freeze(); err != nil {
@@ -77,13 +98,7 @@ func (s *Store) flush() (err error) {
 	s.thaw()
 	m.frozen = false
 	s.counters.flushes.Add(1)
-	if err := s.journal.remove(m.cut); err != nil {
-		return err
-	}
-	if err := s.expire(m.last.Unix()); err != nil {
-		return err
-	}
-	return s.compact()
+	return s.journal.remove(m.cut)
 }
 
 // freeze parts what goes into this flush from what comes after: memory and log
@@ -120,9 +135,9 @@ func (s *Store) thaw() {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		before := sh.chunks
+		before := sh.pages.inUse
 		sh.thaw()
-		s.maintain.chunks.Add(sh.chunks - before)
+		s.maintain.bytes.Add((sh.pages.inUse - before) * pageSize)
 		sh.mu.Unlock()
 	}
 }
@@ -153,10 +168,14 @@ func (s *Store) writeBlocks() (files []*blockFile, err error) {
 			}
 		}
 	}()
+	var records []byte
 	var slots []int64
 	var values []float64
+	v := &view{}
 	for _, ser := range all {
-		v := &view{ser.id, ser.plan, ser.old}
+		v.id, v.plan = ser.id, ser.plan
+		records = s.frozen(ser, records[:0])
+		v.memory = recall(v.memory, len(v.plan.archives), records)
 		for k, a := range ser.plan.archives {
 			slots = v.slots(slots[:0], k)
 			for len(slots) > 0 {
@@ -180,27 +199,29 @@ func (s *Store) writeBlocks() (files []*blockFile, err error) {
 	return s.publish(outs)
 }
 
-// slots lists, in order, the slots of archive k that the chunks hold or touch.
+// frozen appends the records of a series that are being flushed.
+func (s *Store) frozen(ser *series, dst []byte) []byte {
+	sh := &s.shards[ser.key.shard()]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.pages.append(dst, ser.old)
+}
+
+// slots lists, in order, the slots of archive k that memory holds or touches.
 func (v *view) slots(dst []int64, k int) []int64 {
 	step := v.plan.archives[k].step
-	for _, c := range v.chunks {
-		if c.archive > k {
-			continue
-		}
-		fine := v.plan.archives[c.archive].step
-		for i, value := range c.values {
-			if value == value {
-				slot := c.base + int64(i)
-				if c.archive < k {
-					slot = floor(slot*fine, step)
-				}
-				if n := len(dst); n == 0 || dst[n-1] != slot {
-					dst = append(dst, slot)
-				}
+	for archive := range k {
+		fine := v.plan.archives[archive].step
+		for _, slot := range v.memory[archive].slots {
+			if slot = floor(slot*fine, step); len(dst) == 0 || dst[len(dst)-1] != slot {
+				dst = append(dst, slot)
 			}
 		}
 	}
-	slices.Sort(dst)
+	dst = append(dst, v.memory[k].slots...)
+	if !slices.IsSorted(dst) {
+		slices.Sort(dst)
+	}
 	return slices.Compact(dst)
 }
 

@@ -117,8 +117,11 @@ func replay(d disk, name string, log *slog.Logger, r wal.Reader) (int64, error) 
 	return report.Good, nil
 }
 
+// pieceSize is how many bytes of frames go into one write.
+const pieceSize = 1 << 20
+
 // mostPending is how much waits in memory for a sync before one is made early.
-const mostPending = 32 << 20
+const mostPending = 8 << 20
 
 // commit takes what the shards hold, writes it, and with sync waits until it is
 // on disk. The caller holds mu.
@@ -184,18 +187,21 @@ func (j *journal) write(sync bool) error {
 			return err
 		}
 	}
-	out := j.out[:0]
-	for _, p := range j.pending[j.written:] {
-		out = wal.AppendFrame(out, j.size+int64(len(out)), p.bytes)
+	// Frames are gathered to pieces of a size that the kernel takes well.
+	for j.written < len(j.pending) {
+		out, n := j.out[:0], j.written
+		for ; n < len(j.pending) && (n == j.written || len(out)+len(j.pending[n].bytes) < pieceSize); n++ {
+			out = wal.AppendFrame(out, j.size+int64(len(out)), j.pending[n].bytes)
+		}
+		if cap(out) <= 2*pieceSize {
+			j.out = out
+		}
+		if _, err := j.f.Write(out); err != nil {
+			return err
+		}
+		j.written = n
+		j.size += int64(len(out))
 	}
-	if cap(out) <= 32<<20 {
-		j.out = out
-	}
-	if _, err := j.f.Write(out); err != nil {
-		return err
-	}
-	j.written = len(j.pending)
-	j.size += int64(len(out))
 	if !sync {
 		return nil
 	}

@@ -2,55 +2,137 @@ package store
 
 import (
 	"cmp"
+	"encoding/binary"
+	"math"
 	"slices"
 	"sync"
+	"unsafe"
 
-	"steer/monitor/store/internal/block"
 	"steer/monitor/store/internal/wal"
 )
 
-// chunkSlots is how many neighbouring slots share one piece of memory.
-const chunkSlots = 32
-
-// chunk is chunkSlots values of one archive; NaN is missing.
-type chunk struct {
-	base    int64 // slot of values[0], a multiple of chunkSlots
-	archive int
-	values  [chunkSlots]float64
-}
-
-// series is what memory knows of a series. The lock of its shard guards it,
-// but for id, name and plan, which never change, and old, which only a flush
-// changes.
+// series is what memory knows of a series. The lock of its shard guards recent, old
+// and last; id, key and name never change, and plan only while nobody writes.
 type series struct {
-	id   uint32
-	name string
-	plan *plan
-	next *series // with the same hash
-	cur  []*chunk
-	old  []*chunk // being flushed
+	id     uint32
+	recent chain // records of points since the last flush
+	old    chain // records that are being flushed
+	last   int64 // slot and archive of the last record of recent
+	key    key
+	name   string
+	plan   *plan
 }
+
+// A record is one point, in the order of writing; nine bytes for a sender that
+// keeps its interval:
+//
+//	uvarint  the slot less that of the record before, folded (0, -1, 1, -2 …),
+//	         times two; plus one if the archive is another one
+//	byte     the archive, if it is another one than that of the record before
+//	8 bytes  the value, little endian
+//
+// The first record comes after slot 0 of archive 0.
+const longestRecord = binary.MaxVarintLen64 + 1 + 8
 
 // put sets a slot; the last write wins.
-func (s *series) put(sh *shard, k int, slot int64, v float64) {
-	base := slot &^ (chunkSlots - 1)
-	if n := len(s.cur); n > 0 {
-		if c := s.cur[n-1]; c.base == base && c.archive == k {
-			c.values[slot-base] = v
-			return
-		}
-	} else {
+func (sh *shard) put(s *series, archive int, slot int64, v float64) {
+	if s.recent.head == 0 {
 		sh.dirty = append(sh.dirty, s)
+		s.last = 0
 	}
-	// Coarse archives stand in front, so that the newest chunk of the finest,
-	// where nearly all points go, is the last.
-	i, ok := slices.BinarySearchFunc(s.cur, base, func(c *chunk, base int64) int {
-		return cmp.Or(cmp.Compare(k, c.archive), cmp.Compare(c.base, base))
-	})
-	if !ok {
-		s.cur = slices.Insert(s.cur, i, sh.take(k, base))
+	before := s.last >> 8
+	head := uint64((slot-before)<<1^(slot-before)>>63) << 1
+	var record [longestRecord]byte
+	n := 1
+	if record[0] = byte(head); head >= 0x80 || int(s.last&0xff) != archive {
+		if int(s.last&0xff) == archive {
+			n = binary.PutUvarint(record[:], head)
+		} else {
+			n = binary.PutUvarint(record[:], head|1)
+			record[n] = byte(archive)
+			n++
+		}
 	}
-	s.cur[i].values[slot-base] = v
+	s.last = slot<<8 | int64(archive)
+	binary.LittleEndian.PutUint64(record[n:], math.Float64bits(v))
+	copy(sh.pages.room(&s.recent, n+8), record[:n+8])
+}
+
+// column is values of one archive by their slots, which ascend.
+type column struct {
+	slots  []int64
+	values []float64
+}
+
+// between are the indexes of the slots in [from, to).
+func (c *column) between(from, to int64) (i, j int) {
+	i, _ = slices.BinarySearch(c.slots, from)
+	n, _ := slices.BinarySearch(c.slots[i:], to)
+	return i, i + n
+}
+
+// recall reads records, those of layers one after the other, into columns by
+// archive; of two records of a slot the later one counts. It uses the memory of
+// cols again.
+func recall(cols []column, archives int, layers ...[]byte) []column {
+	cols = slices.Grow(cols[:0], archives)[:archives]
+	for i := range cols {
+		cols[i].slots, cols[i].values = cols[i].slots[:0], cols[i].values[:0]
+	}
+	for _, records := range layers {
+		slot, archive := int64(0), 0
+		for len(records) > 0 {
+			head, n := binary.Uvarint(records)
+			records = records[n:]
+			if head&1 != 0 {
+				archive = int(records[0])
+				records = records[1:]
+			}
+			slot += int64(head>>2) ^ -int64(head>>1&1)
+			v := math.Float64frombits(binary.LittleEndian.Uint64(records))
+			records = records[8:]
+			c := &cols[archive]
+			if last := len(c.slots) - 1; last >= 0 && c.slots[last] == slot {
+				c.values[last] = v
+				continue
+			}
+			c.slots = append(c.slots, slot)
+			c.values = append(c.values, v)
+		}
+	}
+	for i := range cols {
+		cols[i].order()
+	}
+	return cols
+}
+
+// order sorts by slot and keeps the last value of each.
+func (c *column) order() {
+	sorted := true
+	for i := 1; i < len(c.slots) && sorted; i++ {
+		sorted = c.slots[i-1] < c.slots[i]
+	}
+	if sorted {
+		return
+	}
+	type point struct {
+		slot  int64
+		value float64
+	}
+	points := make([]point, len(c.slots))
+	for i := range points {
+		points[i] = point{c.slots[i], c.values[i]}
+	}
+	slices.SortStableFunc(points, func(a, b point) int { return cmp.Compare(a.slot, b.slot) })
+	n := 0
+	for i, p := range points {
+		if i+1 < len(points) && points[i+1].slot == p.slot {
+			continue
+		}
+		c.slots[n], c.values[n] = p.slot, p.value
+		n++
+	}
+	c.slots, c.values = c.slots[:n], c.values[:n]
 }
 
 // shard is the part of the series whose names hash to it. Log records of a
@@ -58,41 +140,39 @@ func (s *series) put(sh *shard, k int, slot int64, v float64) {
 // on which of two writes was last.
 type shard struct {
 	mu     sync.Mutex
-	series map[uint64]*series
+	series table
 	buf    []byte // log records not yet handed to the log
 	clock  int64  // as set in buf, 0 when it is not
 	spare  []byte // memory for the next buf
 	dirty  []*series
 	frozen []*series // whose old is being flushed
 	fresh  []*series // not yet in the file of names
-	free   []*chunk
-	chunks int64 // in cur and old
+	pages  pages     // of recent and old
+	icy    int64     // pages of old
+
+	slab  []series // not in use yet
+	names []byte   // room for names that come
 }
 
-func (sh *shard) take(k int, base int64) *chunk {
-	sh.chunks++
-	var c *chunk
-	if n := len(sh.free); n > 0 {
-		c, sh.free = sh.free[n-1], sh.free[:n-1]
-	} else {
-		c = new(chunk)
+// make returns memory for a series. Many share one piece, so that a million are
+// no burden for the garbage collector.
+func (sh *shard) make() *series {
+	if len(sh.slab) == 0 {
+		sh.slab = make([]series, 8<<10/int(unsafe.Sizeof(series{})))
 	}
-	c.archive, c.base = k, base
-	block.Missing(c.values[:])
-	return c
-}
-
-func (sh *shard) find(hash uint64, name []byte) *series {
-	s := sh.series[hash]
-	for s != nil && s.name != string(name) {
-		s = s.next
-	}
+	s := &sh.slab[0]
+	sh.slab = sh.slab[1:]
 	return s
 }
 
-func (sh *shard) add(hash uint64, s *series) {
-	s.next = sh.series[hash]
-	sh.series[hash] = s
+// keep copies a name. What it returns is never written again.
+func (sh *shard) keep(name []byte) string {
+	if cap(sh.names)-len(sh.names) < len(name) {
+		sh.names = make([]byte, 0, max(4096, len(name)))
+	}
+	at := len(sh.names)
+	sh.names = append(sh.names, name...)
+	return unsafe.String(unsafe.SliceData(sh.names[at:]), len(name))
 }
 
 func (sh *shard) log(id uint32, now, t int64, v float64) {
@@ -114,25 +194,18 @@ func (sh *shard) drain() []byte {
 func (sh *shard) freeze() {
 	sh.frozen, sh.dirty = sh.dirty, nil
 	for _, s := range sh.frozen {
-		s.old, s.cur = s.cur, nil
+		s.old, s.recent = s.recent, chain{}
 	}
+	sh.icy = sh.pages.inUse
 }
 
-// thaw forgets what was flushed and keeps the memory for new chunks.
+// thaw forgets what was flushed.
 func (sh *shard) thaw() {
-	freed := 0
 	for _, s := range sh.frozen {
-		freed += len(s.old)
-		sh.chunks -= int64(len(s.old))
-		sh.free = append(sh.free, s.old...)
-		if s.cur == nil {
-			clear(s.old)
-			s.cur = s.old[:0]
-		}
-		s.old = nil
+		sh.pages.release(s.old)
+		s.old = chain{}
 	}
 	sh.frozen = nil
-	if len(sh.free) > 2*freed { // a flood has passed
-		sh.free = append([]*chunk(nil), sh.free[:2*freed]...)
-	}
+	sh.pages.inUse -= sh.icy
+	sh.icy = 0
 }

@@ -3,16 +3,19 @@ package store
 import (
 	"fmt"
 	"log/slog"
+	"path/filepath"
 
 	"steer/monitor/store/internal/wal"
 )
 
 // names is the file that lists every series for good; the log names those since
-// the last flush.
+// the last flush. Most of it is in the order of the tree of names, what came
+// since stands behind that.
 type names struct {
-	disk disk
-	path string
-	size int64
+	disk  disk
+	path  string
+	size  int64
+	loose int // series behind the sorted part
 }
 
 func openNames(d disk, path string, log *slog.Logger, r wal.Reader) (*names, error) {
@@ -22,7 +25,7 @@ func openNames(d disk, path string, log *slog.Logger, r wal.Reader) (*names, err
 	}
 	f.Close()
 	size, err := replay(d, path, log, r)
-	return &names{d, path, size}, err
+	return &names{disk: d, path: path, size: size}, err
 }
 
 // add appends series and returns when they are on disk.
@@ -46,14 +49,7 @@ func (n *names) add(fresh []*series) (err error) {
 			return fmt.Errorf("repair list of series: %w", err)
 		}
 	}
-	var out, payload []byte
-	for i, s := range fresh {
-		payload = wal.AppendSeries(payload, s.id, s.name)
-		if len(payload) > 64<<10 || i == len(fresh)-1 {
-			out = wal.AppendFrame(out, n.size+int64(len(out)), payload)
-			payload = payload[:0]
-		}
-	}
+	out := appendNames(nil, n.size, fresh)
 	if _, err := f.Write(out); err != nil {
 		return fmt.Errorf("write list of series: %w", err)
 	}
@@ -61,5 +57,60 @@ func (n *names) add(fresh []*series) (err error) {
 		return fmt.Errorf("sync list of series: %w", err)
 	}
 	n.size += int64(len(out))
+	n.loose += len(fresh)
 	return nil
+}
+
+// rewrite makes the file anew from all series, which are in the order of the
+// tree. When it fails, the old file stays.
+func (n *names) rewrite(all []*series) (err error) {
+	tmp := n.path + ".tmp"
+	f, err := n.disk.Create(tmp)
+	if err != nil {
+		return fmt.Errorf("write list of series: %w", err)
+	}
+	defer func() {
+		f.Close()
+		if err != nil {
+			n.disk.Remove(tmp) //nolint:errcheck // the next one overwrites it
+		}
+	}()
+	size := int64(0)
+	var out []byte
+	for part := all; len(part) > 0; {
+		m := min(len(part), 10_000)
+		out = appendNames(out[:0], size, part[:m])
+		if _, err := f.Write(out); err != nil {
+			return fmt.Errorf("write list of series: %w", err)
+		}
+		size += int64(len(out))
+		part = part[m:]
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("sync list of series: %w", err)
+	}
+	if err := n.disk.Rename(tmp, n.path); err != nil {
+		return fmt.Errorf("publish list of series: %w", err)
+	}
+	n.size, n.loose = size, 0
+	if err := n.disk.SyncDir(filepath.Dir(n.path)); err != nil {
+		return fmt.Errorf("sync %s: %w", filepath.Dir(n.path), err)
+	}
+	return nil
+}
+
+// appendNames appends frames that will stand at offset.
+func appendNames(out []byte, offset int64, all []*series) []byte {
+	start := len(out)
+	var payload []byte
+	before := ""
+	for i, s := range all {
+		payload = wal.AppendShared(payload, s.id, before, s.name)
+		before = s.name
+		if len(payload) > 64<<10 || i == len(all)-1 {
+			out = wal.AppendFrame(out, offset+int64(len(out)-start), payload)
+			payload, before = payload[:0], ""
+		}
+	}
+	return out
 }

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
+	"path/filepath"
+
 	"slices"
 	"strings"
 
@@ -27,9 +28,10 @@ type eraSchema struct {
 // mostEras is how many changes back values of other steps are found.
 const mostEras = 32
 
-// remember compares the schemas with those of the last time and hands the
-// planner what was before.
-func (s *Store) remember(path string) error {
+// remember compares the schemas of a planner with those of the last time and
+// hands it what was before.
+func (s *Store) remember(planner *planner) error {
+	path := filepath.Join(s.dir, "retentions.json")
 	var eras []era
 	data, err := readAll(s.disk, path)
 	if err == nil {
@@ -41,7 +43,7 @@ func (s *Store) remember(path string) error {
 	}
 	current := era{}
 	longest := int64(0)
-	for _, sc := range s.planner.schemas {
+	for _, sc := range planner.schemas {
 		var parts []string
 		for _, a := range sc.Archives {
 			parts = append(parts, a.String())
@@ -61,7 +63,7 @@ func (s *Store) remember(path string) error {
 	for _, e := range slices.Backward(eras) {
 		var schemas []schema.Schema
 		for _, sc := range e.Schemas {
-			pattern, err := regexp.Compile(sc.Pattern)
+			pattern, err := schema.CompilePattern(sc.Pattern)
 			archives, err2 := schema.ParseRetentions(sc.Retentions)
 			if err := errors.Join(err, err2); err != nil {
 				s.log.Error("read earlier retentions", "file", path, "err", err)
@@ -69,7 +71,7 @@ func (s *Store) remember(path string) error {
 			}
 			schemas = append(schemas, schema.Schema{Pattern: pattern, Archives: archives})
 		}
-		s.planner.past = append(s.planner.past, schemas)
+		planner.past = append(planner.past, schemas)
 	}
 	eras = append(eras, current)
 	if slices.EqualFunc(before, eras, func(a, b era) bool { return a.Until == b.Until && slices.Equal(a.Schemas, b.Schemas) }) {

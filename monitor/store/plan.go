@@ -1,11 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
-	"regexp"
+
 	"slices"
 
 	"steer/monitor/store/internal/schema"
@@ -49,6 +51,10 @@ func (p *plan) coarsest() archive { return p.archives[len(p.archives)-1] }
 // interval go to the same archive at one moment and to coarser ones only later,
 // and a rollup never overwrites a value that was written to its archive itself.
 func (p *plan) place(t, now int64) (k int, slot int64, ok bool) {
+	finest := &p.archives[0]
+	if now-t < finest.keep { // nearly always: it is young enough by any count
+		return 0, floor(t, finest.step), true
+	}
 	last := len(p.archives) - 1
 	coarse := &p.archives[last]
 	if now-t >= coarse.keep {
@@ -62,6 +68,9 @@ func (p *plan) place(t, now int64) (k int, slot int64, ok bool) {
 
 // floor is t / step rounded down.
 func floor(t, step int64) int64 {
+	if uint64(t|step)>>32 == 0 { // much faster on many processors
+		return int64(uint32(t) / uint32(step))
+	}
 	q := t / step
 	if t < 0 && q*step != t {
 		q--
@@ -91,59 +100,91 @@ const defaultAggregation = `
 - {name: average, pattern: '', x_files_factor: 0, method: average}
 `
 
-func newPlanner(c Config) (*planner, error) {
+// Rules say how series are kept: the texts of a file of schemas and of one of
+// aggregations. A file whose name is empty stands for the default.
+type Rules struct {
+	Schemas, Aggregation File
+}
+
+// File is a text with the name that errors call it by. A name that ends in .yaml,
+// .yml or .json makes it YAML, every other one a Carbon file.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// Check says what is wrong with the rules, all mistakes in one fault.Invalid.
+func (r Rules) Check() error {
+	_, err := newPlanner(r)
+	return err
+}
+
+// rules are those that stand first, filled up with the files that the
+// configuration names.
+func (c Config) rules(r Rules) (Rules, error) {
+	for _, f := range []struct {
+		what, path string
+		to         *File
+	}{{"schema", c.Schemas, &r.Schemas}, {"aggregation", c.Aggregation, &r.Aggregation}} {
+		if f.path == "" || f.to.Name != "" {
+			continue
+		}
+		data, err := os.ReadFile(f.path)
+		if err != nil {
+			return r, fmt.Errorf("read %s: %w", f.what, err)
+		}
+		*f.to = File{f.path, data}
+	}
+	return r, nil
+}
+
+func (r Rules) equal(q Rules) bool {
+	return r.Schemas.Name == q.Schemas.Name && bytes.Equal(r.Schemas.Data, q.Schemas.Data) &&
+		r.Aggregation.Name == q.Aggregation.Name && bytes.Equal(r.Aggregation.Data, q.Aggregation.Data)
+}
+
+func newPlanner(r Rules) (*planner, error) {
 	p := &planner{made: map[string]*plan{}}
 	archives, err := schema.ParseRetentions(defaultRetentions)
 	if err != nil {
 		return nil, err
 	}
-	every := regexp.MustCompile("")
-	if c.Schemas != "" {
-		data, err := os.ReadFile(c.Schemas)
-		if err != nil {
-			return nil, fmt.Errorf("read schema: %w", err)
-		}
-		if p.schemas, err = schema.Parse(c.Schemas, data); err != nil {
-			return nil, err
-		}
+	every := schema.Everything()
+	if r.Schemas.Name != "" {
+		p.schemas, err = schema.Parse(r.Schemas.Name, r.Schemas.Data)
 		// What Carbon does with a name that no schema matches.
 		archives = []schema.Archive{{Step: 60, Keep: 7 * 86400}}
 	}
 	p.schemas = append(p.schemas, schema.Schema{Name: "default", Pattern: every, Archives: archives})
-	if c.Aggregation == "" {
-		p.rolls, err = schema.ParseAggregation("default.yaml", []byte(defaultAggregation))
-		return p, err
+	var err2 error
+	if r.Aggregation.Name == "" {
+		p.rolls, err2 = schema.ParseAggregation("default.yaml", []byte(defaultAggregation))
+		return p, errors.Join(err, err2)
 	}
-	data, err := os.ReadFile(c.Aggregation)
-	if err != nil {
-		return nil, fmt.Errorf("read aggregation: %w", err)
-	}
-	if p.rolls, err = schema.ParseAggregation(c.Aggregation, data); err != nil {
-		return nil, err
-	}
+	p.rolls, err2 = schema.ParseAggregation(r.Aggregation.Name, r.Aggregation.Data)
 	p.rolls = append(p.rolls, schema.Aggregation{Name: "default", Pattern: every, XFilesFactor: 0.5})
-	return p, nil
+	return p, errors.Join(err, err2)
 }
 
 // plan is called under the planner's owner's lock.
 func (p *planner) plan(name string) *plan {
 	var key [64]byte
-	at := binary.AppendUvarint(key[:0], uint64(first(p.schemas, name)))
+	at := binary.AppendUvarint(key[:0], uint64(firstSchema(p.schemas, name)))
 	roll := 0
-	for !p.rolls[roll].Pattern.MatchString(name) {
+	for !p.rolls[roll].Pattern.Match(name) {
 		roll++
 	}
 	at = binary.AppendUvarint(at, uint64(roll))
 	for _, past := range p.past {
-		at = binary.AppendUvarint(at, uint64(first(past, name)))
+		at = binary.AppendUvarint(at, uint64(firstSchema(past, name)))
 	}
 	if made := p.made[string(at)]; made != nil {
 		return made
 	}
-	now := p.schemas[first(p.schemas, name)].Archives
+	now := p.schemas[firstSchema(p.schemas, name)].Archives
 	made := newPlan(now, p.rolls[roll])
 	for _, past := range p.past {
-		if i := first(past, name); i < len(past) {
+		if i := firstSchema(past, name); i < len(past) {
 			for _, a := range past[i].Archives {
 				if !slices.Contains(now, a) && !slices.Contains(made.past, a) {
 					made.past = append(made.past, a)
@@ -156,10 +197,10 @@ func (p *planner) plan(name string) *plan {
 	return made
 }
 
-// first is the number of the schema that counts for a name.
-func first(schemas []schema.Schema, name string) int {
+// firstSchema is the number of the schema that counts for a name.
+func firstSchema(schemas []schema.Schema, name string) int {
 	for i := range schemas {
-		if schemas[i].Pattern.MatchString(name) {
+		if schemas[i].Pattern.Match(name) {
 			return i
 		}
 	}

@@ -42,6 +42,8 @@ func (r Retention) Roll(fine []float64) (float64, bool) {
 
 // Retention says how the store keeps a series, or would if it came.
 func (s *Store) Retention(name string) Retention {
+	s.gate.RLock() // plans change while nobody has it
+	defer s.gate.RUnlock()
 	p := s.planOf(name)
 	r := Retention{Method: p.roll.Method, XFilesFactor: p.roll.XFilesFactor}
 	for _, a := range p.archives {
@@ -54,7 +56,7 @@ func (s *Store) planOf(name string) *plan {
 	if ser := s.lookup(name); ser != nil {
 		return ser.plan
 	}
-	return s.plan(name)
+	return s.plan([]byte(name))
 }
 
 // WriteArchive stores points of one series as Write does, but in its archive of
@@ -68,31 +70,46 @@ func (s *Store) WriteArchive(_ context.Context, step int64, points []metric.Poin
 	if len(points) == 0 {
 		return 0, nil
 	}
+	if err := s.enterGate(); err != nil {
+		return 0, err
+	}
+	defer s.gate.RUnlock()
 	name := string(points[0].Name)
 	p := s.planOf(name)
 	k := slices.IndexFunc(p.archives, func(a archive) bool { return a.step == step })
 	if k < 0 {
 		return 0, fault.New(fault.Invalid, "store points of %s: it has no archive with a step of %d s", name, step)
 	}
-	if err := s.enterGate(); err != nil {
-		return 0, err
-	}
-	defer s.gate.RUnlock()
 	if err := s.refuse(); err != nil {
 		s.counters.refused.Add(uint64(len(points)))
 		return 0, err
 	}
+	b := s.batches.Get().(*batch)
+	defer s.batches.Put(b)
 	now := s.now().Unix()
-	for _, point := range points {
-		var at int64
-		point.Time, at = p.arrival(k, point.Time, now)
-		if s.store(&point, at) {
-			stored++
+	var late []metric.Point
+	for len(points) > 0 {
+		_, at := p.arrival(k, points[0].Time, now)
+		n := 0
+		for late = late[:0]; n < len(points); n++ {
+			t, arrival := p.arrival(k, points[n].Time, now)
+			if arrival != at {
+				break
+			}
+			if at != now {
+				late = append(late, metric.Point{Name: points[n].Name, Time: t, Value: points[n].Value})
+			}
 		}
+		if at == now {
+			stored += s.store(b, points[:n], now)
+		} else {
+			stored += s.store(b, late, at)
+		}
+		points = points[n:]
 	}
 	if stored == 0 && s.lookup(name) == nil {
 		switch {
-		case len(name) > longestName || !proper(points[0].Name):
+		case len(name) > longestName || !proper([]byte(name)):
 			return 0, fault.New(fault.Invalid, "store points of %.200q: this is no name of a series", name)
 		case s.count.Load() >= s.maxSeries:
 			return 0, fault.New(fault.TooMuch, "store points of %s: there are %d series, as many as store.max_series allows", name, s.count.Load())

@@ -30,7 +30,7 @@ func (s *Store) Stats() Stats {
 	c := &s.counters
 	st := Stats{
 		Series: s.count.Load(), NewSeries: c.created.Load(), NewPerMin: c.rate(s.now()), Points: c.points.Load(),
-		Dropped: map[string]uint64{}, Refused: c.refused.Load(), Memory: s.maintain.chunks.Load() * chunkBytes,
+		Dropped: map[string]uint64{}, Refused: c.refused.Load(), Memory: s.maintain.bytes.Load(),
 		WALBytes: s.journal.bytes.Load(), Damaged: s.blocks.damaged.Load(), Flushes: c.flushes.Load(),
 	}
 	for i, name := range dropNames {
@@ -45,8 +45,6 @@ func (s *Store) Stats() Stats {
 	}
 	return st
 }
-
-const chunkBytes = chunkSlots*8 + 24
 
 // Reasons why a point is left out.
 const (

@@ -10,17 +10,18 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
+	"unsafe"
 
 	"steer/base/fault"
 	"steer/monitor/store/internal/block"
+	"steer/monitor/store/internal/index"
 )
 
 const shardBits = 6
 
 // Store is Steer's own metric store, a Driver on local disk.
 type Store struct {
+	dir       string
 	disk      disk
 	log       *slog.Logger
 	now       func() time.Time
@@ -33,17 +34,23 @@ type Store struct {
 	gate   sync.RWMutex // held for reading by whoever works, for writing by Close
 	closed bool
 
+	seeds   seeds
 	shards  [1 << shardBits]shard
+	batches sync.Pool
 	tickets atomic.Uint64 // writes whose records stand in the shards' buffers
 	full    atomic.Bool   // a buffer wants to be written
 	count   atomic.Int64  // series
 	lastID  atomic.Uint32
-	tree    tree
+	index   index.Index
 	journal *journal
 	blocks  *blockSet
 
-	plans   sync.Mutex // guards planner
-	planner *planner
+	applying sync.Mutex // one change of the rules at a time; guards the next three
+	config   Config
+	rules    Rules      // that Apply gave
+	tried    Rules      // together with the files of config, at the last try
+	plans    sync.Mutex // guards planner
+	planner  *planner
 
 	maintain flusher
 	counters counters
@@ -62,24 +69,26 @@ func Open(o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open metric store: %w", err)
 	}
-	planner, err := newPlanner(o.Config)
+	rules, err := o.rules(o.Rules)
+	if err != nil {
+		return nil, err
+	}
+	planner, err := newPlanner(rules)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
-		disk: o.disk, log: cmp.Or(o.Log, slog.Default()), now: o.Now, interval: interval,
+		dir: o.Dir, disk: o.disk, log: cmp.Or(o.Log, slog.Default()), now: o.Now, interval: interval,
 		flushEach: cmp.Or(o.Flush.Std(), 10*time.Minute), maxSeries: int64(cmp.Or(o.MaxSeries, 2_000_000)),
-		limit:   o.limit.or(limits{segment: 64 << 20, log: 1 << 30, chunks: 4 << 20}),
-		planner: planner,
+		limit: o.limit.or(limits{segment: 64 << 20, log: 1 << 30, memory: 32 << 20}),
+		seeds: newSeeds(), planner: planner, config: o.Config, rules: o.Rules, tried: rules,
 	}
+	s.batches.New = func() any { return new(batch) }
 	if s.disk == nil {
 		s.disk = osDisk{}
 	}
 	if s.now == nil {
 		s.now = time.Now
-	}
-	for i := range s.shards {
-		s.shards[i].series = map[uint64]*series{}
 	}
 	if err := s.disk.MkdirAll(o.Dir); err != nil {
 		return nil, fmt.Errorf("open metric store: %w", err)
@@ -92,7 +101,7 @@ func Open(o Options) (_ *Store, err error) {
 			s.release()
 		}
 	}()
-	if err := s.remember(filepath.Join(o.Dir, "retentions.json")); err != nil {
+	if err := s.remember(planner); err != nil {
 		return nil, err
 	}
 	if s.blocks, err = openBlocks(s.disk, filepath.Join(o.Dir, "blocks"), s.log); err != nil {
@@ -112,12 +121,13 @@ func Open(o Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("open metric store: %w", err)
 	}
 	for i := range s.shards {
-		s.maintain.chunks.Add(s.shards[i].chunks)
+		s.maintain.bytes.Add(s.shards[i].pages.inUse * pageSize)
 	}
 	if r.points > 0 {
 		s.log.Info("points taken over from the write-ahead log", "points", r.points, "series", s.count.Load(), "unknown", r.unknown, "expired", r.expired)
 	}
 	s.maintain.last = s.now()
+	s.maintain.forgot = s.maintain.last
 	return s, nil
 }
 
@@ -133,11 +143,17 @@ type recovery struct {
 
 func (r *recovery) Series(id uint32, name []byte) {
 	s := r.s
-	hash := xxhash.Sum64(name)
-	sh := s.shard(hash)
-	ser := sh.find(hash, name)
+	k := s.seeds.key(name)
+	sh := &s.shards[k.shard()]
+	ser := sh.series.get(k)
 	if ser == nil {
-		ser = s.enter(sh, hash, id, string(name), s.plan(string(name)))
+		ser = s.enter(sh, k, id, name, s.plan(name))
+		if r.log {
+			sh.fresh = append(sh.fresh, ser)
+		}
+	} else if ser.id != id {
+		// It was forgotten when it had no points any more, and came again.
+		ser.id = id
 		if r.log {
 			sh.fresh = append(sh.fresh, ser)
 		}
@@ -160,25 +176,23 @@ func (r *recovery) Point(id uint32, clock, t int64, v float64) {
 		r.expired++ // the schema was changed since
 		return
 	}
-	ser.put(r.s.shardOf(ser), k, slot, v)
+	r.s.shards[ser.key.shard()].put(ser, k, slot, v)
 	r.points++
 }
 
-func (s *Store) shard(hash uint64) *shard   { return &s.shards[hash>>(64-shardBits)] }
-func (s *Store) shardOf(ser *series) *shard { return s.shard(xxhash.Sum64String(ser.name)) }
-
-func (s *Store) plan(name string) *plan {
+func (s *Store) plan(name []byte) *plan {
 	s.plans.Lock()
 	defer s.plans.Unlock()
-	return s.planner.plan(name)
+	return s.planner.plan(unsafe.String(unsafe.SliceData(name), len(name))) // keeps no reference
 }
 
 // enter makes a series known.
-func (s *Store) enter(sh *shard, hash uint64, id uint32, name string, p *plan) *series {
-	ser := &series{id: id, name: name, plan: p}
-	sh.add(hash, ser)
+func (s *Store) enter(sh *shard, k key, id uint32, name []byte, p *plan) *series {
+	ser := sh.make()
+	ser.id, ser.key, ser.name, ser.plan = id, k, sh.keep(name), p
+	sh.series.add(ser)
 	s.count.Add(1)
-	s.tree.add(name)
+	s.index.Add(ser.name)
 	return ser
 }
 
@@ -187,7 +201,8 @@ func (s *Store) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.each(ctx, cmp.Or(s.interval, retry), func() { s.tick() }) })
 	wg.Go(func() { s.each(ctx, time.Second, func() { s.flushIfDue() }) })
-	s.tree.grow()
+	wg.Go(func() { s.each(ctx, 10*time.Second, s.reload) })
+	s.index.Grow()
 	wg.Wait()
 	return s.Sync(context.WithoutCancel(ctx))
 }

@@ -3,9 +3,8 @@ package store
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
 
 	"steer/base/fault"
 	"steer/base/metric"
@@ -30,13 +29,9 @@ func (s *Store) Write(ctx context.Context, points []metric.Point) error {
 		s.counters.refused.Add(uint64(len(points)))
 		return err
 	}
-	now := s.now().Unix()
-	stored := 0
-	for i := range points {
-		if s.store(&points[i], now) {
-			stored++
-		}
-	}
+	b := s.batches.Get().(*batch)
+	stored := s.store(b, points, s.now().Unix())
+	s.batches.Put(b)
 	return s.accept(stored)
 }
 
@@ -74,7 +69,7 @@ func (s *Store) refuse() error {
 			return err
 		}
 	}
-	if s.maintain.chunks.Load() > 4*s.limit.chunks {
+	if s.maintain.bytes.Load() > 4*s.enoughMemory() {
 		return fault.New(fault.Unavailable, "store points: memory is full of points that cannot be written to block files (see the log for the reason)")
 	}
 	return nil
@@ -86,8 +81,71 @@ func (s *Store) failedAt() time.Time {
 	return s.journal.failedAt
 }
 
-// store puts one point into memory and into its shard's log buffer.
-func (s *Store) store(p *metric.Point, now int64) bool {
+// batch is memory for one Write.
+type batch struct {
+	keys  []key
+	order []int32   // places in the batch, by shard and in order of writing
+	found []*series // of the points of one shard, nil: not known
+}
+
+// sort orders points by their shards, whose parts end at ends.
+func (b *batch) sort(seeds *seeds, points []metric.Point) (ends [1 << shardBits]int) {
+	b.keys = slices.Grow(b.keys[:0], len(points))[:len(points)]
+	b.order = slices.Grow(b.order[:0], len(points))[:len(points)]
+	for i := range points {
+		b.keys[i] = seeds.key(points[i].Name)
+		ends[b.keys[i].shard()]++
+	}
+	sum := 0
+	for i, n := range ends { // first where they start
+		ends[i] = sum
+		sum += n
+	}
+	for i, k := range b.keys {
+		at := &ends[k.shard()]
+		b.order[*at] = int32(i)
+		*at++
+	}
+	return ends
+}
+
+// store puts points into memory and into the log buffers of their shards, and says
+// how many. The points of one shard are found before the first of them is stored:
+// the processor then waits for memory once and not for each of them in turn.
+func (s *Store) store(b *batch, points []metric.Point, now int64) (stored int) {
+	ends := b.sort(&s.seeds, points)
+	at := 0
+	for i := range s.shards {
+		order := b.order[at:ends[i]]
+		if len(order) == 0 {
+			continue
+		}
+		at = ends[i]
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		b.found = b.found[:0]
+		for _, n := range order {
+			b.found = append(b.found, sh.series.get(b.keys[n]))
+		}
+		before := sh.pages.inUse
+		for k, n := range order {
+			if s.storeOne(sh, b.found[k], b.keys[n], &points[n], now) {
+				stored++
+			}
+		}
+		if sh.pages.inUse != before {
+			s.maintain.bytes.Add((sh.pages.inUse - before) * pageSize)
+		}
+		if len(sh.buf) > enough {
+			s.full.Store(true)
+		}
+		sh.mu.Unlock()
+	}
+	clear(b.found[:cap(b.found)])
+	return stored
+}
+
+func (s *Store) storeOne(sh *shard, ser *series, key key, p *metric.Point, now int64) bool {
 	if p.Value != p.Value {
 		s.counters.drop(dropNaN, p.Name, s.log)
 		return false
@@ -96,14 +154,11 @@ func (s *Store) store(p *metric.Point, now int64) bool {
 		s.counters.drop(dropFuture, p.Name, s.log)
 		return false
 	}
-	hash := xxhash.Sum64(p.Name)
-	sh := s.shard(hash)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	ser := sh.find(hash, p.Name)
 	if ser == nil {
-		if ser = s.create(sh, hash, p, now); ser == nil {
-			return false
+		if ser = sh.series.get(key); ser == nil { // unless it came earlier in the batch
+			if ser = s.create(sh, key, p, now); ser == nil {
+				return false
+			}
 		}
 	}
 	k, slot, ok := ser.plan.place(p.Time, now)
@@ -111,20 +166,13 @@ func (s *Store) store(p *metric.Point, now int64) bool {
 		s.counters.drop(dropOld, p.Name, s.log)
 		return false
 	}
-	before := sh.chunks
-	ser.put(sh, k, slot, p.Value)
-	if sh.chunks != before {
-		s.maintain.chunks.Add(sh.chunks - before)
-	}
+	sh.put(ser, k, slot, p.Value)
 	sh.log(ser.id, now, p.Time, p.Value)
-	if len(sh.buf) > enough {
-		s.full.Store(true)
-	}
 	return true
 }
 
 // create makes a new series for its first point, or counts why not.
-func (s *Store) create(sh *shard, hash uint64, p *metric.Point, now int64) *series {
+func (s *Store) create(sh *shard, k key, p *metric.Point, now int64) *series {
 	if len(p.Name) > longestName || !proper(p.Name) {
 		s.counters.drop(dropName, p.Name, s.log)
 		return nil
@@ -133,13 +181,12 @@ func (s *Store) create(sh *shard, hash uint64, p *metric.Point, now int64) *seri
 		s.counters.drop(dropLimit, p.Name, s.log)
 		return nil
 	}
-	name := string(p.Name)
-	plan := s.plan(name)
+	plan := s.plan(p.Name)
 	if _, _, ok := plan.place(p.Time, now); !ok {
 		s.counters.drop(dropOld, p.Name, s.log)
 		return nil
 	}
-	ser := s.enter(sh, hash, s.lastID.Add(1), name, plan)
+	ser := s.enter(sh, k, s.lastID.Add(1), p.Name, plan)
 	sh.fresh = append(sh.fresh, ser)
 	sh.buf = wal.AppendSeries(sh.buf, ser.id, ser.name)
 	s.counters.born(s.now())

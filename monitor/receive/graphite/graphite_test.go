@@ -76,6 +76,36 @@ func TestParseAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestNamesAreCheckedWherever: each bad byte is found at each place of names of
+// each length, and no good one is taken for it.
+func TestNamesAreCheckedWherever(t *testing.T) {
+	for length := 3; length < 30; length++ {
+		for at := range length {
+			for c := range 256 {
+				name := []byte(strings.Repeat("x", length))
+				name[at] = byte(c)
+				want := ""
+				switch {
+				case c < ' ' || c == 0x7f:
+					want = "the path has a control character"
+				case c == '.' && (at == 0 || at == length-1):
+					want = emptyPart
+				}
+				if got := checkName(name); got != want {
+					t.Fatalf("%q: %q, want %q", name, got, want)
+				}
+			}
+			if at > 1 && at < length-1 {
+				name := []byte(strings.Repeat("x", length))
+				name[at-1], name[at] = '.', '.'
+				if got := checkName(name); got != emptyPart {
+					t.Fatalf("%q: %q", name, got)
+				}
+			}
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("a.b 1 2\nc 3.5e7 N\r\n\n x\n"))
 	f.Add([]byte("a;t=v -inf 1600000000"))
@@ -85,6 +115,24 @@ func FuzzParse(f *testing.F) {
 			if len(p.Name) == 0 || p.Time < 0 || math.IsNaN(p.Value) || checkName(p.Name) != "" {
 				t.Fatalf("%q gave %q %v %d", data, p.Name, p.Value, p.Time)
 			}
+		}
+	})
+}
+
+// FuzzPlainAgrees: both ways through the parser say the same.
+func FuzzPlainAgrees(f *testing.F) {
+	f.Add([]byte("a.b -12.50 1600000000\n"))
+	f.Add([]byte("a 1 2"))
+	f.Add([]byte("a 1.  2\n"))
+	f.Add([]byte("a .5 9999999999999\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, length := plain(data)
+		if length == 0 {
+			return
+		}
+		q, reason := parseLine(data[:length-1], 7)
+		if reason != "" || string(p.Name) != string(q.Name) || math.Float64bits(p.Value) != math.Float64bits(q.Value) || p.Time != q.Time {
+			t.Fatalf("%q: %q %v %d, or %q %v %d %s", data, p.Name, p.Value, p.Time, q.Name, q.Value, q.Time, reason)
 		}
 	})
 }

@@ -4,6 +4,7 @@ package graphite
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"strconv"
 	"unsafe"
@@ -21,6 +22,11 @@ import (
 // Protocol: https://graphite.readthedocs.io/en/latest/feeding-carbon.html
 func Parse(dst []metric.Point, data []byte, now int64) (points []metric.Point, bad int, err error) {
 	for len(data) > 0 {
+		if p, length := plain(data); length > 0 {
+			dst = append(dst, p)
+			data = data[length:]
+			continue
+		}
 		line := data
 		if i := bytes.IndexByte(data, '\n'); i >= 0 {
 			line, data = data[:i], data[i+1:]
@@ -44,21 +50,85 @@ func Parse(dst []metric.Point, data []byte, now int64) (points []metric.Point, b
 
 const blank = "blank"
 
+// plain reads a line as nearly all are: a name, a decimal, whole seconds, single
+// spaces between them. Length is 0 when it is not one; then parseLine looks at it.
+func plain(data []byte) (p metric.Point, length int) {
+	end := bytes.IndexByte(data, ' ')
+	if end <= 0 || end > longestName || checkName(data[:end]) != "" {
+		return p, 0
+	}
+	i := end + 1
+	negative := i < len(data) && data[i] == '-'
+	if negative {
+		i++
+	}
+	start := i
+	mantissa := uint64(0)
+	for i < len(data) && data[i]-'0' < 10 {
+		mantissa = mantissa*10 + uint64(data[i]-'0')
+		i++
+	}
+	digits, fraction := i-start, 0
+	if i < len(data) && data[i] == '.' {
+		i++
+		start = i
+		for i < len(data) && data[i]-'0' < 10 {
+			mantissa = mantissa*10 + uint64(data[i]-'0')
+			i++
+		}
+		fraction = i - start
+		digits += fraction
+	}
+	if digits == 0 || digits > 15 || i >= len(data) || data[i] != ' ' {
+		return p, 0
+	}
+	i++
+	start = i
+	t := int64(0)
+	for i < len(data) && data[i]-'0' < 10 {
+		t = t*10 + int64(data[i]-'0')
+		i++
+	}
+	if i == start || i-start > 12 || i >= len(data) || data[i] != '\n' || t > latest {
+		return p, 0
+	}
+	p.Value = float64(mantissa)
+	if fraction > 0 {
+		p.Value /= tens[fraction]
+	}
+	if negative {
+		p.Value = -p.Value
+	}
+	p.Name, p.Time = data[:end], t
+	return p, i + 1
+}
+
+// latest is the highest timestamp.
+const latest = 1 << 40
+
 func parseLine(line []byte, now int64) (metric.Point, string) {
-	name, rest := field(line)
-	if len(name) == 0 {
+	line = trim(line)
+	if len(line) == 0 {
 		return metric.Point{}, blank
 	}
-	value, rest := field(rest)
-	if len(value) == 0 {
-		return metric.Point{}, "it has no value (write: path value timestamp)"
+	end := bytes.IndexByte(line, ' ')
+	reason := "it has no value (write: path value timestamp)"
+	if end > 0 {
+		reason = checkName(line[:end])
 	}
+	if reason != "" { // tabs, perhaps
+		if end = bytes.IndexAny(line, " \t\r"); end < 0 {
+			return metric.Point{}, reason
+		}
+		if reason = checkName(line[:end]); reason != "" {
+			return metric.Point{}, reason
+		}
+	}
+	name, rest := line[:end], line[end+1:]
+	value, rest := field(rest)
 	stamp, rest := field(rest)
 	if extra, _ := field(rest); len(extra) > 0 {
 		return metric.Point{}, "it has more than three fields (write: path value timestamp)"
-	}
-	if reason := checkName(name); reason != "" {
-		return metric.Point{}, reason
 	}
 	v, ok := number(value)
 	if !ok || math.IsNaN(v) {
@@ -66,26 +136,52 @@ func parseLine(line []byte, now int64) (metric.Point, string) {
 	}
 	t := now
 	if len(stamp) > 0 && !(len(stamp) == 1 && stamp[0] == 'N') && string(stamp) != "-1" {
-		ts, ok := number(stamp)
-		if !ok || ts < 0 || ts > 1<<40 {
+		if t, ok = seconds(stamp); !ok {
 			return metric.Point{}, "the timestamp is not seconds since 1970"
 		}
-		t = int64(ts)
 	}
 	return metric.Point{Name: name, Time: t, Value: v}, ""
 }
 
+// seconds reads a timestamp; fractions are cut off.
+func seconds(b []byte) (int64, bool) {
+	t := int64(0)
+	for i, c := range b {
+		if c < '0' || c > '9' || i == 12 {
+			f, ok := number(b)
+			return int64(f), ok && f >= 0 && f <= latest
+		}
+		t = t*10 + int64(c-'0')
+	}
+	return t, t <= latest
+}
+
+// trim takes blanks off both ends.
+func trim(b []byte) []byte {
+	for len(b) > 0 && isBlank(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && isBlank(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
+
 // field cuts the first run of non-blanks off.
 func field(b []byte) (f, rest []byte) {
 	i := 0
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r') {
+	for i < len(b) && isBlank(b[i]) {
 		i++
 	}
-	j := i
-	for j < len(b) && b[j] != ' ' && b[j] != '\t' && b[j] != '\r' {
-		j++
+	b = b[i:]
+	for j, c := range b {
+		if isBlank(c) {
+			return b[:j], b[j:]
+		}
 	}
-	return b[i:j], b[j:]
+	return b, nil
 }
 
 const longestName = 4096
@@ -94,18 +190,49 @@ func checkName(name []byte) string {
 	if len(name) > longestName {
 		return "the path is longer than 4096 bytes"
 	}
-	if name[0] == '.' || name[len(name)-1] == '.' || bytes.Contains(name, dots) {
-		return "the path has an empty part"
+	if name[0] == '.' || name[len(name)-1] == '.' {
+		return emptyPart
 	}
-	for _, c := range name {
+	if len(name) < 8 {
+		return look(name)
+	}
+	// Eight bytes at a time: the high bit of a byte is set where it is below ' ' or
+	// DEL, or a dot. A last word that would reach beyond the end starts earlier.
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	dot := uint64(0) // the high bit of byte 0, if the byte before is a dot
+	for i := 0; ; {
+		x := binary.LittleEndian.Uint64(name[i:])
+		del := x ^ 0x7f*ones
+		d := x ^ '.'*ones
+		dots := (d - ones) &^ d & highs
+		if ((x-0x20*ones)&^x|(del-ones)&^del)&highs|dots&(dots<<8|dot) != 0 {
+			return look(name) // the bits may come from a borrow of the byte below
+		}
+		switch dot = dots >> 56; {
+		case i+16 <= len(name):
+			i += 8
+		case i+8 < len(name):
+			i, dot = len(name)-8, 0
+		default:
+			return ""
+		}
+	}
+}
+
+const emptyPart = "the path has an empty part"
+
+// look goes byte by byte.
+func look(name []byte) string {
+	for i, c := range name {
 		if c < ' ' || c == 0x7f {
 			return "the path has a control character"
+		}
+		if c == '.' && i > 0 && name[i-1] == '.' {
+			return emptyPart
 		}
 	}
 	return ""
 }
-
-var dots = []byte("..")
 
 // number reads a decimal. Plain ones, nearly all that are sent, are put together
 // from their digits, which is exact below 2^53 and 10^22 (Clinger's fast path).

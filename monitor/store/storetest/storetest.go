@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"steer/base/fault"
 	"steer/base/metric"
 	"steer/monitor/store"
 )
@@ -30,7 +32,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) store.Driver) {
 	}{
 		{"grid", testGrid}, {"rewrite", testRewrite}, {"out of order", testOutOfOrder},
 		{"values", testValues}, {"left out", testLeftOut}, {"unknown names", testUnknown},
-		{"order of names", testOrder}, {"globs", testGlobs}, {"archives", testArchives},
+		{"order of names", testOrder}, {"globs", testGlobs}, {"tags", testTags}, {"archives", testArchives},
 		{"rollups of late points", testLateRollup}, {"names are copied", testCopied},
 		{"many series", testMany}, {"reopen", testReopen}, {"concurrent", testConcurrent},
 		{"closed", testClosed},
@@ -85,11 +87,17 @@ func (s *suite) fetch(from, until int64, names ...string) []metric.Series {
 	return got
 }
 
+// keeps is how far back the archive with a step reaches.
+var keeps = map[int64]int64{10: 6 * 3600, 60: 7 * 86400, 600: 365 * 86400}
+
 // want compares one series with start, step and values.
 func (s *suite) want(from, until int64, name string, start, step int64, values ...float64) {
 	s.t.Helper()
 	got := s.fetch(from, until, name)
-	want := []metric.Series{{Name: name, Start: start, Step: step, Values: values}}
+	want := []metric.Series{{Name: name, Start: start, Step: step, Keep: keeps[step], Values: values}}
+	if !s.d.Traits().Rollups {
+		want[0].Keep = got[0].Keep
+	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); diff != "" {
 		s.t.Fatalf("(%d, %d] of %s (-want +got):\n%s", from, until, name, diff)
 	}
@@ -261,6 +269,82 @@ func testGlobs(t *testing.T, s *suite) {
 		}
 		s.reopen()
 	}
+}
+
+func testTags(t *testing.T, s *suite) {
+	b := base()
+	for _, name := range []string{
+		"t.used;host=web1;mount=root", "t.used;host=web2;mount=root", "t.used;host=web10;mount=data", "t.free;host=web1", "t.plain",
+	} {
+		s.write(point(name, b, 1))
+	}
+	for range 2 {
+		for _, c := range []struct {
+			exprs string
+			want  []string
+		}{
+			{"host=web1", []string{"t.free;host=web1", "t.used;host=web1;mount=root"}},
+			{"name=t.used host=~web1", []string{"t.used;host=web10;mount=data", "t.used;host=web1;mount=root"}},
+			{"name=t.used host=~web1$", []string{"t.used;host=web1;mount=root"}},
+			{"name=t.used host!=web1", []string{"t.used;host=web10;mount=data", "t.used;host=web2;mount=root"}},
+			{"name=t.used host!=~web1", []string{"t.used;host=web2;mount=root"}},
+			{"host=web1 mount=", []string{"t.free;host=web1"}},
+			{"host!= mount!=root", []string{"t.free;host=web1", "t.used;host=web10;mount=data"}},
+			{"name=~.*plain", []string{"t.plain"}},
+			{"name=~t.(used|plain) mount!=root", []string{"t.plain", "t.used;host=web10;mount=data"}},
+			{"name=used", nil}, {"host=~eb", nil}, {"other=x", nil},
+			{"name=t.used host=~web(1|2) mount=root", []string{"t.used;host=web1;mount=root", "t.used;host=web2;mount=root"}},
+		} {
+			got, err := s.d.Select(t.Context(), s.tags(c.exprs), 0)
+			if err != nil || !slices.Equal(got, c.want) {
+				t.Errorf("select %s: %q %v, want %q", c.exprs, got, err, c.want)
+			}
+		}
+		for _, exprs := range []string{"", "host!=web1", "host= mount=", "host=~web.*|$"} {
+			if got, err := s.d.Select(t.Context(), s.tags(exprs), 0); fault.Of(err) != fault.Invalid {
+				t.Errorf("select %q: %q %v", exprs, got, err)
+			}
+		}
+		if got, err := s.d.Select(t.Context(), s.tags("name=~t"), 2); err != nil || len(got) != 2 {
+			t.Errorf("limit 2: %q %v", got, err)
+		}
+		for _, c := range []struct {
+			exprs, prefix string
+			want          []string
+		}{
+			{"", "", []string{"host", "mount", "name"}}, {"", "m", []string{"mount"}}, {"name=t.free", "", []string{"host", "name"}}, {"", "x", []string{}},
+		} {
+			if got, err := s.d.Tags(t.Context(), s.tags(c.exprs), c.prefix, 0); err != nil || !slices.Equal(got, c.want) {
+				t.Errorf("tags of %q from %q: %q %v, want %q", c.exprs, c.prefix, got, err, c.want)
+			}
+		}
+		for _, c := range []struct {
+			tag, exprs, prefix string
+			limit              int
+			want               []string
+		}{
+			{"host", "", "", 0, []string{"web1", "web10", "web2"}}, {"host", "", "web1", 0, []string{"web1", "web10"}},
+			{"host", "mount=data", "", 0, []string{"web10"}}, {"name", "", "t.", 2, []string{"t.free", "t.plain"}}, {"no", "", "", 0, []string{}},
+		} {
+			if got, err := s.d.TagValues(t.Context(), c.tag, s.tags(c.exprs), c.prefix, c.limit); err != nil || !slices.Equal(got, c.want) {
+				t.Errorf("values of %s in %q from %q: %q %v, want %q", c.tag, c.exprs, c.prefix, got, err, c.want)
+			}
+		}
+		s.reopen()
+	}
+}
+
+// tags parses expressions parted by spaces.
+func (s *suite) tags(exprs string) (all []store.TagMatch) {
+	s.t.Helper()
+	for _, e := range strings.Fields(exprs) {
+		m, err := store.ParseTagMatch(e)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		all = append(all, m)
+	}
+	return all
 }
 
 func testArchives(t *testing.T, s *suite) {

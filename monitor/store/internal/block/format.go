@@ -3,7 +3,7 @@
 //
 // All numbers are little endian, checksums CRC32C.
 //
-//	header     magic "STEERBLK", version u32 (1), step u32 (seconds),
+//	header     magic "STEERBLK", version u32 (2), step u32 (seconds),
 //	           keep u64 (seconds), start i64 (first slot: time / step),
 //	           slots u32, checksum of the header u32
 //	chunks     one per series, by ascending series id, see values.go
@@ -27,7 +27,7 @@ import (
 const (
 	headMagic  = "STEERBLK"
 	endMagic   = "STEEREND"
-	version    = 1
+	version    = 2 // 1 had no decimals
 	headSize   = 8 + 4 + 4 + 8 + 8 + 4 + 4
 	dirEntry   = 4 + 8 + 8 + 4 + 4 + 4
 	trailSize  = 8 + 4 + 4 + 8
@@ -81,7 +81,7 @@ func parseMeta(b []byte) (m Meta, err error) {
 	if checksum(b[:headSize-4]) != le.Uint32(b[headSize-4:]) {
 		return m, damaged("header checksum")
 	}
-	if v := le.Uint32(b[8:]); v != version {
+	if v := le.Uint32(b[8:]); v < 1 || v > version {
 		return m, fmt.Errorf("block format %d is not known to this version of Steer (it knows %d)", v, version)
 	}
 	m = Meta{Step: int64(le.Uint32(b[12:])), Keep: int64(le.Uint64(b[16:])), Start: int64(le.Uint64(b[24:])), Slots: int(le.Uint32(b[32:]))}

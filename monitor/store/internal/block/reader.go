@@ -220,6 +220,27 @@ func (r *Reader) All() iter.Seq2[Entry, error] {
 	}
 }
 
+// IDs yields the id of every series, ascending. After an error in one page it goes
+// on behind it.
+func (r *Reader) IDs() iter.Seq2[uint32, error] {
+	return func(yield func(uint32, error) bool) {
+		c := r.Cursor(0)
+		for i := range r.pages {
+			if err := c.load(i); err != nil {
+				if !yield(0, fmt.Errorf("page %d: %w", i, err)) {
+					return
+				}
+				continue
+			}
+			for _, it := range c.items {
+				if !yield(it.id, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Missing sets every element to NaN.
 func Missing(values []float64) {
 	nan := math.NaN()

@@ -14,6 +14,7 @@ const (
 	valuesConstant = 0 // one value, 8 bytes
 	valuesXOR      = 1 // differences of neighbours' bits
 	valuesRaw      = 2 // 8 bytes each
+	valuesDecimal  = 3 // integers over a power of ten, see decimal.go; since format 2
 
 	knownAll    = 0 << 4 // every slot
 	knownBitmap = 1 << 4 // one bit per slot, low bit first
@@ -39,20 +40,7 @@ func appendChunk(dst []byte, values []float64, scratch *encoder) []byte {
 	}
 	scratch.known, scratch.runs = known, runs
 
-	constant := true
-	first := math.Float64bits(known[0])
-	for _, v := range known[1:] {
-		constant = constant && math.Float64bits(v) == first
-	}
-	kind := byte(valuesConstant)
-	if !constant {
-		kind = valuesXOR
-		scratch.bits = bitWriter{buf: scratch.bits.buf[:0]}
-		xor(&scratch.bits, known)
-		if len(scratch.bits.buf) >= 8*len(known) {
-			kind = valuesRaw
-		}
-	}
+	kind := scratch.encode(known)
 	switch bitmap := (len(values) + 7) / 8; {
 	case len(known) == len(values):
 		dst = append(dst, kind|knownAll)
@@ -70,22 +58,54 @@ func appendChunk(dst []byte, values []float64, scratch *encoder) []byte {
 			}
 		}
 	}
-	switch kind {
-	case valuesConstant:
-		return binary.LittleEndian.AppendUint64(dst, first)
-	case valuesXOR:
-		return append(dst, scratch.bits.buf...)
+	return append(dst, scratch.out...)
+}
+
+// encode writes the known values to s.out in the shortest way and says which.
+func (s *encoder) encode(known []float64) byte {
+	constant := true
+	first := math.Float64bits(known[0])
+	for _, v := range known[1:] {
+		constant = constant && math.Float64bits(v) == first
 	}
+	if constant {
+		s.out = binary.LittleEndian.AppendUint64(s.out[:0], first)
+		return valuesConstant
+	}
+	ints, odd, exponent, ok := decimals(s.ints[:0], s.odd[:0], known)
+	s.ints, s.odd = ints, odd
+	if ok {
+		s.out = binary.AppendUvarint(s.out[:0], uint64(len(odd)))
+		at := 0
+		for _, i := range odd {
+			s.out = binary.AppendUvarint(s.out, uint64(i-at))
+			s.out = binary.LittleEndian.AppendUint64(s.out, math.Float64bits(known[i]))
+			at = i
+		}
+		s.out = s.appendDecimals(s.out, ints, exponent)
+		return valuesDecimal
+	}
+	s.bits = bitWriter{buf: s.out[:0]}
+	xor(&s.bits, known)
+	s.bits.flush()
+	s.out = s.bits.buf
+	if len(s.out) < 8*len(known) {
+		return valuesXOR
+	}
+	s.out = s.out[:0]
 	for _, v := range known {
-		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(v))
+		s.out = binary.LittleEndian.AppendUint64(s.out, math.Float64bits(v))
 	}
-	return dst
+	return valuesRaw
 }
 
 // encoder is memory that appendChunk uses again.
 type encoder struct {
 	known []float64
 	runs  []byte
+	ints  []int64
+	odd   []int
+	out   []byte
 	bits  bitWriter
 }
 
@@ -129,36 +149,33 @@ func decodeChunk(data []byte, dst []float64) error {
 	kind := data[0]
 	data = data[1:]
 	present := len(dst)
-	nan := math.NaN()
-	// dst first holds 0 where a value comes, NaN where none does.
+	var bitmap, runs []byte
 	switch kind &^ 0xf {
 	case knownAll:
-		clear(dst)
 	case knownBitmap:
 		n := (len(dst) + 7) / 8
 		if len(data) < n {
 			return errChunk
 		}
-		for i := range dst {
-			if dst[i] = 0; data[i/8]>>(i%8)&1 == 0 {
-				dst[i] = nan
-				present--
-			}
+		bitmap, data = data[:n], data[n:]
+		present = 0
+		for _, b := range bitmap[:n-1] {
+			present += bits.OnesCount8(b)
 		}
-		data = data[n:]
+		present += bits.OnesCount8(bitmap[n-1] << (n*8 - len(dst)))
 	case knownRuns:
+		runs = data
+		present = 0
 		is := true
-		for at := 0; at < len(dst); is = !is {
+		for left := len(dst); left > 0; is = !is {
 			run, n := binary.Uvarint(data)
-			if n <= 0 || run == 0 || run > uint64(len(dst)-at) {
+			if n <= 0 || run == 0 || run > uint64(left) {
 				return errChunk
 			}
 			data = data[n:]
-			for end := at + int(run); at < end; at++ {
-				if dst[at] = 0; !is {
-					dst[at] = nan
-					present--
-				}
+			left -= int(run)
+			if is {
+				present += int(run)
 			}
 		}
 	default:
@@ -167,29 +184,61 @@ func decodeChunk(data []byte, dst []float64) error {
 	if present == 0 {
 		return errChunk
 	}
-	switch kind & 0xf {
+	// The values stand close together at the end of dst until they are spread.
+	values := dst[len(dst)-present:]
+	if err := decodeValues(kind&0xf, data, values); err != nil {
+		return err
+	}
+	nan := math.NaN()
+	if bitmap != nil {
+		for i := range dst {
+			if bitmap[i/8]>>(i%8)&1 == 0 {
+				dst[i] = nan
+			} else {
+				dst[i], values = values[0], values[1:]
+			}
+		}
+	}
+	is := true
+	for at := 0; runs != nil && at < len(dst); is = !is {
+		run, n := binary.Uvarint(runs)
+		runs = runs[n:]
+		part := dst[at : at+int(run)]
+		if is {
+			copy(part, values)
+			values = values[run:]
+		} else {
+			for i := range part {
+				part[i] = nan
+			}
+		}
+		at += int(run)
+	}
+	return nil
+}
+
+// decodeValues fills dst; all of data has to be used.
+func decodeValues(kind byte, data []byte, dst []float64) error {
+	switch kind {
 	case valuesConstant:
 		if len(data) != 8 {
 			return errChunk
 		}
 		v := math.Float64frombits(binary.LittleEndian.Uint64(data))
 		for i := range dst {
-			if dst[i] == dst[i] {
-				dst[i] = v
-			}
+			dst[i] = v
 		}
 	case valuesRaw:
-		if len(data) != 8*present {
+		if len(data) != 8*len(dst) {
 			return errChunk
 		}
 		for i := range dst {
-			if dst[i] == dst[i] {
-				dst[i] = math.Float64frombits(binary.LittleEndian.Uint64(data))
-				data = data[8:]
-			}
+			dst[i] = math.Float64frombits(binary.LittleEndian.Uint64(data[8*i:]))
 		}
 	case valuesXOR:
 		return unxor(&bitReader{buf: data}, dst)
+	case valuesDecimal:
+		return undecimal(data, dst)
 	default:
 		return errChunk
 	}
@@ -201,9 +250,6 @@ func unxor(r *bitReader, dst []float64) error {
 	var trail, n uint
 	first := true
 	for i := range dst {
-		if dst[i] != dst[i] {
-			continue
-		}
 		switch {
 		case first:
 			last = r.read(64)

@@ -3,7 +3,7 @@ package schema
 import (
 	"errors"
 	"fmt"
-	"regexp"
+
 	"regexp/syntax"
 	"strconv"
 	"strings"
@@ -14,15 +14,15 @@ import (
 // Schema says how long series are kept whose name its pattern finds.
 type Schema struct {
 	Name     string
-	Pattern  *regexp.Regexp // searched anywhere in the name
-	Archives []Archive      // from fine to coarse
+	Pattern  Pattern   // searched anywhere in the name
+	Archives []Archive // from fine to coarse
 }
 
 // Aggregation says how coarser archives are made of finer ones for series whose
 // name its pattern finds.
 type Aggregation struct {
 	Name         string
-	Pattern      *regexp.Regexp
+	Pattern      Pattern
 	XFilesFactor float64 // share of the finer values that must be known, 0 to 1
 	Method       Method
 }
@@ -108,10 +108,10 @@ func (e entry) key(key string) string {
 	return key
 }
 
-func (e entry) pattern() (*regexp.Regexp, error) {
-	re, err := regexp.Compile(e.text["pattern"])
+func (e entry) pattern() (Pattern, error) {
+	re, err := CompilePattern(e.text["pattern"])
 	if err != nil {
-		return nil, e.at("pattern", fmt.Errorf("pattern %q: %w", e.text["pattern"], explain(err)))
+		return Pattern{}, e.at("pattern", fmt.Errorf("pattern %q: %w", e.text["pattern"], explain(err)))
 	}
 	return re, nil
 }

@@ -174,7 +174,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file, data string) {
 		schemas, err := Parse(file, []byte(data))
 		for _, s := range schemas {
-			if err == nil && (s.Pattern == nil || len(s.Archives) == 0) {
+			if err == nil && (s.Pattern.re == nil || len(s.Archives) == 0) {
 				t.Fatalf("%+v", s)
 			}
 		}

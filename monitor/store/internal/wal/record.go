@@ -10,13 +10,16 @@ import (
 //
 //	id > 0  a point of series id: varint of clock - time (seconds), value 8 bytes
 //	0       a byte follows: 1 sets the clock (varint, seconds since 1970), 2
-//	        names a series (uvarint id, uvarint length, name)
+//	        names a series (uvarint id, uvarint length, name), 3 names one whose
+//	        name starts like that before it in the payload (uvarint id, uvarint
+//	        count of the bytes they share, uvarint length of the rest, the rest)
 //
 // The clock is when the points were written. It stands at the head of every
 // payload that has points, so that a frame can be read alone.
 const (
 	opClock  = 1
 	opSeries = 2
+	opShared = 3
 )
 
 // AppendClock appends a record that sets the clock.
@@ -29,6 +32,19 @@ func AppendSeries(dst []byte, id uint32, name string) []byte {
 	dst = binary.AppendUvarint(append(dst, 0, opSeries), uint64(id))
 	dst = binary.AppendUvarint(dst, uint64(len(name)))
 	return append(dst, name...)
+}
+
+// AppendShared appends a record that names a series by what differs from the
+// name of the record before; both are in one payload.
+func AppendShared(dst []byte, id uint32, before, name string) []byte {
+	n := 0
+	for n < len(before) && n < len(name) && before[n] == name[n] {
+		n++
+	}
+	dst = binary.AppendUvarint(append(dst, 0, opShared), uint64(id))
+	dst = binary.AppendUvarint(dst, uint64(n))
+	dst = binary.AppendUvarint(dst, uint64(len(name)-n))
+	return append(dst, name[n:]...)
 }
 
 // AppendPoint appends a point; clock is what the last AppendClock set.
@@ -52,6 +68,7 @@ type Reader interface {
 func Decode(b []byte, r Reader) error {
 	var clock int64
 	clocked := false
+	var name []byte
 	for len(b) > 0 {
 		id, n := binary.Uvarint(b)
 		if n <= 0 || id > math.MaxUint32 {
@@ -80,17 +97,25 @@ func Decode(b []byte, r Reader) error {
 			}
 			clocked = true
 			b = b[n:]
-		case opSeries:
+		case opSeries, opShared:
 			id, n := binary.Uvarint(b)
 			if n <= 0 || id == 0 || id > math.MaxUint32 {
 				return ErrRecord
 			}
 			b = b[n:]
+			shared := uint64(0)
+			if op == opShared {
+				if shared, n = binary.Uvarint(b); n <= 0 || shared > uint64(len(name)) {
+					return ErrRecord
+				}
+				b = b[n:]
+			}
 			length, n := binary.Uvarint(b)
-			if n <= 0 || length == 0 || length > uint64(len(b)-n) {
+			if n <= 0 || length > uint64(len(b)-n) || shared+length == 0 {
 				return ErrRecord
 			}
-			r.Series(uint32(id), b[n:][:length])
+			name = append(name[:shared], b[n:][:length]...)
+			r.Series(uint32(id), name)
 			b = b[n+int(length):]
 		default:
 			return ErrRecord

@@ -95,6 +95,7 @@ func TestRecords(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var b []byte
 		var want, got list
+		last := ""
 		clock := rapid.Int64Range(-1<<60, 1<<60).Draw(t, "clock")
 		b = AppendClock(b, clock)
 		for range rapid.IntRange(1, 20).Draw(t, "records") {
@@ -102,7 +103,12 @@ func TestRecords(t *testing.T) {
 			switch rapid.IntRange(0, 5).Draw(t, "kind") {
 			case 0:
 				name := rapid.StringN(1, 50, 500).Draw(t, "name")
-				b = AppendSeries(b, id, name)
+				if rapid.Bool().Draw(t, "shared") {
+					b = AppendShared(b, id, last, name)
+				} else {
+					b = AppendSeries(b, id, name)
+				}
+				last = name
 				want.Series(id, []byte(name))
 			case 1:
 				clock++
@@ -143,6 +149,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(b)
 	f.Add(b[:len(b)-1])
 	f.Add([]byte{0, opSeries, 1, 200})
+	f.Add(AppendShared(AppendShared(nil, 1, "", "a.b.c"), 2, "a.b.c", "a.b.d"))
+	f.Add([]byte{0, opShared, 1, 5, 1, 'x'})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var first, second list
 		if Decode(b, &first) == nil && Decode(bytes.Clone(b), &second) != nil || len(first) > len(b) {

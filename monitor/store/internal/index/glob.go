@@ -1,4 +1,4 @@
-package store
+package index
 
 import (
 	"slices"
@@ -12,6 +12,7 @@ type glob struct {
 	any      bool     // "**": any number of nodes
 	literals []string // alternatives without wildcards, sorted
 	wild     []string
+	prefix   string // what all of wild start with
 }
 
 // mostAlternatives is how many ways the braces of one node may be read.
@@ -42,6 +43,15 @@ func parsePattern(pattern string) ([]glob, error) {
 		}
 		slices.Sort(g.literals)
 		g.literals = slices.Compact(g.literals)
+		for i, w := range g.wild {
+			fixed := w[:strings.IndexAny(w, "*?[")]
+			if i == 0 {
+				g.prefix = fixed
+			}
+			for !strings.HasPrefix(fixed, g.prefix) {
+				g.prefix = g.prefix[:len(g.prefix)-1]
+			}
+		}
 		globs = append(globs, g)
 	}
 	if n := len(globs); n > 0 && globs[n-1].any {

@@ -1,0 +1,206 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"steer/base/fault"
+	"steer/base/metric"
+)
+
+func rules(retentions string) Rules {
+	return Rules{Schemas: File{"storage.yaml", []byte("- {name: all, pattern: '', retentions: '" + retentions + "'}")}}
+}
+
+// TestApply: rules change while the store runs, and everything stays readable.
+func TestApply(t *testing.T) {
+	o := testOptions(t)
+	o.Rules = rules("10s:1h,1m:1d")
+	s := mustOpen(t, o)
+	for i := range int64(12) {
+		put(t, s, "a", testNow-240+i*10, float64(i))
+	}
+	for _, c := range []struct {
+		retentions string
+		want       []float64
+	}{
+		{"10s:2d", []float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}},
+		{"30s:1d", []float64{1, 4, 7, 10}},
+		{"5s:1h,10s:1d", []float64{0, math.NaN(), 1, math.NaN(), 2, math.NaN()}},
+		{"10s:1h,1m:1d", []float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}},
+	} {
+		if err := s.Apply(rules(c.retentions)); err != nil {
+			t.Fatal(err)
+		}
+		check := func(when string) {
+			t.Helper()
+			got := values(t, s, "a", testNow-241, testNow-121)[:len(c.want)]
+			if fmt.Sprint(got) != fmt.Sprint(c.want) {
+				t.Errorf("%s %s: %v, want %v", c.retentions, when, got, c.want)
+			}
+		}
+		put(t, s, "b", testNow, 1)
+		check("at once")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		o.Rules = rules(c.retentions)
+		s = mustOpen(t, o)
+		check("after a restart")
+	}
+	err := s.Apply(rules("10s:6x"))
+	if fault.Of(err) != fault.Invalid || !strings.Contains(err.Error(), `"storage.yaml" line 1: retention "10s:6x"`) {
+		t.Errorf("got %v", err)
+	}
+	if got := values(t, s, "a", testNow-241, testNow-231); got[0] != 0 {
+		t.Errorf("after wrong rules: %v", got)
+	}
+}
+
+// TestApplyOnABadDisk: what cannot be flushed keeps the old rules.
+func TestApplyOnABadDisk(t *testing.T) {
+	o, disk := testOptions(t), newBadDisk()
+	o.disk, o.Rules = disk, rules("10s:1h")
+	s := mustOpen(t, o)
+	put(t, s, "a", testNow, 1)
+	disk.broken = true
+	if err := s.Apply(rules("20s:1h")); err == nil {
+		t.Fatal("no error")
+	}
+	disk.broken = false
+	if err := s.Sync(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "a", testNow-10, 2)
+	if got := values(t, s, "a", testNow-20, testNow); fmt.Sprint(got) != "[2 1]" {
+		t.Errorf("got %v", got)
+	}
+	if err := s.Apply(rules("20s:1h")); err != nil {
+		t.Fatal(err)
+	}
+	if got := values(t, s, "a", testNow-20, testNow); len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestApplyWhileWriting(t *testing.T) {
+	o := testOptions(t)
+	o.Rules = rules("10s:1d")
+	s := mustOpen(t, o)
+	var wg sync.WaitGroup
+	for w := range 2 {
+		wg.Go(func() {
+			for i := range int64(500) {
+				if err := s.Write(context.Background(), []metric.Point{{Name: fmt.Appendf(nil, "w%d", w), Time: testNow - 5000 + i*10, Value: float64(i)}}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for i := range 6 {
+			if err := s.Apply(rules([]string{"5s:1d", "10s:1d"}[i%2])); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wg.Wait()
+	for w := range 2 {
+		for i, v := range values(t, s, fmt.Sprint("w", w), testNow-5001, testNow-10) {
+			if v != float64(i) {
+				t.Fatalf("w%d[%d] = %v", w, i, v)
+			}
+		}
+	}
+}
+
+// TestFilesAreReadAgain: an operator edits Carbon's file, nobody restarts.
+func TestFilesAreReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := testOptions(t)
+		o.Schemas = filepath.Join(t.TempDir(), "storage-schemas.conf")
+		set := func(retentions string) {
+			if err := os.WriteFile(o.Schemas, []byte("[all]\npattern = .*\nretentions = "+retentions+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		set("10s:1h")
+		s := mustOpen(t, o)
+		put(t, s, "a", testNow, 1)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() { done <- s.Run(ctx) }()
+		for _, c := range []struct {
+			retentions string
+			step       int64
+		}{{"30s:1h", 30}, {"nonsense", 30}, {"1m:1d", 60}} {
+			set(c.retentions)
+			time.Sleep(11 * time.Second)
+			got, err := s.Fetch(context.Background(), Request{Names: []string{"a"}, From: testNow - 60, Until: testNow})
+			if err != nil || got[0].Step != c.step {
+				t.Errorf("%s: step %d, want %d, %v", c.retentions, got[0].Step, c.step, err)
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestForget: a series whose points have all expired is not listed any more, and
+// may come again, also when the list of series could not be written.
+func TestForget(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		o, disk := testOptions(t), newBadDisk()
+		now := int64(testNow)
+		o.Now = func() time.Time { return time.Unix(now, 0) }
+		o.disk, o.Rules = disk, rules("10s:1h,1m:3h")
+		s := mustOpen(t, o)
+		put(t, s, "gone.a", now, 1)
+		put(t, s, "gone.b;host=x", now, 1)
+		put(t, s, "kept", now, 1)
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		now += 7 * 3600
+		put(t, s, "kept", now, 2)
+		if full {
+			s.maintain.names.path += "/no/such/folder" // only the rewriting fails
+		}
+		if err := s.flush(); (err != nil) != full {
+			t.Fatal(err)
+		}
+		if got, err := s.Find(context.Background(), "**", 0); err != nil || fmt.Sprint(got) != "[{kept true}]" || s.Stats().Series != 1 {
+			t.Fatalf("%v %v %+v", got, err, s.Stats())
+		}
+		if got, err := s.Select(context.Background(), []TagMatch{{Tag: "host", Value: "x"}}, 0); err != nil || len(got) != 0 {
+			t.Fatalf("%v %v", got, err)
+		}
+		s.maintain.names.path = filepath.Join(o.Dir, "names")
+		put(t, s, "gone.a", now, 3)
+		if err := s.Sync(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // from the log, then from the list of series
+			s.closed = true
+			s.release()
+			s = mustOpen(t, o)
+			if got := values(t, s, "gone.a", now-10, now); got[0] != 3 {
+				t.Errorf("list not written: %v: %v", full, got)
+			}
+			if err := s.flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
