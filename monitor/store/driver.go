@@ -67,6 +67,8 @@ type Traits struct {
 	// Late is how long ago a point may lie, in seconds; 0: as long as the
 	// coarsest archive reaches back.
 	Late int64
+	// Ahead is how far ahead of now a point may lie, in seconds, at most a day.
+	Ahead int64
 	// Special: infinities, negative zero and every bit of a float64 come back.
 	Special bool
 	// Lag is how long a point that was accepted and synced may take to be read.

@@ -105,4 +105,6 @@ func first[T any](all []T, limit int) []T {
 }
 
 // Traits are those of Steer's own engine.
-func (s *Store) Traits() Traits { return Traits{Rewrites: true, Rollups: true, Special: true} }
+func (s *Store) Traits() Traits {
+	return Traits{Rewrites: true, Rollups: true, Ahead: ahead, Special: true}
+}
