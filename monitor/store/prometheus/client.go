@@ -50,19 +50,17 @@ func newClient(o Options) (*client, error) {
 	// Anything but an answer at this address would take the points and the
 	// password elsewhere.
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	if c.http.Transport = o.transport; o.transport == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.MaxIdleConnsPerHost = 2 * atOnce
-		t.DisableCompression = true // the servers' time is dearer than the network's
-		if o.CA != "" {
-			roots, err := trust(o.CA)
-			if err != nil {
-				return nil, err
-			}
-			t.TLSClientConfig = &tls.Config{RootCAs: roots}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = 2 * atOnce
+	t.DisableCompression = true // the servers' time is dearer than the network's
+	if o.CA != "" {
+		roots, err := trust(o.CA)
+		if err != nil {
+			return nil, err
 		}
-		c.http.Transport = t
+		t.TLSClientConfig = &tls.Config{RootCAs: roots}
 	}
+	c.http.Transport = t
 	for _, file := range []string{c.token, c.password} {
 		if _, err := readSecret(file); err != nil {
 			return nil, err

@@ -2,7 +2,6 @@ package prometheus
 
 import (
 	"log/slog"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -70,6 +69,5 @@ type Options struct {
 	Log   *slog.Logger // default slog.Default
 	Now   func() time.Time
 
-	transport http.RoundTripper
-	backoff   backoff
+	backoff backoff // default from 100 ms to 30 s
 }
