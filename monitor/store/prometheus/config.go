@@ -69,5 +69,6 @@ type Options struct {
 	Log   *slog.Logger // default slog.Default
 	Now   func() time.Time
 
-	backoff backoff // default from 100 ms to 30 s
+	backoff backoff       // default from 100 ms to 30 s
+	grace   time.Duration // that a request has which is under way when Run ends, default 5 s
 }

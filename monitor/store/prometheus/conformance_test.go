@@ -2,7 +2,6 @@ package prometheus_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -89,5 +88,3 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
-
-var _ = fmt.Sprint

@@ -69,17 +69,16 @@ func bad(b []byte) error { return fmt.Errorf("its answer has %.40q where samples
 
 // milliseconds reads seconds.
 func milliseconds(b []byte) (int64, bool) {
+	// Nearly always these are digits and at most three decimals.
 	whole, decimals, _ := bytes.Cut(b, []byte{'.'})
-	if n, err := strconv.ParseInt(string(whole), 10, 51); err == nil && n >= 0 && len(decimals) <= 3 {
-		for i := range 3 {
-			n *= 10
-			if i < len(decimals) {
-				if decimals[i] < '0' || decimals[i] > '9' {
-					return 0, false
-				}
-				n += int64(decimals[i] - '0')
-			}
+	n, err := strconv.ParseInt(string(whole), 10, 51)
+	for i := range 3 {
+		n *= 10
+		if i < len(decimals) {
+			n += int64(decimals[i] - '0')
 		}
+	}
+	if err == nil && whole[0] != '-' && len(decimals) <= 3 && len(bytes.Trim(decimals, "0123456789")) == 0 {
 		return n, true
 	}
 	f, err := strconv.ParseFloat(string(b), 64)

@@ -3,6 +3,7 @@ package prometheus
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -85,7 +86,7 @@ func list[T any](r io.Reader, take func(T) error) error {
 // answer reads the frame around every answer of the API; data reads what is
 // in it, from the value on.
 func answer(d *json.Decoder, data func() error) error {
-	return object(d, func(key string) error {
+	err := object(d, func(key string) error {
 		switch key {
 		case "data":
 			return data()
@@ -98,6 +99,10 @@ func answer(d *json.Decoder, data func() error) error {
 		}
 		return skip(d)
 	})
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fault.New(fault.Unavailable, "its answer ends in the middle")
+	}
+	return err
 }
 
 // object reads an object, field by field.

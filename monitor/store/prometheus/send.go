@@ -18,9 +18,6 @@ const (
 	// mostSplits is how many times one request that was refused is split.
 	mostSplits = 200
 
-	// grace is how long a request that is under way may take when Run ends.
-	grace = 5 * time.Second
-
 	// mostAfter bounds what a server may ask for with Retry-After.
 	mostAfter = 5 * time.Minute
 )
@@ -73,7 +70,7 @@ func (s *Store) deliver(ctx context.Context) {
 	// A request that is under way gets a little time: what is cut off comes twice.
 	sending, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, cut) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.grace, cut) })()
 	d := delivery{s: s, ctx: ctx, sending: sending, encoder: newEncoder(s.metric)}
 	for {
 		payloads, err := s.spool.Next(ctx, mostPayloads)

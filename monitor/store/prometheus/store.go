@@ -24,6 +24,7 @@ type Store struct {
 	interval time.Duration // between syncs, 0: always
 	most     int64         // bytes in the spool
 	backoff  backoff
+	grace    time.Duration
 
 	grid              func(name string) store.Grid
 	shortest, longest int64 // time that series are kept, seconds
@@ -62,7 +63,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		log: cmp.Or(o.Log, slog.Default()), now: o.Now, metric: cmp.Or(o.Metric, "graphite"),
-		most: cmp.Or(o.SpoolBytes, 1<<30), backoff: o.backoff,
+		most: cmp.Or(o.SpoolBytes, 1<<30), backoff: o.backoff, grace: cmp.Or(o.grace, 5*time.Second),
 		late: int64(o.Late.Std() / time.Second), ahead: int64(cmp.Or(o.Ahead.Std(), 10*time.Minute) / time.Second),
 	}
 	if s.now == nil {

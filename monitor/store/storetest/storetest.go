@@ -36,7 +36,7 @@ func Run(t *testing.T, open func(t *testing.T, dir string) store.Driver) {
 	}{
 		{"grid", testGrid}, {"rewrite", testRewrite}, {"out of order", testOutOfOrder},
 		{"values", testValues}, {"left out", testLeftOut}, {"unknown names", testUnknown},
-		{"order of names", testOrder}, {"globs", testGlobs}, {"tags", testTags}, {"archives", testArchives},
+		{"order of names", testOrder}, {"globs", testGlobs}, {"odd names", testOddNames}, {"tags", testTags}, {"archives", testArchives},
 		{"rollups of late points", testLateRollup}, {"names are copied", testCopied},
 		{"many series", testMany}, {"reopen", testReopen}, {"concurrent", testConcurrent},
 		{"closed", testClosed},
@@ -363,6 +363,55 @@ func testGlobs(t *testing.T, s *suite) {
 		if got := s.find("t.web*.cpu.idle", 2); len(got) != 2 {
 			t.Errorf("limit 2: %q", got)
 		}
+		s.reopen()
+	}
+}
+
+// Every name that has no control characters or spaces comes back as it was sent.
+func testOddNames(t *testing.T, s *suite) {
+	b := base()
+	names := []string{
+		`t."quoted"`, "t.'single'", `t.back\slash`, "t.{a,b}", "t.a|b", "t.$x", "t.^x", "t.a+b", "t.(a)", "t.a=b", "t.%41", "t.#", "t.日本", "t.\U0010FEC3",
+		"t.\xc3", "t.\xf4\x8f\xb8\x80", "t.x;", "t.x;a", "t.x;b=2;a=1", "t.x;a=1;b=2", "t.x;a=1;a=2", "t.x;1st=a", "t.x;path=a", "t.x;name=a", "t.x;__name__=a",
+		"t.x;tag_x=a", "t.x;é=ü", `t.x;a="b"`, "t.x;le=0.5;job=j;instance=i", "t.X;A=1", "t." + strings.Repeat("long", 900),
+	}
+	var batch []metric.Point
+	for i, name := range names {
+		batch = append(batch, point(name, b, float64(i)))
+	}
+	s.write(batch...)
+	slices.Sort(names)
+	for range 2 {
+		s.finds("t.**", names...)
+		s.settle(func() string {
+			got := s.fetch(b-1, b, names...)
+			for i, name := range names {
+				value := float64(slices.IndexFunc(batch, func(p metric.Point) bool { return string(p.Name) == name }))
+				if len(got) != len(names) || got[i].Name != name || got[i].Values[0] != value {
+					return fmt.Sprintf("%d of %d series, the value of %q is not %v: %v", len(got), len(names), name, value, got)
+				}
+			}
+			return ""
+		})
+		for expr, want := range map[string][]string{
+			"1st=a": {"t.x;1st=a"}, "path=a": {"t.x;path=a"}, "__name__=a": {"t.x;__name__=a"}, "tag_x=a": {"t.x;tag_x=a"}, "é=~ü": {"t.x;é=ü"}, `a="b"`: {`t.x;a="b"`},
+			"a=1 b=2": {"t.x;a=1;b=2", "t.x;b=2;a=1"}, `name=t."quoted"`: {`t."quoted"`}, `name=t.back\slash`: {`t.back\slash`}, "name=t.\xc3": {"t.\xc3"},
+		} {
+			s.settle(func() string {
+				got, err := s.d.Select(t.Context(), s.tags(expr), 0)
+				if err != nil || !slices.Equal(got, want) {
+					return fmt.Sprintf("select %s: %q %v, want %q", expr, got, err, want)
+				}
+				return ""
+			})
+		}
+		want := []string{"1st", "A", "__name__", "a", "b", "instance", "job", "le", "name", "path", "tag_x", "é"}
+		s.settle(func() string {
+			if got, err := s.d.Tags(t.Context(), nil, "", 0); err != nil || !slices.Equal(got, want) {
+				return fmt.Sprintf("tags: %q %v, want %q", got, err, want)
+			}
+			return ""
+		})
 		s.reopen()
 	}
 }

@@ -122,7 +122,7 @@ func (w *writer) err() error {
 	if w.failure == nil {
 		return nil
 	}
-	return fault.New(fault.Unavailable, "spool points in %s: %w (it is tried again every second)", w.s.dir, w.failure)
+	return fault.New(fault.Unavailable, "spool points in %s: %w (it is tried again with the next sync)", w.s.dir, w.failure)
 }
 
 func (w *writer) write(sync bool) error {
