@@ -5,7 +5,7 @@ import (
 	"errors"
 	"math"
 
-	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/s2"
 
 	"steer/base/metric"
 )
@@ -46,10 +46,19 @@ func (b *batch) add(p *metric.Point) {
 }
 
 // payload is what the spool takes.
-func (b *batch) payload() []byte {
-	out := make([]byte, 1+snappy.MaxEncodedLen(len(b.raw)))
-	out[0] = version
-	return out[:1+len(snappy.Encode(out[1:], b.raw))]
+func (b *batch) payload(c *compressor) []byte {
+	return append([]byte{version}, c.compress(b.raw)...)
+}
+
+// compressor makes blocks in snappy's format.
+type compressor struct{ buf []byte }
+
+// compress returns what is valid until the next call.
+func (c *compressor) compress(raw []byte) []byte {
+	if n := s2.MaxEncodedLen(len(raw)); cap(c.buf) < n {
+		c.buf = make([]byte, n+n/4)
+	}
+	return s2.EncodeSnappy(c.buf[:cap(c.buf)], raw)
 }
 
 var errPayload = errors.New("points in the spool do not decode")
@@ -59,10 +68,10 @@ func decode(dst []point, payload []byte) ([]point, error) {
 	if len(payload) == 0 || payload[0] != version {
 		return dst, errPayload
 	}
-	if n, err := snappy.DecodedLen(payload[1:]); err != nil || n > mostRaw {
+	if n, err := s2.DecodedLen(payload[1:]); err != nil || n > mostRaw {
 		return dst, errPayload
 	}
-	raw, err := snappy.Decode(nil, payload[1:])
+	raw, err := s2.Decode(nil, payload[1:])
 	if err != nil {
 		return dst, errPayload
 	}

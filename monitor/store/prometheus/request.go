@@ -1,13 +1,12 @@
 package prometheus
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"math"
 	"slices"
 	"strings"
-
-	"github.com/klauspost/compress/snappy"
 )
 
 // Fields of the messages of remote write 1.0, each as the byte it starts with:
@@ -59,6 +58,7 @@ type encoder struct {
 	chain   []int
 	body    []byte
 	message []byte
+	compressor
 }
 
 func newEncoder(metric string) *encoder {
@@ -92,7 +92,7 @@ func (e *encoder) request(points []point) []byte {
 		e.message = binary.AppendUvarint(append(e.message, first), uint64(len(e.body)))
 		e.message = append(e.message, e.body...)
 	}
-	return snappy.Encode(nil, e.message)
+	return bytes.Clone(e.compress(e.message))
 }
 
 // appendSeries makes body the TimeSeries whose first point has number i.

@@ -141,7 +141,7 @@ func TestBatches(t *testing.T) {
 			b.add(&metric.Point{Name: []byte(p.name), Time: p.time, Value: p.value})
 			want = append(want, p)
 		}
-		got, err := decode(nil, b.payload())
+		got, err := decode(nil, b.payload(new(compressor)))
 		if err != nil || !slices.Equal(got, want) {
 			t.Fatalf("%v %v, want %v", got, err, want)
 		}
@@ -152,7 +152,7 @@ func FuzzDecode(f *testing.F) {
 	var b batch
 	b.add(&metric.Point{Name: []byte("a.b"), Time: 1_800_000_000, Value: 1})
 	b.add(&metric.Point{Name: []byte("a.c;d=e"), Time: 1_800_000_010, Value: math.Inf(1)})
-	good := b.payload()
+	good := b.payload(new(compressor))
 	f.Add(good)
 	f.Add(good[:len(good)-1])
 	f.Add([]byte{version})
@@ -166,7 +166,7 @@ func FuzzDecode(f *testing.F) {
 		for _, p := range points {
 			b.add(&metric.Point{Name: []byte(p.name), Time: p.time, Value: p.value})
 		}
-		again, err := decode(nil, b.payload())
+		again, err := decode(nil, b.payload(new(compressor)))
 		if err != nil || len(again) != len(points) {
 			t.Fatalf("%d points, written and read again %d, %v", len(points), len(again), err)
 		}

@@ -25,18 +25,17 @@ func (s *samples) UnmarshalJSON(b []byte) error {
 	}
 	rest := b
 	next := func(want byte) bool {
-		rest = bytes.TrimLeft(rest, " \t\r\n")
+		for len(rest) > 0 && rest[0] <= ' ' {
+			rest = rest[1:]
+		}
 		if len(rest) == 0 || rest[0] != want {
 			return false
 		}
 		rest = rest[1:]
 		return true
 	}
-	until := func(ends string) []byte {
-		i := bytes.IndexAny(rest, ends)
-		if i < 0 {
-			return nil
-		}
+	until := func(end byte) []byte {
+		i := max(bytes.IndexByte(rest, end), 0)
 		word := rest[:i]
 		rest = rest[i:]
 		return word
@@ -49,11 +48,11 @@ func (s *samples) UnmarshalJSON(b []byte) error {
 		if !next('[') {
 			return bad(b)
 		}
-		time, ok := milliseconds(bytes.TrimSpace(until(",]")))
+		time, ok := milliseconds(bytes.TrimSpace(until(',')))
 		if !ok || !next(',') || !next('"') {
 			return bad(b)
 		}
-		value, err := strconv.ParseFloat(string(until(`"`)), 64)
+		value, err := strconv.ParseFloat(string(until('"')), 64)
 		if err != nil || !next('"') || !next(']') {
 			return bad(b)
 		}

@@ -29,11 +29,8 @@ func (m selector) with(more ...string) selector {
 
 func (m selector) String() string { return "{" + strings.Join(m, ",") + "}" }
 
-// matcher is label, operator and text. Names hold no control characters, so two
-// characters are all that PromQL wants escaped.
-func matcher(label, operator, text string) string {
-	return label + operator + `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
-}
+// matcher is label, operator and text. PromQL's texts are Go's.
+func matcher(label, operator, text string) string { return label + operator + strconv.Quote(text) }
 
 // tagMatcher says the same as a tag expression.
 func tagMatcher(m store.TagMatch) string {
@@ -58,12 +55,25 @@ func (s *Store) span(form url.Values) url.Values {
 	return form
 }
 
+// shortened is where VictoriaMetrics ends a list of values without a word
+// (-search.maxTagValues).
+const shortened = 100_000
+
 // values hands every value of a label that the series have to take.
 func (s *Store) values(ctx context.Context, label string, of selector, take func(string) error) error {
-	form := s.span(url.Values{"match[]": {of.String()}})
-	return s.client.ask(ctx, http.MethodGet, "/api/v1/label/"+label+"/values", form, func(r io.Reader) error {
-		return list(r, func(value string) error { return take(fromValue(value)) })
-	})
+	form, n := s.span(url.Values{"match[]": {of.String()}}), 0
+	if err := s.client.ask(ctx, http.MethodGet, "/api/v1/label/"+label+"/values", form, func(r io.Reader) error {
+		return list(r, func(value string) error {
+			n++
+			return take(fromValue(value))
+		})
+	}); err != nil {
+		return err
+	}
+	if n == shortened {
+		return fault.New(fault.TooMuch, "list the values of %s: just %d came, where VictoriaMetrics leaves out the rest (ask for less, or raise its -search.maxTagValues)", of, n)
+	}
+	return nil
 }
 
 // names hands the names of the series that match to take: those without tags

@@ -152,12 +152,12 @@ func (d *delivery) again(try int, err error) bool {
 	}
 }
 
-// ill notes why the cluster takes nothing, and tells the log when that begins.
+// ill notes why nothing gets to the cluster, and tells the log when that begins.
 func (s *Store) ill(err error) {
 	s.tries.Add(1)
 	text := err.Error()
 	if s.failure.Swap(&text) == nil {
-		s.log.Error("metrics cluster takes no points: they wait in the spool, and it is tried again",
+		s.log.Error("points do not get to the metrics cluster: they wait in the spool, and it is tried again",
 			"url", s.client.write, "err", err, "waiting_bytes", s.spool.Waiting())
 	}
 }
@@ -165,7 +165,7 @@ func (s *Store) ill(err error) {
 func (s *Store) well() {
 	s.lastSent.Store(time.Now().UnixMicro())
 	if s.failure.Swap(nil) != nil {
-		s.log.Info("metrics cluster takes points again", "url", s.client.write, "waiting_bytes", s.spool.Waiting())
+		s.log.Info("points get to the metrics cluster again", "url", s.client.write, "waiting_bytes", s.spool.Waiting())
 	}
 }
 

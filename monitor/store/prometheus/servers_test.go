@@ -41,7 +41,7 @@ func until(t *testing.T, what string, ok func() error) {
 	t.Fatalf("waited in vain until %s: %v", what, err)
 }
 
-func fetch(t *testing.T, d store.Driver, from, until int64, names ...string) []metric.Series {
+func fetch(t testing.TB, d store.Driver, from, until int64, names ...string) []metric.Series {
 	t.Helper()
 	got, err := d.Fetch(t.Context(), store.Request{Names: names, From: from, Until: until})
 	if err != nil {

@@ -43,6 +43,7 @@ type Store struct {
 
 	committing sync.Mutex
 	committed  uint64 // tickets up to this one are in the spool, on disk
+	compressor compressor
 
 	counters
 	failure  atomic.Pointer[string] // why the cluster takes nothing

@@ -99,7 +99,7 @@ func (s *Store) commit(ticket uint64, sync bool) error {
 	s.full, s.open = nil, batch{}
 	s.mu.Unlock()
 	for i := range batches {
-		if err := s.spool.Put(batches[i].payload()); err != nil {
+		if err := s.spool.Put(batches[i].payload(&s.compressor)); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@
 package prometheustest
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -146,6 +149,24 @@ func (s *Server) Stop() {
 		<-s.gone
 	}
 	s.cmd = nil
+}
+
+// CPU is the time that the server says it has worked.
+func (s *Server) CPU() time.Duration {
+	res, err := http.Get(s.URL + "/metrics")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		if text, ok := strings.CutPrefix(lines.Text(), "process_cpu_seconds_total "); ok {
+			if seconds, err := strconv.ParseFloat(text, 64); err == nil {
+				return time.Duration(seconds * float64(time.Second))
+			}
+		}
+	}
+	s.t.Fatalf("%s does not say how long it worked", s.program)
+	return 0
 }
 
 // Searchable makes VictoriaMetrics show what it has taken at once, which else
