@@ -38,7 +38,6 @@ type column struct {
 	name   string
 	window window
 	values []float64 // nil: not known yet
-	latest []int64   // milliseconds, of each value
 	given  bool
 }
 
@@ -126,9 +125,8 @@ func parts(all []*column) [][]*column {
 	var bytes []int
 	for _, c := range all {
 		k := kind{c.window, strings.Contains(c.name, ";")}
-		// Each byte may be escaped twice.
 		i, open := at[k]
-		size := 3 * len(c.name)
+		size := len(quote(exactly(c.name)))
 		if !open || len(parts[i]) == mostNames || bytes[i]+size > mostQuery || int64(len(parts[i])+1)*c.window.size > mostAsked {
 			i = len(parts)
 			at[k] = i
@@ -206,18 +204,17 @@ func (s *Store) exact(part []*column) selector {
 
 func (c *column) make() {
 	c.values = make([]float64, c.window.size)
-	c.latest = make([]int64, c.window.size)
 	for i := range c.values {
 		c.values[i] = math.NaN()
 	}
 }
 
-// put places samples on the grid; the latest in a slot counts.
+// put places samples on the grid. They come in the order of time, so that the
+// latest in a slot counts.
 func (c *column) put(samples samples) {
 	for _, v := range samples {
-		i := floor(floor(v.time, 1000), c.window.Step) - c.window.slot
-		if i >= 0 && i < c.window.size && v.time >= c.latest[i] {
-			c.values[i], c.latest[i] = v.value, v.time
+		if i := floor(floor(v.time, 1000), c.window.Step) - c.window.slot; i >= 0 && i < c.window.size {
+			c.values[i] = v.value
 		}
 	}
 }

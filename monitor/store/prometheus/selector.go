@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"steer/base/fault"
 	"steer/monitor/store"
@@ -29,8 +30,16 @@ func (m selector) with(more ...string) selector {
 
 func (m selector) String() string { return "{" + strings.Join(m, ",") + "}" }
 
-// matcher is label, operator and text. PromQL's texts are Go's.
-func matcher(label, operator, text string) string { return label + operator + strconv.Quote(text) }
+func matcher(label, operator, text string) string { return label + operator + quote(text) }
+
+// quote writes a text as PromQL and Go do, but leaves letters of all kinds as
+// they are: a query may not be long.
+func quote(s string) string {
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return strconv.Quote(s)
+	}
+	return `"` + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`) + `"`
+}
 
 // tagMatcher says the same as a tag expression.
 func tagMatcher(m store.TagMatch) string {

@@ -117,6 +117,19 @@ func TestManyNames(t *testing.T) {
 			}
 			return nil
 		})
+		// The longest names that are taken, and one whose label would be too long.
+		worst := []string{strings.Repeat("a.", 2047) + "a", strings.Repeat(`a."`, 1365), strings.Repeat("\xff", 3072), strings.Repeat("é", 2048), strings.Repeat("\xff", 3073)}
+		for _, name := range worst {
+			if err := s.Write(t.Context(), []metric.Point{{Name: []byte(name), Time: at, Value: 1}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		until(t, "the longest are there", func() error {
+			if got := fetch(t, s, at-10, at, worst...); len(got) != len(worst)-1 || s.Stats().Dropped["name"] != 1 {
+				return fmt.Errorf("%d are, %+v", len(got), s.Stats())
+			}
+			return nil
+		})
 		// A pattern too long for an address.
 		pattern := "t.{" + strings.Repeat("no,", 1500) + "7,8}.*"
 		got, err := s.Find(t.Context(), pattern, 0)

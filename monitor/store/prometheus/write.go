@@ -74,8 +74,8 @@ func (s *Store) misfit(p *metric.Point, now int64) int {
 		return dropNaN
 	case age < -s.ahead:
 		return dropFuture
-	case !store.Proper(p.Name):
-		return dropName
+	case !store.Proper(p.Name), len(p.Name) > mostQuery/4 && len(toValue(string(p.Name))) > mostQuery:
+		return dropName // the second could not be asked for
 	case s.late > 0 && age > s.late, age >= s.longest, age >= s.shortest && age >= s.grid(string(p.Name)).Keep:
 		return dropOld
 	}
