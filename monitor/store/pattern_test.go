@@ -65,6 +65,31 @@ func TestPatternFindsWhatTheTreeFinds(t *testing.T) {
 	})
 }
 
+// Globs match bytes: half a letter is one as well.
+func TestPatternOfBytes(t *testing.T) {
+	for _, c := range []struct{ pattern, name string }{
+		{"t.?\xa9", "t.é"}, {"t.\xc3?", "t.é"}, {"t.??", "t.é"}, {"t.\xc3*", "t.é;a=b"}, {"t.[\xc3]\xa9", "t.é"}, {"t.\xff", "t.\xff"}, {"t.\xc3", "t.\xc3"},
+	} {
+		p, err := ParsePattern(c.pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := p.Find(each([]string{c.name}), 0)
+		if err != nil || len(found) != 1 {
+			t.Errorf("%q finds %v of %q, %v", c.pattern, found, c.name, err)
+		}
+		path, _, tagged := strings.Cut(c.name, ";")
+		plain, withTags := p.Regexps(1<<10, regexp.QuoteMeta)
+		re := plain
+		if tagged {
+			re = withTags
+		}
+		if !regexp.MustCompile("^(?:" + re + ")$").MatchString(path) {
+			t.Errorf("%s of %q does not match %q", re, c.pattern, path)
+		}
+	}
+}
+
 func each(names []string) func(func(string) error) error {
 	return func(take func(string) error) error {
 		for _, name := range names {
