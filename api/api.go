@@ -53,7 +53,7 @@ type Options struct {
 	Checks      *state.Engine
 	Timeline    *timeline.Timeline
 	Flow        *flow.Flow
-	Store       Store
+	Store       Store // nil when metrics are not on disk
 
 	Graphite http.Handler // /render, /metrics/find, …
 	Umpire   http.Handler // /check

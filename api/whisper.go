@@ -14,7 +14,7 @@ import (
 	"steer/monitor/store/whisper"
 )
 
-// Store is the metric store, for moving Whisper files in and out.
+// Store is the metric store on disk, for moving Whisper files in and out.
 type Store interface {
 	whisper.Target
 	whisper.Source
@@ -33,6 +33,9 @@ type imported struct {
 
 // attendTree begins an import or export; done ends it.
 func (a *API) attendTree(w http.ResponseWriter, r *http.Request) (ctx context.Context, next, done func(), err error) {
+	if a.o.Store == nil {
+		return nil, nil, nil, fault.New(fault.Conflict, "%s: the metrics are in a cluster, and only Steer's own engine has archives as Whisper files do (store.driver: disk)", r.URL.Path)
+	}
 	select {
 	case a.trees <- struct{}{}:
 	default:

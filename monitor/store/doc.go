@@ -1,5 +1,6 @@
 // Package store keeps metrics: it is the seam Driver and Steer's own engine
-// behind it. Package storetest says in tests what every driver must do.
+// behind it; package prometheus is a driver on a metrics cluster. Package storetest
+// says in tests what every driver must do.
 //
 // A point's address is (series, time / step): timestamps are not stored, a
 // point that comes again replaces the first one, and rollups align. The name of
