@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"steer/base/fault"
 	"steer/monitor/store"
 )
 
@@ -12,6 +13,9 @@ func (a *API) store() {
 		func(ctx context.Context, in *struct {
 			Query string `query:"query" maxLength:"4096" doc:"Only the series that this Graphite glob matches; ** crosses nodes."`
 		}) (store.Usage, error) {
-			return a.o.Usage(ctx, in.Query)
+			if a.o.Store == nil {
+				return store.Usage{}, fault.New(fault.Conflict, "store stats: the metrics are in a cluster, which knows what they take up (store.driver: disk is counted here)")
+			}
+			return a.o.Store.Usage(ctx, in.Query)
 		})
 }

@@ -29,6 +29,7 @@ func leftOut() []backup.LeftOut {
 		{Path: "nodes", Why: "processes of this machine and their logs: a restored server starts its services anew from their artifacts"},
 		{Path: "stream", Why: "a carrier: the journal has every event, and fills an empty stream again"},
 		{Path: "cache", Why: "what builds keep to be faster"},
+		{Path: "spool", Why: "points on their way to a metrics cluster: this server sends them"},
 		{Path: "tmp", Why: "uploads and backups under way"},
 		{Path: "lock", Why: "says which process uses the folder"},
 		{Path: "server.url", Why: "says where that process listens"},
@@ -205,7 +206,7 @@ func (b *backing) writeRepositories(ctx context.Context, w *backup.Writer, dir s
 // come before folders, and so the index of the artifacts before what it lists.
 func (b *backing) writeRest(w *backup.Writer, db string) error {
 	skip := map[string]bool{
-		"git": true, "mirror": true, "metrics": true, db: true, db + "-wal": true, db + "-shm": true, db + "-journal": true,
+		"git": true, "mirror": true, "metrics": b.a.monitor.disk != nil, "metrics/LOCK": true, db: true, db + "-wal": true, db + "-shm": true, db + "-journal": true,
 		"artifacts/tmp": true, "lost+found": true,
 	}
 	for _, l := range leftOut() {
@@ -247,7 +248,11 @@ func (b *backing) writeRest(w *backup.Writer, db string) error {
 
 // writeMetrics adds the points. A damaged block is no reason to have no backup.
 func (b *backing) writeMetrics(ctx context.Context, w *backup.Writer) error {
-	snap, err := b.a.monitor.store.Snapshot(ctx)
+	if b.a.monitor.disk == nil {
+		w.Note("the metrics are in a cluster and not in here: back that up with tools of its own")
+		return nil
+	}
+	snap, err := b.a.monitor.disk.Snapshot(ctx)
 	if err != nil {
 		return fmt.Errorf("take backup: %w", err)
 	}

@@ -29,7 +29,9 @@ import (
 
 // monitor is the metric path and what watches it.
 type monitor struct {
-	store     *store.Store
+	store     metricStore
+	disk      *store.Store              // the same, if it is Steer's own engine
+	figures   func() map[string]float64 // of the store
 	router    *route.Router
 	statistic *aggregate.Aggregator
 	lines     *receiveGraphite.Receiver
@@ -46,12 +48,7 @@ type monitor struct {
 // end before those which take them.
 func (a *App) openMonitor(context.Context) (err error) {
 	m := &a.monitor
-	_, files := a.definitions.Current()
-	rules, err := retention(files)
-	if err != nil {
-		return err
-	}
-	if m.store, err = store.Open(store.Options{Config: a.o.Store, Rules: rules, Dir: a.path("metrics"), Log: a.log}); err != nil {
+	if m.store, m.figures, err = a.openStore(); err != nil {
 		return err
 	}
 	a.group.Close("metric store", m.store.Close)
@@ -94,7 +91,7 @@ func (a *App) openMonitor(context.Context) (err error) {
 }
 
 // reader is the store as the query engine wants it.
-type reader struct{ store *store.Store }
+type reader struct{ store store.Driver }
 
 func (r reader) Find(ctx context.Context, pattern string, limit int) ([]metric.Match, error) {
 	return r.store.Find(ctx, pattern, limit)

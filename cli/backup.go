@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,9 +47,10 @@ leaves the machine. 'steer restore' is the way back.`,
 			if err != nil {
 				return err
 			}
-			m := s.meter()
+			m := newMeter()
+			done := s.watch(m.text)
 			sum, err := c.Backup(cmd.Context(), io.MultiWriter(to, m), m.begin)
-			m.end()
+			done()
 			if err == nil {
 				err = to.publish()
 			}
@@ -56,12 +58,12 @@ leaves the machine. 'steer restore' is the way back.`,
 				return fmt.Errorf("backup: %w", err)
 			}
 			s.notes(sum)
-			done := backedUp{File: to.path, Seconds: m.seconds(), BackupSummary: sum}
+			made := backedUp{File: to.path, Seconds: m.seconds(), BackupSummary: sum}
 			if args[0] == "-" {
-				s.progress("Backup: %s", done)
+				s.progress("Backup: %s", made)
 				return nil
 			}
-			return s.show(done, func(w io.Writer) { fmt.Fprintf(w, "Backup in %s: %s\n", args[0], done) })
+			return s.show(made, func(w io.Writer) { fmt.Fprintf(w, "Backup in %s: %s\n", args[0], made) })
 		},
 	}
 }
@@ -150,10 +152,9 @@ tokens, starts the same services and tells the same people. Don't run both.`,
 		Example: `  steer restore /srv/backup/steer-2026-11-23.tar --data /var/lib/steer
   zstd -d < steer.tar.zst | steer restore - --data /srv/steer`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := s.Stdin
-			m := s.meter()
+			in, m := s.Stdin, newMeter()
 			if args[0] == "-" {
-				if f, ok := s.Stdin.(*os.File); ok && isTerminal(f) {
+				if f, ok := s.Stdin.(*os.File); ok && terminal(f) {
 					return fault.Usage(errors.New("there is no backup on standard input (name its file)"))
 				}
 			} else {
@@ -169,56 +170,50 @@ tokens, starts the same services and tells the same people. Don't run both.`,
 				}
 				in = f
 			}
+			done := s.watch(m.text)
 			sum, err := s.Restore(cmd.Context(), io.TeeReader(in, m), s.data, m.begin)
-			m.end()
+			done()
 			if err != nil {
 				return fmt.Errorf("restore %s: %w", args[0], err)
 			}
 			s.notes(sum)
-			done := backedUp{Folder: s.data, Seconds: m.seconds(), BackupSummary: sum}
-			return s.show(done, func(w io.Writer) {
-				fmt.Fprintf(w, "Restored into %s, as of %s: %s\nNext: steer serve --data %s\n", s.data, sum.Info.Created.Local().Format("2006-01-02 15:04:05"), done, s.data)
+			made := backedUp{Folder: s.data, Seconds: m.seconds(), BackupSummary: sum}
+			return s.show(made, func(w io.Writer) {
+				fmt.Fprintf(w, "Restored into %s, as of %s: %s\nNext: steer serve --data %s\n", s.data, sum.Info.Created.Local().Format("2006-01-02 15:04:05"), made, s.data)
 			})
 		},
 	}
 }
 
-// meter shows on a terminal how far a stream has come.
+// meter counts a stream, to show how far it has come.
 type meter struct {
-	s            *session
-	live         bool
-	started, due time.Time
-	bytes, total int64 // total 0: not known
-	name         string
+	started time.Time
+	total   int64 // 0: not known
+	bytes   atomic.Int64
+	name    atomic.Pointer[string]
 }
 
-func (s *session) meter() *meter {
-	return &meter{s: s, live: terminal(s.Stderr), started: time.Now()}
-}
+func newMeter() *meter { return &meter{started: time.Now()} }
 
 func (m *meter) Write(p []byte) (int, error) {
-	m.bytes += int64(len(p))
-	if now := time.Now(); m.live && now.After(m.due) {
-		m.due = now.Add(200 * time.Millisecond)
-		of := ""
-		if m.total > 0 {
-			of = fmt.Sprintf(" of %s", bytesText(m.total))
-		}
-		rate := float64(m.bytes) / max(m.seconds(), 0.001)
-		fmt.Fprintf(m.s.Stderr, "\r\x1b[K%s%s, %s/s  %s", bytesText(m.bytes), of, bytesText(int64(rate)), clip(m.name, 40))
-	}
+	m.bytes.Add(int64(len(p)))
 	return len(p), nil
 }
 
-func (m *meter) begin(name string) { m.name = name }
+func (m *meter) begin(name string) { m.name.Store(&name) }
 
 func (m *meter) seconds() float64 { return time.Since(m.started).Seconds() }
 
-// end clears the line.
-func (m *meter) end() {
-	if m.live && !m.due.IsZero() {
-		fmt.Fprint(m.s.Stderr, "\r\x1b[K")
+func (m *meter) text() string {
+	name := m.name.Load()
+	if name == nil {
+		return "waiting for the first file …"
 	}
+	of, n := "", m.bytes.Load()
+	if m.total > 0 {
+		of = " of " + bytesText(m.total)
+	}
+	return fmt.Sprintf("%s%s, %s/s  %s", bytesText(n), of, bytesText(int64(float64(n)/max(m.seconds(), 0.001))), clip(*name, 40))
 }
 
 // bytesText is a number of bytes for people.
