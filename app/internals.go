@@ -35,6 +35,8 @@ func (a *App) figures() map[string]float64 {
 		"aggregate.samples":            float64(m.statistic.Samples.Load()),
 		"aggregate.refused":            float64(m.statistic.Refused.Load()),
 		"store.series":                 float64(stats.Series),
+		"store.max_series":             float64(stats.MaxSeries),
+		"store.new_series":             float64(stats.NewSeries),
 		"store.points":                 float64(stats.Points),
 		"store.refused":                float64(stats.Refused),
 		"store.memory_bytes":           float64(stats.Memory),
@@ -42,6 +44,7 @@ func (a *App) figures() map[string]float64 {
 		"store.block_bytes":            float64(stats.BlockBytes),
 		"store.blocks":                 float64(stats.Blocks),
 		"store.damaged":                float64(stats.Damaged),
+		"store.flushes":                float64(stats.Flushes),
 		"balance.samples_lost":         float64(a.deliver.balancer.Lost()),
 		"process.goroutines":           float64(runtime.NumGoroutine()),
 	}
@@ -81,7 +84,7 @@ func (a *App) report(ctx context.Context) error {
 		for name, value := range figures {
 			points = append(points, metric.Point{Name: []byte("steer." + name), Time: next.Unix(), Value: value})
 		}
-		if err := a.monitor.router.Write(points); err != nil {
+		if err := a.monitor.router.Write("steer", points); err != nil {
 			a.log.Warn("report own figures", "error", err)
 		}
 	}

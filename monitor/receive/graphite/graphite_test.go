@@ -165,7 +165,7 @@ func collect(n int) *collector {
 	return &collector{got: map[string]float64{}, all: make(chan struct{}), n: n}
 }
 
-func (c *collector) sink(points []metric.Point) error {
+func (c *collector) sink(from string, points []metric.Point) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range points {
