@@ -50,8 +50,8 @@ func (s *Store) admit(from string, p *metric.Point, now int64) (_ *plan, reason 
 	b.turn(now)
 	sender := b.senders.get(from)
 	prefix := b.prefixes.get(below(unsafe.String(unsafe.SliceData(p.Name), len(p.Name)))) // keeps no reference
-	why := s.crowded(sender)
-	if why != roomEnough {
+	sender.vote(prefix.name)
+	if why := s.crowded(sender); why != roomEnough {
 		sender.dropped.add(b.step)
 		prefix.dropped.add(b.step)
 		told := &sender.told
@@ -68,11 +68,8 @@ func (s *Store) admit(from string, p *metric.Point, now int64) (_ *plan, reason 
 	if _, _, ok := plan.place(p.Time, now); !ok {
 		return nil, dropOld, ""
 	}
-	sender.created.add(b.step)
-	sender.total++
-	sender.vote(prefix.name)
-	prefix.created.add(b.step)
-	prefix.total++
+	sender.create(b.step)
+	prefix.create(b.step)
 	b.minute.now++
 	return plan, 0, ""
 }
@@ -105,14 +102,13 @@ func (s *Store) crowded(sender *tally) room {
 }
 
 func (s *Store) complaint(why room, sender *tally) string {
-	const rest = "points of further ones are left out"
 	switch why {
 	case roomSpent:
-		return fmt.Sprintf("%s sent %d new series in the last hour, as many as one sender may%s: %s; raise store.new_series or drop them with a route rule",
-			sender.name, sender.created.sum, sender.mostly(), rest)
+		return fmt.Sprintf("%s sent %d new series in the last hour%s, as many as one sender may: points of further ones are left out; raise store.new_series or drop them with a route rule",
+			sender.name, sender.created.sum, sender.mostly())
 	case roomScarce:
-		return fmt.Sprintf("%s sent %d new series in the last hour, and there is room for %d more, which is kept for other senders%s: %s; raise store.max_series or drop them with a route rule",
-			sender.name, sender.created.sum, s.maxSeries-s.count.Load(), sender.mostly(), rest)
+		return fmt.Sprintf("%s sent %d new series in the last hour%s, and the room that is left, %d of %d, is kept for other senders: points of further ones are left out; raise store.max_series or drop them with a route rule",
+			sender.name, sender.created.sum, sender.mostly(), s.maxSeries-s.count.Load(), s.maxSeries)
 	}
 	b, what, by := &s.births, "new series", Top.count
 	senders, prefixes := b.senders.best(3, by), b.prefixes.best(3, by)
@@ -133,9 +129,9 @@ func (s *Store) complaint(why room, sender *tally) string {
 		s.count.Load(), s.maxSeries, what, list(senders, "%s"), list(prefixes, "%q"))
 }
 
-// mostly says where most of what a sender created is, if it is in one place.
+// mostly says where most new series of a sender are, if it is one place.
 func (t *tally) mostly() string {
-	if 2*t.votes <= t.total {
+	if 2*t.votes <= t.all {
 		return ""
 	}
 	return fmt.Sprintf(", most of them below %q", t.below)

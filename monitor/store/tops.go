@@ -19,6 +19,9 @@ const (
 type tops struct {
 	at  map[string]int // places in all
 	all []tally
+
+	hand  int    // where the one that counted least was found
+	floor uint64 // its count then: it can only have grown
 }
 
 type tally struct {
@@ -29,13 +32,19 @@ type tally struct {
 	total   uint64 // created since it stands here
 	told    int64  // when the log was told of it, seconds
 
-	// below has most of what it created if anything has (the majority vote of Boyer
-	// and Moore), and more than half if votes are.
-	below string
-	votes uint64
+	// below is where most of its series are if one place has most (the majority vote
+	// of Boyer and Moore), and it has more than half if votes are of all. Each step
+	// halves both, so that what was long ago doesn't count.
+	below      string
+	votes, all uint64
 }
 
 func (t *tally) weight() uint64 { return t.created.sum + t.dropped.sum + t.debt.sum }
+
+func (t *tally) create(step int64) {
+	t.created.add(step)
+	t.total++
+}
 
 // get finds the tally of a name or makes one. It keeps nothing of name, and the
 // tally is valid until the next call.
@@ -53,37 +62,53 @@ func (t *tops) get(name string) *tally {
 		t.all = append(t.all, tally{name: name})
 		return &t.all[i]
 	}
-	least := 0
-	for i := range t.all {
-		if t.all[i].weight() < t.all[least].weight() {
-			least = i
-		}
-	}
-	old := &t.all[least]
+	old := t.least()
 	debt := old.debt
 	debt.join(&old.created)
 	debt.join(&old.dropped)
 	delete(t.at, old.name)
-	t.at[name] = least
+	t.at[name] = t.hand
 	*old = tally{name: name, debt: debt, told: old.told} // so the log has at most a hundred lines a minute
 	return old
+}
+
+// least finds the tally that counted least. When all come once, the next one is it.
+func (t *tops) least() *tally {
+	best := t.hand
+	for range t.all {
+		if t.hand++; t.hand == len(t.all) {
+			t.hand = 0
+		}
+		if t.all[t.hand].weight() < t.all[best].weight() {
+			best = t.hand
+		}
+		if t.all[best].weight() <= t.floor {
+			break
+		}
+	}
+	t.hand, t.floor = best, t.all[best].weight()
+	return &t.all[best]
 }
 
 // pass forgets what is older than an hour when time moves on from one step to
 // another.
 func (t *tops) pass(from, to int64) {
+	t.floor = 0
 	from = max(from, to-hourSteps)
 	for i := range t.all {
+		c := &t.all[i]
 		for step := from + 1; step <= to; step++ {
-			t.all[i].created.clear(step)
-			t.all[i].dropped.clear(step)
-			t.all[i].debt.clear(step)
+			c.created.clear(step)
+			c.dropped.clear(step)
+			c.debt.clear(step)
+			c.votes, c.all = c.votes/2, c.all/2
 		}
 	}
 }
 
 // vote counts for what a new series is below.
 func (t *tally) vote(below string) {
+	t.all++
 	switch {
 	case t.below == below:
 		t.votes++

@@ -73,25 +73,32 @@ var semicolon = []byte{';'}
 // several with one name the last. The result is the beginning of name.
 func tidy(name []byte) []byte {
 	var memory [512]byte
-	var few [16][]byte
-	path, rest, more := bytes.Cut(append(memory[:0], name...), semicolon)
-	tags := few[:0]
-	for more {
-		var pair []byte
-		if pair, rest, more = bytes.Cut(rest, semicolon); string(key(pair)) != pathTag {
-			tags = append(tags, pair)
+	var few [16]tag
+	text, tags := append(memory[:0], name...), few[:0]
+	path := bytes.IndexByte(text, ';')
+	for start := path + 1; start <= len(text); {
+		end := len(text)
+		if i := bytes.IndexByte(text[start:], ';'); i >= 0 {
+			end = start + i
 		}
+		t := tag{start, start + bytes.IndexByte(text[start:], '=') + 1, end}
+		if string(text[t.start:t.value]) != pathTag {
+			tags = append(tags, t)
+		}
+		start = end + 1
 	}
-	slices.SortStableFunc(tags, func(a, b []byte) int { return bytes.Compare(key(a), key(b)) })
-	name = append(name[:0], bytes.TrimLeft(path, "~")...)
-	for i, pair := range tags {
-		if i+1 < len(tags) && bytes.Equal(key(pair), key(tags[i+1])) {
+	compare := func(a, b tag) int { return bytes.Compare(text[a.start:a.value], text[b.start:b.value]) }
+	slices.SortStableFunc(tags, compare)
+	name = append(name[:0], bytes.TrimLeft(text[:path], "~")...)
+	for i, t := range tags {
+		if i+1 < len(tags) && compare(t, tags[i+1]) == 0 {
 			continue
 		}
-		name = append(append(name, ';'), pair...)
+		name = append(append(name, ';'), text[t.start:t.end]...)
 	}
 	return name
 }
 
-// key is what tags are sorted by.
-func key(pair []byte) []byte { return pair[:bytes.IndexByte(pair, '=')+1] }
+// tag is where one stands in a text: places, because slices would make the text
+// escape to the heap.
+type tag struct{ start, value, end int }
