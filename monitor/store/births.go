@@ -131,7 +131,7 @@ func (s *Store) complaint(why room, sender *tally) string {
 
 // mostly says where most new series of a sender are, if it is one place.
 func (t *tally) mostly() string {
-	if 2*t.votes <= t.all {
+	if 2*t.votes <= t.voters {
 		return ""
 	}
 	return fmt.Sprintf(", most of them below %q", t.below)

@@ -33,10 +33,10 @@ type tally struct {
 	told    int64  // when the log was told of it, seconds
 
 	// below is where most of its series are if one place has most (the majority vote
-	// of Boyer and Moore), and it has more than half if votes are of all. Each step
+	// of Boyer and Moore), and it has more than half if votes are of voters. Each step
 	// halves both, so that what was long ago doesn't count.
-	below      string
-	votes, all uint64
+	below         string
+	votes, voters uint64
 }
 
 func (t *tally) weight() uint64 { return t.created.sum + t.dropped.sum + t.debt.sum }
@@ -101,14 +101,14 @@ func (t *tops) pass(from, to int64) {
 			c.created.clear(step)
 			c.dropped.clear(step)
 			c.debt.clear(step)
-			c.votes, c.all = c.votes/2, c.all/2
+			c.votes, c.voters = c.votes/2, c.voters/2
 		}
 	}
 }
 
 // vote counts for what a new series is below.
 func (t *tally) vote(below string) {
-	t.all++
+	t.voters++
 	switch {
 	case t.below == below:
 		t.votes++
