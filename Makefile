@@ -4,7 +4,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-go test-web test-e2e screenshots bench soak lint docs fuzz clean web
+.PHONY: help build run test test-go test-web test-e2e screenshots bench bench-store soak lint docs fuzz clean web
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ screenshots: build ## pictures of the UI for the README, from the tour
 
 bench: ## measure the metric path
 	go test -run '^$$' -bench . -benchmem ./monitor/...
+
+bench-store: bin/steer ## measure the metric store against VictoriaMetrics and carbon (flags: BENCH)
+	go run ./test/bench/store $(BENCH)
 
 soak: ## long crash tests
 	STEER_SOAK=200 go test -timeout 60m -count 1 ./monitor/store/...

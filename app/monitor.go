@@ -46,7 +46,12 @@ type monitor struct {
 // end before those which take them.
 func (a *App) openMonitor(context.Context) (err error) {
 	m := &a.monitor
-	if m.store, err = store.Open(store.Options{Config: a.o.Store, Dir: a.path("metrics"), Log: a.log}); err != nil {
+	_, files := a.definitions.Current()
+	rules, err := retention(files)
+	if err != nil {
+		return err
+	}
+	if m.store, err = store.Open(store.Options{Config: a.o.Store, Rules: rules, Dir: a.path("metrics"), Log: a.log}); err != nil {
 		return err
 	}
 	a.group.Close("metric store", m.store.Close)

@@ -43,9 +43,11 @@
 //	                  from slot START, the points of flushes OLD to NEW
 //
 // A file is complete when it has its name: it is written as .tmp, synced,
-// renamed, and the folder synced. What ends in .tmp, and a block whose flushes
-// are all in another one, is removed at the next start. What ends in .damaged
-// was set aside for a person to look at; Steer never reads it again.
+// renamed, and the folder synced. (Log and list of names grow, frame by frame.) A
+// .tmp in blocks, and a block whose flushes are all in another one, is removed at
+// the next start. What ends in .damaged was set aside for a person to look at;
+// Steer never reads it again. docs/formats/metrics.md describes all files byte by
+// byte, and a reader made from it is compared with Fetch in a test.
 //
 // # When something breaks
 //

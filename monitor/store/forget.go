@@ -1,11 +1,6 @@
 package store
 
-import (
-	"slices"
-	"time"
-
-	"steer/monitor/store/internal/index"
-)
+import "time"
 
 // forgetEach is how often series are looked for that have no points any more.
 const forgetEach = 6 * time.Hour
@@ -23,8 +18,16 @@ func (s *Store) tidyNames() error {
 	if forgotten == 0 && m.names.loose <= 4096+int(s.count.Load())/4 {
 		return nil
 	}
-	all := s.all()
-	slices.SortFunc(all, func(a, b *series) int { return index.Compare(a.name, b.name) })
+	all := make([]*series, 0, s.count.Load())
+	s.index.Each(func(name []byte) {
+		k := s.seeds.key(name)
+		sh := &s.shards[k.shard()]
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		if ser := sh.series.get(k); ser != nil { // else it is forgotten
+			all = append(all, ser)
+		}
+	})
 	if forgotten > 0 {
 		names := make([]string, len(all))
 		for i, ser := range all {

@@ -39,6 +39,11 @@ func (s *Store) WriteFrom(ctx context.Context, from string, points []metric.Poin
 	b.from = from
 	stored := s.store(b, points, s.now().Unix())
 	s.batches.Put(b)
+	return s.accept(stored)
+}
+
+// accept counts what was stored and brings it to disk if the time has come.
+func (s *Store) accept(stored int) error {
 	s.counters.points.Add(uint64(stored))
 	ticket := s.tickets.Add(1)
 	j := s.journal

@@ -206,31 +206,36 @@ func checkName(name []byte) string {
 	if name[0] == '.' || name[len(name)-1] == '.' {
 		return emptyPart
 	}
+	if len(name) < 8 {
+		return look(name)
+	}
 	// Eight bytes at a time: the high bit of a byte is set where it is below ' ' or
-	// DEL, or a dot.
+	// DEL, or a dot. A last word that would reach beyond the end starts earlier.
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	dot := uint64(0) // the byte before is one
-	i := 0
-	for ; i+8 <= len(name); i += 8 {
+	dot := uint64(0) // the high bit of byte 0, if the byte before is a dot
+	for i := 0; ; {
 		x := binary.LittleEndian.Uint64(name[i:])
 		del := x ^ 0x7f*ones
-		if ((x-0x20*ones)&^x|(del-ones)&^del)&highs != 0 {
-			return controls(name)
-		}
 		d := x ^ '.'*ones
 		dots := (d - ones) &^ d & highs
-		if dots&(dots<<8|dot) != 0 && bytes.Contains(name, twoDots) {
-			return emptyPart
+		if ((x-0x20*ones)&^x|(del-ones)&^del)&highs|dots&(dots<<8|dot) != 0 {
+			return look(name) // the bits may come from a borrow of the byte below
 		}
-		dot = dots >> 56
+		switch dot = dots >> 56; {
+		case i+16 <= len(name):
+			i += 8
+		case i+8 < len(name):
+			i, dot = len(name)-8, 0
+		default:
+			return ""
+		}
 	}
-	return controls(name[max(0, i-1):])
 }
 
 const emptyPart = "the path has an empty part"
 
-// controls looks at each byte.
-func controls(name []byte) string {
+// look goes byte by byte.
+func look(name []byte) string {
 	for i, c := range name {
 		if c < ' ' || c == 0x7f {
 			return "the path has a control character"
@@ -241,8 +246,6 @@ func controls(name []byte) string {
 	}
 	return ""
 }
-
-var twoDots = []byte("..")
 
 // number reads a decimal. Plain ones, nearly all that are sent, are put together
 // from their digits, which is exact below 2^53 and 10^22 (Clinger's fast path).

@@ -111,7 +111,7 @@ func FuzzTags(f *testing.F) {
 		}
 		delete(tags, "name")
 		path = strings.TrimLeft(path, "~")
-		good = good && path != "" && checkName([]byte(path)) == "" && controls([]byte(strings.ReplaceAll(rest, ".", ""))) == ""
+		good = good && path != "" && checkName([]byte(path)) == "" && look([]byte(strings.ReplaceAll(rest, ".", ""))) == ""
 		want := path + strings.Join(slices.Sorted(maps.Values(tags)), "")
 
 		points, bad, err := Parse(nil, append(name, " 1 2\n"...), 0)

@@ -67,6 +67,15 @@ func (x *Index) Grow() {
 	x.tags.add(names)
 }
 
+// Each hands every name to take, in the order of Compare; the bytes are valid
+// during the call.
+func (x *Index) Each(take func(name []byte)) {
+	x.Grow()
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	x.root.each(nil, take)
+}
+
 // Find returns the nodes that a glob matches, sorted by path, a branch before the
 // leaf of the same path; at most limit of them if limit is above 0.
 func (x *Index) Find(ctx context.Context, pattern string, limit int) ([]metric.Match, error) {

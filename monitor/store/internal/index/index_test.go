@@ -97,12 +97,22 @@ func plainMatch(globs []glob, parts []string) bool {
 }
 
 func TestCompareIsTheOrderOfTheTree(t *testing.T) {
-	names := []string{"a", "a.b", "a.b;t=1", "a.b;t=1-5", "a.b;t=1.5", "a.b.c", "a.b.c.d", "a.b-c", "a.c", "a;t=1", "a-b", "a-b.c"}
-	want := []string{"a", "a.b", "a.b.c", "a.b.c.d", "a.b-c", "a.b;t=1", "a.b;t=1-5", "a.b;t=1.5", "a.c", "a-b", "a-b.c", "a;t=1"}
+	want := []string{
+		"a", "a.b", "a.b.c", "a.b.c.d", "a.b-c", "a.b;t=1", "a.b;t=1-5", "a.b;t=1.5", "a.c", "a-b", "a-b.c", "a;t=1",
+		"long.prefix.in.common", "long.prefix.in.common.x", "long.prefix.in.common-x",
+	}
+	names := slices.Clone(want)
 	rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	slices.SortFunc(names, Compare)
 	if !slices.Equal(names, want) {
 		t.Errorf("got  %q\nwant %q", names, want)
+	}
+	x := &Index{}
+	x.Add(names...)
+	var walked []string
+	x.Each(func(name []byte) { walked = append(walked, string(name)) })
+	if !slices.Equal(walked, want) {
+		t.Errorf("Each: %q\nwant  %q", walked, want)
 	}
 }
 

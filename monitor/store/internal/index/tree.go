@@ -3,8 +3,11 @@ package index
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
+	"math/bits"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"steer/base/metric"
 )
@@ -26,25 +29,32 @@ var bare = node{leaf: true}
 
 // Compare orders names as the tree does: by node, the shorter path first.
 func Compare(a, b string) int {
-	n := min(len(a), len(b))
-	i := 0
-	for i < n && a[i] == b[i] {
-		if a[i] == ';' { // tags are one text
-			return cmp.Compare(a[i:], b[i:])
+	i, n := 0, min(len(a), len(b))
+	for ; i+8 <= n; i += 8 { // names have long prefixes in common
+		if d := word(a[i:]) ^ word(b[i:]); d != 0 {
+			i += bits.TrailingZeros64(d) / 8
+			break
 		}
+	}
+	for i < n && a[i] == b[i] {
 		i++
 	}
 	if i == n {
 		return cmp.Compare(len(a), len(b))
 	}
 	x, y := a[i], b[i]
-	if x == '.' {
-		x = 0
-	}
-	if y == '.' {
-		y = 0
+	if (x == '.' || y == '.') && strings.IndexByte(a[:i], ';') < 0 { // tags are one text
+		if x == '.' {
+			return -1
+		}
+		return 1
 	}
 	return cmp.Compare(x, y)
+}
+
+// word is the first eight bytes, the first one lowest.
+func word(s string) uint64 {
+	return binary.LittleEndian.Uint64(unsafe.Slice(unsafe.StringData(s), 8))
 }
 
 // cutNode takes the first node off; tags stay with the node before them.
@@ -244,6 +254,22 @@ func (n *node) leaves(path string, take func(name string) bool) bool {
 		}
 	}
 	return true
+}
+
+// each hands every name below a node to take, in the order of Compare. The bytes
+// are valid during the call.
+func (n *node) each(path []byte, take func(name []byte)) []byte {
+	if n.leaf {
+		take(path)
+	}
+	for _, c := range n.children {
+		length := len(path)
+		if length > 0 {
+			path = append(path, '.')
+		}
+		path = c.at.each(append(path, c.part...), take)[:length]
+	}
+	return path
 }
 
 func join(path, name string) string {
