@@ -36,15 +36,18 @@ func Differ(want, got Golden) string {
 	return differ("", a, b)
 }
 
-// Plain leaves out what is each program's own: the descriptions of functions and
-// their Python modules, and the times that a file of whisper covers.
+// Plain leaves out what is each program's own: descriptions of functions, their
+// Python modules and signatures, the times that a file of Whisper covers, and row
+// numbers of tags.
 func Plain(ask string, body json.RawMessage) (json.RawMessage, error) {
 	var own []string
 	switch path, _, _ := strings.Cut(ask, "?"); {
 	case strings.HasPrefix(path, "/functions"):
-		own = []string{"description", "module"}
+		own = []string{"description", "module", "function"}
 	case strings.HasPrefix(path, "/metrics/find"):
 		own = []string{"intervals"}
+	case strings.HasPrefix(path, "/tags"):
+		own = []string{"id"}
 	default:
 		return body, nil
 	}
