@@ -72,7 +72,7 @@ func (a *App) report(ctx context.Context) error {
 		for name, value := range figures {
 			points = append(points, metric.Point{Name: []byte("steer." + name), Time: next.Unix(), Value: value})
 		}
-		if err := a.monitor.router.Write(points); err != nil {
+		if err := a.monitor.router.Write("steer", points); err != nil {
 			a.log.Warn("report own figures", "error", err)
 		}
 	}

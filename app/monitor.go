@@ -54,12 +54,11 @@ func (a *App) openMonitor(context.Context) (err error) {
 	a.group.Close("metric store", m.store.Close)
 	a.group.Go("metric store", m.store.Run)
 	if m.router, err = route.New(route.Options{
-		Config: a.o.Route, Log: a.log,
-		Store: func(points []metric.Point) error { return m.store.Write(context.Background(), points) },
+		Config: a.o.Route, Log: a.log, Store: into(m.store),
 	}); err != nil {
 		return err
 	}
-	if m.statistic, err = aggregate.New(aggregate.Options{Config: a.o.Aggregate.StatsD, Sink: m.router.Write, Log: a.log}); err != nil {
+	if m.statistic, err = aggregate.New(aggregate.Options{Config: a.o.Aggregate.StatsD, Sink: m.from("statsd"), Log: a.log}); err != nil {
 		return err
 	}
 	a.group.Go("StatsD statistics", m.statistic.Run)
@@ -74,7 +73,7 @@ func (a *App) openMonitor(context.Context) (err error) {
 	a.group.Close("StatsD receiver", func() error { m.samples.Close(); return nil })
 	a.group.Go("StatsD receiver", m.samples.Run)
 	if a.o.Agent.Enabled {
-		host, err := agent.New(agent.Options{Config: a.o.Agent, Sink: m.router.Write, Log: a.log})
+		host, err := agent.New(agent.Options{Config: a.o.Agent, Sink: m.from("agent"), Log: a.log})
 		if err != nil {
 			return err
 		}
@@ -88,6 +87,21 @@ func (a *App) openMonitor(context.Context) (err error) {
 	m.graphite = graphite.New(graphite.Options{Engine: m.engine, Log: a.log})
 	m.umpire = umpire.New(umpire.Options{Engine: m.engine, Log: a.log})
 	return nil
+}
+
+// into stores points in a driver, and tells it who sent them if it can use that.
+func into(d store.Driver) route.Sink {
+	if e, ok := d.(interface {
+		WriteFrom(ctx context.Context, from string, points []metric.Point) error
+	}); ok {
+		return func(from string, points []metric.Point) error { return e.WriteFrom(context.Background(), from, points) }
+	}
+	return func(_ string, points []metric.Point) error { return d.Write(context.Background(), points) }
+}
+
+// from is the way into the router for points that Steer makes itself.
+func (m *monitor) from(name string) func(points []metric.Point) error {
+	return func(points []metric.Point) error { return m.router.Write(name, points) }
 }
 
 // reader is the store as the query engine wants it.

@@ -65,6 +65,8 @@ func (a *App) openStore() (metricStore, func() map[string]float64, error) {
 func diskFigures(s store.Stats) map[string]float64 {
 	return withDropped(map[string]float64{
 		"series":       float64(s.Series),
+		"max_series":   float64(s.MaxSeries),
+		"new_series":   float64(s.NewSeries),
 		"points":       float64(s.Points),
 		"refused":      float64(s.Refused),
 		"memory_bytes": float64(s.Memory),
@@ -72,6 +74,7 @@ func diskFigures(s store.Stats) map[string]float64 {
 		"block_bytes":  float64(s.BlockBytes),
 		"blocks":       float64(s.Blocks),
 		"damaged":      float64(s.Damaged),
+		"flushes":      float64(s.Flushes),
 	}, s.Dropped)
 }
 

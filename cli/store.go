@@ -77,12 +77,24 @@ func (s *session) usageTable(w io.Writer, u client.Usage) {
 	}
 	t := u.Totals
 	row(w, "STORE", "SERIES", "NEW/MIN", "POINTS", "MEMORY", "LOG", "BLOCKS", "SIZE", "DAMAGED", "LAST SYNC")
-	row(w, "all", t.Series, t.NewPerMin, t.Points, bytesText(t.Memory), bytesText(t.WALBytes), t.Blocks, bytesText(t.BlockBytes), t.Damaged, syncedAt(t.LastSync))
+	row(w, "all", fmt.Sprintf("%d of %d", t.Series, t.MaxSeries), t.NewPerMin, t.Points, bytesText(t.Memory), bytesText(t.WALBytes), t.Blocks, bytesText(t.BlockBytes), t.Damaged, syncedAt(t.LastSync))
 	var dropped []string
 	for _, reason := range slices.Sorted(maps.Keys(t.Dropped)) {
 		dropped = append(dropped, fmt.Sprintf("%s %d", reason, t.Dropped[reason]))
 	}
 	fmt.Fprintf(w, "Left out since the start: %s; refused: %d\n", strings.Join(dropped, ", "), t.Refused)
+	for _, top := range []struct {
+		title string
+		all   []client.Top
+	}{{"SENDER", t.TopSenders}, {"BELOW", t.TopPrefixes}} {
+		if len(top.all) > 0 {
+			row(w)
+			row(w, top.title, "NEW SERIES IN AN HOUR", "POINTS LEFT OUT", "NEW SERIES EVER")
+		}
+		for _, one := range top.all {
+			row(w, one.Name, one.Count, one.Dropped, one.Total)
+		}
+	}
 	if t.Failure != "" {
 		fmt.Fprintln(w, s.paint(red, t.Failure))
 	}

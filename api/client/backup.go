@@ -16,6 +16,7 @@ import (
 type (
 	BackupSummary = backup.Summary
 	Usage         = store.Usage
+	Top           = store.Top
 )
 
 // Backup writes the archive of a new backup of the server, which is an admin's to

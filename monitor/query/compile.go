@@ -103,7 +103,7 @@ func (c *compiler) op(x *Expr) (*op, error) {
 				panic("BUG: the default of " + fn.Name + "'s " + p.Name + " " + why)
 			}
 			o.args[i].scalars = []scalar{s}
-		} else if !p.Optional {
+		} else if !p.Optional && !(p.Type == SeriesList && p.Repeated) { // sumSeries() is nothing, as in Graphite
 			return nil, at(x.End-1, "%s needs the argument %s: %s", fn.Name, p.Name, fn.Signature())
 		}
 	}
@@ -144,8 +144,8 @@ func (c *compiler) take(o *op, slot int, x *Expr) error {
 		return at(x.Pos, "%s of %s %s, found %s", p.Name, o.fn.Name, why, describe(x))
 	}
 	if p.Type == AggOrSeriesFunc && aggregationOf(strings.TrimSuffix(s.text, "Series")) == nil {
-		if f := c.functions[s.text]; f == nil || !f.combine {
-			return at(x.Pos, "%s of %s is an aggregation (%s) or a function that combines series, found %s",
+		if f := c.functions[s.text]; f == nil || !f.content() {
+			return at(x.Pos, "%s of %s is an aggregation (%s) or a function that needs nothing but series, found %s",
 				p.Name, o.fn.Name, strings.Join(aggregationNames(), ", "), describe(x))
 		}
 	}
@@ -177,9 +177,7 @@ func convert(p Param, x *Expr) (scalar, string) {
 			return s, "is a whole number"
 		}
 	case IntOrInf:
-		if (x.Kind == Path || x.Kind == Text) && strings.EqualFold(x.Text, "inf") {
-			s.number = math.Inf(1)
-		} else if !s.integer {
+		if !s.integer && !math.IsInf(s.number, 1) {
 			return s, "is a whole number or inf"
 		}
 	case Interval, IntOrInterval:

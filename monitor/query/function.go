@@ -108,6 +108,17 @@ func (p Param) Choices() []string {
 	return p.Options
 }
 
+// content tells whether the function can do with one list of series and nothing
+// else.
+func (f *Function) content() bool {
+	for i, p := range f.Params {
+		if i == 0 && p.Type != SeriesList || i > 0 && !p.Optional && p.Default == "" {
+			return false
+		}
+	}
+	return len(f.Params) > 0
+}
+
 // Functions is the table of functions, family by family.
 func Functions() []*Function {
 	var all []*Function

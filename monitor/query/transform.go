@@ -112,7 +112,10 @@ func transformFunctions() []*Function {
 }
 
 func transformNull(c *call) ([]*Result, error) {
-	n := c.number("default")
+	n, tag := c.number("default"), "0"
+	if c.given("default") {
+		tag = float(n)
+	}
 	reference := c.list("referenceSeries")
 	end := ")"
 	if len(reference) > 0 {
@@ -138,7 +141,7 @@ func transformNull(c *call) ([]*Result, error) {
 				out[i] = n
 			}
 		}
-		r := s.named("transformNull("+s.Name+","+general(n)+end).with(out).tagged("transformNull", c.text("default"))
+		r := s.named("transformNull("+s.Name+","+general(n)+end).with(out).tagged("transformNull", tag)
 		if len(reference) > 0 {
 			r = r.tagged("referenceSeries", "1")
 		}

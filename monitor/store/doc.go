@@ -24,6 +24,14 @@
 // point that is too old for the finest one is written to a coarser one itself
 // and replaces the rollup there.
 //
+// # Limits
+//
+// A new series is counted by who sent it (WriteFrom) and by the first nodes of its
+// name, in the last hour and in bounded memory. Config.MaxSeries bounds all series,
+// Config.NewSeries what one sender creates in an hour; of the last tenth a sender
+// gets no more than it leaves to others. What is over a limit is left out, and log
+// and Stats name the sender. Points of known series are never counted so.
+//
 // # On disk
 //
 //	LOCK              holds the pid; the process keeps a flock on it
