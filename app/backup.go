@@ -111,13 +111,14 @@ func (b *backing) Write(ctx context.Context, to io.Writer) error {
 		return err
 	}
 	defer w.Abandon()
-	if err = b.write(ctx, w); err == nil {
-		_, err = w.Close()
+	err = b.write(ctx, w)
+	sum := w.Written()
+	if err == nil {
+		sum, err = w.Close()
 	}
 	if err == nil {
 		err = out.Flush()
 	}
-	sum := w.Written()
 	data, _ := json.Marshal(taken{sum.Files, sum.Bytes, time.Since(b.created).Seconds(), sum.Notes})
 	e := event.Event{
 		Source: "/steer/backup", Type: event.BackupTaken, Subject: "backup", Actor: b.who, Data: data,
