@@ -43,6 +43,8 @@ func (a *API) backup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer b.Close()
+	// When the server stops, it does not wait for a client that takes nothing.
+	defer context.AfterFunc(ctx, func() { control.SetWriteDeadline(time.Now()) })()
 	w.Header().Set("Content-Type", "application/x-tar")
 	w.Header().Set("Content-Disposition", `attachment; filename="steer-`+time.Now().UTC().Format("20060102T150405Z")+`.tar"`)
 	w.Header().Set("Cache-Control", "no-store")
@@ -61,9 +63,9 @@ type steady struct {
 }
 
 func (s *steady) Write(p []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
+	s.control.SetWriteDeadline(time.Now().Add(stalled))
+	if err := s.ctx.Err(); err != nil { // asked after the deadline is set: its end sets another
 		return 0, err
 	}
-	s.control.SetWriteDeadline(time.Now().Add(stalled))
 	return s.to.Write(p)
 }

@@ -174,7 +174,7 @@ tokens, starts the same services and tells the same people. Don't run both.`,
 			sum, err := s.Restore(cmd.Context(), io.TeeReader(in, m), s.data, m.begin)
 			done()
 			if err != nil {
-				return fmt.Errorf("restore %s: %w", args[0], err)
+				return err
 			}
 			s.notes(sum)
 			made := backedUp{Folder: s.data, Seconds: m.seconds(), BackupSummary: sum}
