@@ -101,14 +101,14 @@ func Open(o Options) (_ *Store, err error) {
 			s.release()
 		}
 	}()
-	if err := s.remember(planner); err != nil {
-		return nil, err
-	}
 	if s.blocks, err = openBlocks(s.disk, filepath.Join(o.Dir, "blocks"), s.log); err != nil {
 		return nil, err
 	}
 	r := &recovery{s: s}
 	s.maintain.gen = s.blocks.lastGen()
+	if err := s.remember(planner, s.maintain.gen); err != nil {
+		return nil, err
+	}
 	if s.maintain.names, err = openNames(s.disk, filepath.Join(o.Dir, "names"), s.log, r); err != nil {
 		return nil, err
 	}
