@@ -79,12 +79,9 @@ func (s *Store) flush() (err error) {
 func (s *Store) move() error {
 	m := &s.maintain
 	if !m.frozen {
-		now := s.now()
 		if err := s.freeze(); err != nil {
 			return err
 		}
-		m.frozen, m.last = true, now
-		m.gen++
 	}
 	if err := m.names.add(m.fresh); err != nil {
 		return err
@@ -105,6 +102,7 @@ func (s *Store) move() error {
 // are cut at the same point of every shard.
 func (s *Store) freeze() error {
 	m, j := &s.maintain, s.journal
+	now := s.now()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	// With a failing disk there is no use in going on.
@@ -123,8 +121,11 @@ func (s *Store) freeze() error {
 		sh.fresh = nil
 		sh.mu.Unlock()
 	}
-	// Should this fail, the records go into the next segment, in front of newer
-	// ones: read again after the flush they say what the blocks say.
+	m.frozen, m.last = true, now
+	m.gen++
+	// Should this fail, the next try goes on from here, and the records go into the
+	// next segment, in front of newer ones: read again after the flush they say what
+	// the blocks say.
 	err := j.flush(target, true)
 	j.rotate()
 	m.cut = j.number
