@@ -52,12 +52,12 @@ func (p *plan) coarsest() archive { return p.archives[len(p.archives)-1] }
 // and a rollup never overwrites a value that was written to its archive itself.
 func (p *plan) place(t, now int64) (k int, slot int64, ok bool) {
 	finest := &p.archives[0]
-	if now-t < finest.keep { // nearly always: it is young enough by any count
+	if t > now-finest.keep { // nearly always: it is young enough by any count
 		return 0, floor(t, finest.step), true
 	}
 	last := len(p.archives) - 1
 	coarse := &p.archives[last]
-	if now-t >= coarse.keep {
+	if t <= now-coarse.keep { // this way round no time overflows
 		return 0, 0, false
 	}
 	age := now - floor(t, coarse.step)*coarse.step
