@@ -19,22 +19,23 @@ func (s *Store) tidyNames() error {
 		return nil
 	}
 	all := make([]*series, 0, s.count.Load())
-	s.index.Each(func(name []byte) {
+	pick := func(name []byte) (string, bool) {
 		k := s.seeds.key(name)
 		sh := &s.shards[k.shard()]
 		sh.mu.Lock()
 		defer sh.mu.Unlock()
-		if ser := sh.series.get(k); ser != nil { // else it is forgotten
-			all = append(all, ser)
+		ser := sh.series.get(k)
+		if ser == nil {
+			return "", false // it is forgotten
 		}
-	})
+		all = append(all, ser)
+		return ser.name, true
+	}
 	if forgotten > 0 {
-		names := make([]string, len(all))
-		for i, ser := range all {
-			names[i] = ser.name
-		}
-		s.index.Replace(names)
+		s.index.Replace(pick)
 		s.log.Info("series forgotten: all their points have expired", "series", forgotten, "left", len(all))
+	} else {
+		s.index.Each(func(name []byte) { pick(name) })
 	}
 	// What is created from here on is fresh and gets appended by the next flush; a
 	// series that is in both places does no harm.
@@ -57,7 +58,6 @@ func (s *Store) all() []*series {
 // says how many. Should one come again, it gets a new id: the list of series may
 // then hold both, and the later one counts.
 func (s *Store) forget() (forgotten int) {
-	s.index.Grow() // what waits there must not come back
 	kept := make([]uint64, s.lastID.Load()/64+1)
 	for _, b := range s.blocks.all() {
 		for id, err := range b.IDs() {

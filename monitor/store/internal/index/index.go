@@ -33,14 +33,22 @@ func (x *Index) Add(names ...string) {
 	x.waiting.Unlock()
 }
 
-// Replace makes these the only names. They, and those that came by Add
-// meanwhile, must not be in both.
-func (x *Index) Replace(names []string) {
-	fresh := Index{}
-	fresh.Add(names...)
-	fresh.Grow()
+// Replace keeps those names that pick says, which hands out the owner's own memory
+// of each, and drops the others. It asks in the order of Compare. Searches wait for
+// it; names that come by Add meanwhile stay.
+func (x *Index) Replace(pick func(name []byte) (kept string, ok bool)) {
 	x.growing.Lock()
 	defer x.growing.Unlock()
+	x.grow()
+	var names []string
+	x.root.each(nil, func(name []byte) { // only who holds growing changes the tree
+		if kept, ok := pick(name); ok {
+			names = append(names, kept)
+		}
+	})
+	fresh := Index{}
+	fresh.root.merge(names, 0)
+	fresh.tags.add(names)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.root, x.tags = fresh.root, fresh.tags
@@ -51,6 +59,10 @@ func (x *Index) Replace(names []string) {
 func (x *Index) Grow() {
 	x.growing.Lock()
 	defer x.growing.Unlock()
+	x.grow()
+}
+
+func (x *Index) grow() {
 	x.waiting.Lock()
 	names := x.waiting.names
 	x.waiting.names = nil
