@@ -26,7 +26,7 @@ type Index struct {
 	tags    tags
 }
 
-// Add enters names that are not in it yet.
+// Add enters names. One that is in it already does no harm.
 func (x *Index) Add(names ...string) {
 	x.waiting.Lock()
 	x.waiting.names = append(x.waiting.names, names...)
@@ -123,7 +123,7 @@ func (x *Index) Select(ctx context.Context, match []Match, limit int) ([]string,
 	var names []string
 	err := x.each(ctx, match, func(name string) { names = append(names, name) })
 	slices.Sort(names)
-	return first(names, limit), err
+	return first(slices.Compact(names), limit), err // a name may have a tag twice
 }
 
 // Tags returns the tags with a prefix that the selected names have, sorted.
