@@ -1,6 +1,9 @@
 package store
 
 import (
+	"errors"
+	"fmt"
+
 	"steer/monitor/store/internal/block"
 	"steer/monitor/store/internal/schema"
 )
@@ -14,6 +17,7 @@ type columns struct {
 	byStep  map[int64][]cursor
 	scratch [][]float64 // by archive
 	touched [][]bool
+	err     error // reading failed; that is no damage and may pass
 }
 
 type cursor struct {
@@ -23,6 +27,14 @@ type cursor struct {
 
 func newColumns(set *blockSet, ahead int) *columns {
 	return &columns{set: set, ahead: ahead, byStep: map[int64][]cursor{}}
+}
+
+// failed notes that values are missing.
+func (c *columns) failed(b *blockFile, err error) {
+	c.set.report(b, err)
+	if !errors.Is(err, block.ErrDamaged) {
+		c.err = fmt.Errorf("read block %s: %w", b.path, err)
+	}
 }
 
 // refresh makes sure that blocks written before this call are seen. Whoever
@@ -91,7 +103,7 @@ func (c *columns) fill(v *view, k int, at int64, dst []float64, blocks bool) {
 			continue
 		}
 		if _, err := cur.Fill(v.id, at, dst); err != nil {
-			c.set.report(b, err)
+			c.failed(b, err)
 		}
 	}
 	for _, a := range v.plan.past {
@@ -116,7 +128,7 @@ func (c *columns) fillPast(v *view, a schema.Archive, step, at int64, dst []floa
 			old = missing(to - from)
 		}
 		if _, err := cur.Fill(v.id, from, old); err != nil {
-			c.set.report(cur.b, err)
+			c.failed(cur.b, err)
 		}
 	}
 	if step%a.Step == 0 {

@@ -2,9 +2,13 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // crash opens the store again as after a kill: nothing is synced or flushed.
@@ -60,4 +64,57 @@ func TestSyncFailsInTheMiddleOfAFlush(t *testing.T) {
 		}
 		s = crash(t, s, o)
 	}
+}
+
+// TestFlushDoesNotRollUpWhatItCannotRead: a rollup of the values that could be read
+// only would stand for good. If a sector never comes back, points come first.
+func TestFlushDoesNotRollUpWhatItCannotRead(t *testing.T) {
+	for _, forever := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			o, disk := testOptions(t), newBadDisk()
+			o.disk, o.Rules = disk, sums("10s:1h,1m:1d")
+			s := mustOpen(t, o)
+			start := int64(testNow - 600)
+			want := 0.0
+			for i := range int64(6) {
+				put(t, s, "a", start+10*i, float64(i+1))
+				want += float64(i + 1)
+				if i == 2 {
+					if err := s.flush(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			disk.fail = func(op, name string) error {
+				if op == "read" && strings.HasSuffix(name, "-00000001.blk") {
+					return syscall.EIO
+				}
+				return nil
+			}
+			if err := s.flush(); !errors.Is(err, syscall.EIO) {
+				t.Fatalf("%v", err)
+			}
+			if forever {
+				want = 4 + 5 + 6
+				time.Sleep(unreadable)
+			} else {
+				disk.fail = nil
+			}
+			if err := s.flush(); err != nil {
+				t.Fatal(err)
+			}
+			disk.fail = nil
+			s = crash(t, s, o)
+			if got := values(t, s, "a", testNow-7200, testNow); !slices.Contains(got, want) {
+				t.Errorf("no rollup of %v: %v", want, got)
+			}
+		})
+	}
+}
+
+// sums are rules that roll up by sum.
+func sums(retentions string) Rules {
+	r := rules(retentions)
+	r.Aggregation = File{"aggregation.yaml", []byte("- {name: sum, pattern: '', x_files_factor: 0, method: sum}")}
+	return r
 }

@@ -19,6 +19,7 @@ type flusher struct {
 	gen    uint64       // number of the last flush
 	last   time.Time    // when its points were parted from newer ones
 	failed time.Time    // when one failed, by the machine's clock
+	unread time.Time    // since when values that one needs cannot be read
 	forgot time.Time    // when series without points were last looked for
 	frozen bool         // shards hold records of a flush that is not done
 	cut    uint64       // log segments up to here hold nothing newer than it
@@ -93,7 +94,7 @@ func (s *Store) move() error {
 	}
 	s.blocks.add(files...)
 	s.thaw()
-	m.frozen = false
+	m.frozen, m.unread = false, time.Time{}
 	s.counters.flushes.Add(1)
 	return s.journal.remove(m.cut)
 }
@@ -186,6 +187,9 @@ func (s *Store) writeBlocks() (files []*blockFile, err error) {
 				size := int(slots[n-1] - at + 1)
 				values = slices.Grow(values[:0], size)[:size]
 				cols.fill(v, k, at, values, false)
+				if err := s.maintain.patience(cols.err); err != nil {
+					return nil, err
+				}
 				o, err := s.output(outs, block.Meta{Step: a.step, Keep: a.keep, Start: start, Slots: int(a.part)})
 				if err != nil {
 					return nil, err
@@ -198,6 +202,24 @@ func (s *Store) writeBlocks() (files []*blockFile, err error) {
 		}
 	}
 	return s.publish(outs)
+}
+
+// unreadable is how long a flush waits for values that it needs for rollups, as
+// long as reading fails. What can be read must then do: points come first.
+const unreadable = 10 * time.Minute
+
+// patience returns an error of reading for so long.
+func (m *flusher) patience(err error) error {
+	if err == nil {
+		return nil
+	}
+	if m.unread.IsZero() {
+		m.unread = time.Now()
+	}
+	if time.Since(m.unread) >= unreadable {
+		return nil
+	}
+	return err
 }
 
 // frozen appends the records of a series that are being flushed.
