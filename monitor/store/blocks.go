@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"steer/monitor/store/internal/block"
 	"steer/monitor/store/internal/schema"
@@ -41,6 +42,7 @@ type blockFile struct {
 	size     int64
 	refs     atomic.Int32 // 1 for the set, 1 for each reader
 	bad      atomic.Bool  // something in it is damaged
+	told     atomic.Int64 // when the log was told that reading failed, seconds
 }
 
 func (b *blockFile) release() {
@@ -196,8 +198,12 @@ func (set *blockSet) all() []*blockFile {
 
 // report notes that reading b went wrong.
 func (set *blockSet) report(b *blockFile, err error) {
-	if errors.Is(err, block.ErrDamaged) && b.bad.Swap(true) {
-		return // said once
+	if errors.Is(err, block.ErrDamaged) {
+		if b.bad.Swap(true) {
+			return // said once
+		}
+	} else if now, told := time.Now().Unix(), b.told.Load(); now-told < 60 || !b.told.CompareAndSwap(told, now) {
+		return // said in this minute
 	}
 	set.damaged.Add(1)
 	set.log.Error("part of a block left out: it cannot be read; the rest is served", "file", b.path, "err", err)

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"syscall"
@@ -117,4 +120,39 @@ func sums(retentions string) Rules {
 	r := rules(retentions)
 	r.Aggregation = File{"aggregation.yaml", []byte("- {name: sum, pattern: '', x_files_factor: 0, method: sum}")}
 	return r
+}
+
+// TestReadErrorsDoNotFloodTheLog: one line a minute for each file is enough.
+func TestReadErrorsDoNotFloodTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, disk := testOptions(t), newBadDisk()
+		var log bytes.Buffer
+		o.disk, o.Rules, o.Log = disk, rules("10s:1d"), slog.New(slog.NewTextHandler(&log, nil))
+		s := mustOpen(t, o)
+		for i := range 300 {
+			put(t, s, fmt.Sprint("a", i), testNow-10, 1)
+		}
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		disk.fail = func(op, name string) error {
+			if op == "read" {
+				return syscall.EIO
+			}
+			return nil
+		}
+		for minute := range 3 {
+			for i := range 300 {
+				values(t, s, fmt.Sprint("a", i), testNow-10, testNow)
+			}
+			if n := strings.Count(log.String(), "cannot be read"); n != minute+1 {
+				t.Errorf("%d lines after %d minutes", n, minute)
+			}
+			time.Sleep(time.Minute)
+		}
+		disk.fail = nil
+		if got := values(t, s, "a7", testNow-11, testNow-10); got[0] != 1 {
+			t.Errorf("afterwards: %v", got)
+		}
+	})
 }
