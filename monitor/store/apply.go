@@ -53,7 +53,9 @@ func (s *Store) apply(r Rules) error {
 	}
 	same := s.planner.equal(next)
 	if !same {
-		err = s.flush()
+		s.maintain.Lock()
+		err = s.move()
+		s.maintain.Unlock()
 	}
 	s.gate.RUnlock()
 	if same || err != nil {

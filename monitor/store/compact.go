@@ -18,7 +18,7 @@ const fanIn = 4
 // cannot be read. It never merges what was flushed before a change of the schemas
 // with what came after: a series that then went from one archive to another of the
 // same step has values in both, and their flushes say which are newer.
-func (s *Store) compact() error {
+func (s *Store) compact() (err error) {
 	type stretch struct {
 		block.Meta
 		era int
@@ -35,20 +35,16 @@ func (s *Store) compact() error {
 			n++
 		}
 		if n >= fanIn {
-			if err := s.merge(files[:n]); err != nil {
-				return err
-			}
+			err = errors.Join(err, s.merge(files[:n]))
 			files = files[n:]
 		}
 		for _, b := range files {
 			if b.bad.Load() {
-				if err := s.merge([]*blockFile{b}); err != nil {
-					return err
-				}
+				err = errors.Join(err, s.merge([]*blockFile{b}))
 			}
 		}
 	}
-	return nil
+	return err
 }
 
 func (s *Store) era(b *blockFile) int {

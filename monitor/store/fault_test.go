@@ -156,3 +156,64 @@ func TestReadErrorsDoNotFloodTheLog(t *testing.T) {
 		}
 	})
 }
+
+// TestOneSickFileDoesNotStopTheRest: files of other archives are merged and rules
+// changed while one file cannot be read or removed.
+func TestOneSickFileDoesNotStopTheRest(t *testing.T) {
+	o, disk := testOptions(t), newBadDisk()
+	now := int64(testNow)
+	o.Now = func() time.Time { return time.Unix(now, 0) }
+	o.disk, o.Rules = disk, rules("10s:1h,1m:5h,5m:1d")
+	s := mustOpen(t, o)
+	put(t, s, "stuck", now-3000, 1)
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	stuck := files(t, o.Dir, "10s-1h/*.blk")[0]
+	now += 30 * 3600
+	for i := range int64(fanIn) {
+		put(t, s, "a", now-10*i, float64(i))
+		if i < fanIn-1 {
+			if err := s.move(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.move(); err != nil {
+		t.Fatal(err)
+	}
+	var sick string
+	for _, b := range s.blocks.all() {
+		if b.Step == 60 && b.new == 3 {
+			sick = b.path
+		}
+	}
+	disk.fail = func(op, name string) error {
+		if op == "read" && name == sick || op == "remove" && name == stuck {
+			return syscall.EIO
+		}
+		return nil
+	}
+	if err := s.flush(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("got %v", err)
+	}
+	if n := len(files(t, o.Dir, "5m-1d/*.blk")); n > 2 {
+		t.Errorf("%d files of five minutes: they are not merged", n)
+	}
+	if n := len(files(t, o.Dir, "1m-5h/*.blk")); n < fanIn || n > fanIn+1 {
+		t.Errorf("%d files of a minute", n)
+	}
+	if err := s.Apply(rules("10s:2h,1m:5h,5m:1d")); err != nil {
+		t.Error(err)
+	}
+	disk.fail = nil
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(files(t, o.Dir, "1m-5h/*.blk")); n != 1 {
+		t.Errorf("%d files of a minute afterwards", n)
+	}
+	if got := values(t, s, "a", now-31, now); !slices.Equal(got, []float64{3, 2, 1, 0}) {
+		t.Errorf("%v", got)
+	}
+}

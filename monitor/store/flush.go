@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -65,13 +66,8 @@ func (s *Store) flush() (err error) {
 	if err := s.move(); err != nil {
 		return err
 	}
-	if err := s.expire(m.last.Unix()); err != nil {
-		return err
-	}
-	if err := s.compact(); err != nil {
-		return err
-	}
-	return s.tidyNames()
+	// What does not work with one file must not keep others from it.
+	return errors.Join(s.expire(m.last.Unix()), s.compact(), s.tidyNames())
 }
 
 // move writes what memory holds to block files and removes the log of it.
@@ -322,15 +318,13 @@ func (s *Store) publish(outs map[block.Meta]*output) (files []*blockFile, err er
 // expire removes blocks whose last value no archive shows and no rollup needs.
 // Now is when the last flush parted its points from newer ones: rollups of
 // those still need what counted as young enough then.
-func (s *Store) expire(now int64) error {
+func (s *Store) expire(now int64) (err error) {
 	for _, b := range s.blocks.all() {
 		if b.End()*b.Step <= now-s.keeps(b) {
-			if err := s.blocks.remove(b); err != nil {
-				return err
-			}
+			err = errors.Join(err, s.blocks.remove(b))
 		}
 	}
-	return nil
+	return err
 }
 
 func (s *Store) keeps(b *blockFile) int64 {
