@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,6 +157,53 @@ func TestFilesAreReadAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestNewRulesOnABadDisk: what could not be put in force is tried again.
+func TestNewRulesOnABadDisk(t *testing.T) {
+	for _, file := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			o, disk := testOptions(t), newBadDisk()
+			o.disk = disk
+			if file {
+				o.Schemas = filepath.Join(t.TempDir(), "storage.yaml")
+				if err := os.WriteFile(o.Schemas, rules("10s:1h").Schemas.Data, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				o.Rules = rules("10s:1h")
+			}
+			s := mustOpen(t, o)
+			put(t, s, "a", testNow, 1)
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error)
+			go func() { done <- s.Run(ctx) }()
+			disk.mu.Lock()
+			disk.broken = true
+			disk.mu.Unlock()
+			if !file {
+				if err := s.Apply(rules("30s:1h")); !errors.Is(err, syscall.EIO) {
+					t.Errorf("got %v", err)
+				}
+			} else if err := os.WriteFile(o.Schemas, rules("30s:1h").Schemas.Data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range []int64{10, 30} {
+				time.Sleep(11 * time.Second)
+				got, err := s.Fetch(context.Background(), Request{Names: []string{"a"}, From: testNow - 60, Until: testNow})
+				if err != nil || got[0].Step != step {
+					t.Errorf("from a file: %v: step %d, want %d, %v", file, got[0].Step, step, err)
+				}
+				disk.mu.Lock()
+				disk.broken = false
+				disk.mu.Unlock()
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
 }
 
 // TestForget: a series whose points have all expired is not listed any more, and
