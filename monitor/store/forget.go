@@ -15,7 +15,7 @@ func (s *Store) tidyNames() error {
 		m.forgot = m.last
 		forgotten = s.forget()
 	}
-	if forgotten == 0 && m.names.loose <= 4096+int(s.count.Load())/4 {
+	if forgotten == 0 && !m.names.damaged && m.names.loose <= 4096+int(s.count.Load())/4 {
 		return nil
 	}
 	all := make([]*series, 0, s.count.Load())

@@ -12,10 +12,11 @@ import (
 // the last flush. Most of it is in the order of the tree of names, what came
 // since stands behind that.
 type names struct {
-	disk  disk
-	path  string
-	size  int64
-	loose int // series behind the sorted part
+	disk    disk
+	path    string
+	size    int64
+	loose   int  // series behind the sorted part
+	damaged bool // the next flush writes the sound part anew
 }
 
 func openNames(d disk, path string, log *slog.Logger, r wal.Reader) (*names, error) {
@@ -24,8 +25,9 @@ func openNames(d disk, path string, log *slog.Logger, r wal.Reader) (*names, err
 		return nil, fmt.Errorf("open list of series: %w", err)
 	}
 	f.Close()
-	size, err := replay(d, path, log, r)
-	return &names{disk: d, path: path, size: size}, err
+	n := &names{disk: d, path: path}
+	n.size, n.damaged, err = replay(d, path, log, r)
+	return n, err
 }
 
 // add appends series and returns when they are on disk.
@@ -92,7 +94,7 @@ func (n *names) rewrite(all []*series) (err error) {
 	if err := n.disk.Rename(tmp, n.path); err != nil {
 		return fmt.Errorf("publish list of series: %w", err)
 	}
-	n.size, n.loose = size, 0
+	n.size, n.loose, n.damaged = size, 0, false
 	if err := n.disk.SyncDir(filepath.Dir(n.path)); err != nil {
 		return fmt.Errorf("sync %s: %w", filepath.Dir(n.path), err)
 	}

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"path/filepath"
-
 	"slices"
 	"strings"
 
@@ -19,6 +19,16 @@ type era struct {
 	Until   int64       `json:"until,omitempty"` // seconds since 1970; 0: now
 	Flush   uint64      `json:"flush,omitempty"` // the last one until then
 	Schemas []eraSchema `json:"schemas"`
+	Sum     uint32      `json:"crc32c,omitempty"` // of this as JSON without it
+}
+
+func (e era) sum() uint32 {
+	e.Sum = 0
+	b, err := json.Marshal(e)
+	if err != nil {
+		return 0 // numbers and texts always can be written
+	}
+	return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
 }
 
 type eraSchema struct {
@@ -33,14 +43,9 @@ const mostEras = 32
 // hands it what was before. Flush is the number of the last one.
 func (s *Store) remember(planner *planner, flush uint64) error {
 	path := filepath.Join(s.dir, "retentions.json")
-	var eras []era
-	data, err := readAll(s.disk, path)
-	if err == nil {
-		err = json.Unmarshal(data, &eras)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		// Nothing that it says is needed to keep the store right.
-		s.log.Error("read earlier retentions: values of archives that no schema has any more are not shown", "file", path, "err", err)
+	eras, damaged, err := s.eras(path, flush)
+	if err != nil {
+		return err
 	}
 	current := era{}
 	longest := int64(0)
@@ -76,10 +81,13 @@ func (s *Store) remember(planner *planner, flush uint64) error {
 		planner.borders = append(planner.borders, e.Flush)
 	}
 	eras = append(eras, current)
-	if slices.EqualFunc(before, eras, func(a, b era) bool { return a.Until == b.Until && slices.Equal(a.Schemas, b.Schemas) }) {
+	if !damaged && slices.EqualFunc(before, eras, func(a, b era) bool { return a.Until == b.Until && slices.Equal(a.Schemas, b.Schemas) }) {
 		return nil
 	}
-	data, err = json.MarshalIndent(eras, "", "  ")
+	for i := range eras {
+		eras[i].Sum = eras[i].sum()
+	}
+	data, err := json.MarshalIndent(eras, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -94,5 +102,37 @@ func (s *Store) remember(planner *planner, flush uint64) error {
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("write retentions: %w", err)
 	}
-	return s.disk.Rename(path+".tmp", path)
+	if err := s.disk.Rename(path+".tmp", path); err != nil {
+		return fmt.Errorf("write retentions: %w", err)
+	}
+	return s.disk.SyncDir(s.dir)
+}
+
+// eras reads the file. What is damaged in it is made up for by the archives that
+// have blocks, as if every series had had all of them.
+func (s *Store) eras(path string, flush uint64) (eras []era, damaged bool, err error) {
+	data, err := readAll(s.disk, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read %s: %w", path, err)
+	}
+	if err = json.Unmarshal(data, &eras); err != nil {
+		eras = nil
+	}
+	sound := slices.DeleteFunc(slices.Clone(eras), func(e era) bool { return e.Sum != 0 && e.Sum != e.sum() })
+	if err == nil && len(sound) == len(eras) {
+		return eras, false, nil
+	}
+	s.log.Error("earlier retentions are damaged: archives that have blocks stand in their place", "file", path, "err", err)
+	keepDamaged(s.disk, path, data, s.log)
+	made := map[schema.Archive]bool{}
+	for _, b := range s.blocks.all() {
+		if a := (schema.Archive{Step: b.Step, Keep: b.Keep}); !made[a] {
+			made[a] = true
+			sound = slices.Insert(sound, 0, era{Until: s.now().Unix(), Flush: flush, Schemas: []eraSchema{{"", a.String()}}})
+		}
+	}
+	return sound, true, nil
 }
