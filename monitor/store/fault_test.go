@@ -217,3 +217,55 @@ func TestOneSickFileDoesNotStopTheRest(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestShortWritesAndReads: a write or a read that is done in part, with an error or
+// without one, is never taken for a whole one.
+func TestShortWritesAndReads(t *testing.T) {
+	for _, file := range []string{".wal", "names", "retentions.json.tmp"} {
+		for _, err := range []error{nil, syscall.EIO, syscall.ENOSPC} {
+			o, disk := testOptions(t), newBadDisk()
+			o.disk, o.Rules = disk, rules("10s:1h")
+			s := mustOpen(t, o)
+			once := func(op, end string) {
+				disk.fail = func(did, name string) error {
+					if did != op || !strings.HasSuffix(name, end) {
+						return nil
+					}
+					disk.fail = nil
+					return short{err}
+				}
+			}
+			put(t, s, "a", testNow, 1)
+			once("write", file)
+			flushed := s.flush()
+			applied := s.Apply(rules("10s:2h"))
+			if flushed == nil && applied == nil {
+				t.Errorf("%s, %v: nobody noticed", file, err)
+			}
+			if err := s.Sync(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			put(t, s, "b", testNow, 2)
+			if err := s.Sync(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			s.closed = true
+			s.release()
+			// Then half a file is read when the store opens.
+			once("read", strings.TrimSuffix(file, ".tmp"))
+			if s, err := Open(o); err == nil {
+				s.Close()
+				t.Errorf("%s: half of it was read", file)
+			}
+			s = mustOpen(t, o)
+			for name, want := range map[string]float64{"a": 1, "b": 2} {
+				if got := values(t, s, name, testNow-1, testNow); got[0] != want {
+					t.Errorf("%s, %v: %s is %v", file, err, name, got)
+				}
+			}
+			if got := files(t, o.Dir, ".damaged"); len(got) > 0 {
+				t.Errorf("%s, %v: %v", file, err, got)
+			}
+		}
+	}
+}

@@ -131,7 +131,7 @@ func keepDamaged(d disk, name string, data []byte, log *slog.Logger) {
 	f, err := d.Create(name + ".tmp")
 	if err == nil {
 		defer f.Close()
-		if _, err = f.Write(data); err == nil {
+		if err = writeAll(f, data); err == nil {
 			err = f.Sync()
 		}
 		if err == nil {
@@ -222,7 +222,7 @@ func (j *journal) write(sync bool) error {
 		if cap(out) <= 2*pieceSize {
 			j.out = out
 		}
-		if _, err := j.f.Write(out); err != nil {
+		if err := writeAll(j.f, out); err != nil {
 			return err
 		}
 		j.written = n

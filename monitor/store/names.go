@@ -52,7 +52,7 @@ func (n *names) add(fresh []*series) (err error) {
 		}
 	}
 	out := appendNames(nil, n.size, fresh)
-	if _, err := f.Write(out); err != nil {
+	if err := writeAll(f, out); err != nil {
 		return fmt.Errorf("write list of series: %w", err)
 	}
 	if err := f.Sync(); err != nil {
@@ -82,7 +82,7 @@ func (n *names) rewrite(all []*series) (err error) {
 	for part := all; len(part) > 0; {
 		m := min(len(part), 10_000)
 		out = appendNames(out[:0], size, part[:m])
-		if _, err := f.Write(out); err != nil {
+		if err := writeAll(f, out); err != nil {
 			return fmt.Errorf("write list of series: %w", err)
 		}
 		size += int64(len(out))
