@@ -67,6 +67,71 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// TestNewArchives: an archive that comes to those that a series has shows what they
+// hold, and late points of the time before it do not wipe their rollups.
+func TestNewArchives(t *testing.T) {
+	for _, c := range []struct {
+		before, after string
+		sum           float64 // when late points of the time before have come
+	}{
+		{"10s:1h,10m:2d", "10s:1h,1m:6h,10m:2d", 61},
+		{"10s:1h", "10s:1h,1m:2d", 61},
+		{"10s:1h,1m:2d", "5s:30m,10s:1h,1m:2d", 61},
+		{"1m:2d", "10s:1h,1m:2d", 11}, // the last of six points stands for a minute
+		{"20s:1h,1m:2d", "30s:1h,1m:2d", 0},
+	} {
+		o := testOptions(t)
+		o.Rules = sums(c.before)
+		s := mustOpen(t, o)
+		start := int64(testNow - 1800)
+		for i := range int64(60) {
+			put(t, s, "a", start+i*10, 1)
+		}
+		want := 0.0
+		check := func(when string) {
+			t.Helper()
+			for _, age := range []int64{1801, 3599, 3 * 3600, 30 * 3600} {
+				got := 0.0
+				for _, v := range values(t, s, "a", testNow-age, testNow) {
+					if v == v {
+						got += v
+					}
+				}
+				if want == 0 {
+					want = got
+				}
+				if got != want {
+					t.Errorf("%s to %s, %s, from %d s ago: %v, want %v", c.before, c.after, when, age, got, want)
+				}
+			}
+		}
+		check("before")
+		if err := s.Apply(sums(c.after)); err != nil {
+			t.Fatal(err)
+		}
+		o.Rules = sums(c.after)
+		check("after")
+		if c.sum == 0 {
+			continue // a late point stands for more than it did before
+		}
+		put(t, s, "a", start+600, 1) // a late point of the time before
+		want++
+		check("with a late point")
+		put(t, s, "a", start+40, 1)
+		check("with a late point again")
+		for range 2 {
+			if err := s.flush(); err != nil {
+				t.Fatal(err)
+			}
+			check("flushed")
+			s = crash(t, s, o)
+		}
+		if want != c.sum {
+			t.Errorf("%s to %s: %v, want %v", c.before, c.after, want, c.sum)
+		}
+	}
+}
+
 // TestApplyOnABadDisk: what cannot be flushed keeps the old rules.
 func TestApplyOnABadDisk(t *testing.T) {
 	o, disk := testOptions(t), newBadDisk()

@@ -106,7 +106,7 @@ func damage(t *testing.T, o Options, name string, at int64, want map[string]floa
 	if err != nil {
 		t.Fatal(err)
 	}
-	bit := rand.IntN(8) // -1: zeros instead
+	bit := rand.IntN(8)    // -1: zeros instead
 	if rand.IntN(4) == 0 { // a piece was never written
 		clear(data[at:min(at+40, int64(len(data)))])
 		bit = -1
@@ -162,8 +162,8 @@ func damage(t *testing.T, o Options, name string, at int64, want map[string]floa
 		case round == 2 && (tells || s.Stats().Damaged > 0):
 			fail("still told at the third start: %+v\n%s", s.Stats(), &log)
 		}
-		put(t, s, "new", testNow-100, float64(round))
-		if got := values(t, s, "new", testNow-101, testNow-100); got[0] != float64(round) {
+		put(t, s, "new", testNow, float64(round))
+		if got := values(t, s, "new", testNow-1, testNow); got[0] != float64(round) {
 			fail("a new point is read as %v", got)
 		}
 		if err := s.Close(); err != nil {

@@ -13,16 +13,17 @@ import (
 	"steer/monitor/store/internal/schema"
 )
 
-// era is the schemas of a stretch of time, as retentions.json keeps them: what a
+// remembered is the schemas of a stretch of time, as retentions.json keeps them: what a
 // series had before its retention was changed is still read.
-type era struct {
-	Until   int64       `json:"until,omitempty"` // seconds since 1970; 0: now
-	Flush   uint64      `json:"flush,omitempty"` // the last one until then
+type remembered struct {
+	Until   int64       `json:"until,omitempty"`   // seconds since 1970; 0: now
+	Flush   uint64      `json:"flush,omitempty"`   // the last one until then
+	Guessed bool        `json:"guessed,omitempty"` // see past
 	Schemas []eraSchema `json:"schemas"`
 	Sum     uint32      `json:"crc32c,omitempty"` // of this as JSON without it
 }
 
-func (e era) sum() uint32 {
+func (e remembered) sum() uint32 {
 	e.Sum = 0
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -47,7 +48,7 @@ func (s *Store) remember(planner *planner, flush uint64) error {
 	if err != nil {
 		return err
 	}
-	current := era{}
+	current := remembered{}
 	longest := int64(0)
 	for _, sc := range planner.schemas {
 		var parts []string
@@ -64,7 +65,7 @@ func (s *Store) remember(planner *planner, flush uint64) error {
 	} else if n > 0 {
 		eras[n-1].Until, eras[n-1].Flush = now, flush
 	}
-	eras = slices.DeleteFunc(eras, func(e era) bool { return e.Until > 0 && now-e.Until > longest })
+	eras = slices.DeleteFunc(eras, func(e remembered) bool { return e.Until > 0 && now-e.Until > longest })
 	eras = eras[max(0, len(eras)-mostEras):]
 	for _, e := range slices.Backward(eras) {
 		var schemas []schema.Schema
@@ -77,11 +78,10 @@ func (s *Store) remember(planner *planner, flush uint64) error {
 			}
 			schemas = append(schemas, schema.Schema{Pattern: pattern, Archives: archives})
 		}
-		planner.past = append(planner.past, schemas)
-		planner.borders = append(planner.borders, e.Flush)
+		planner.past = append(planner.past, past{e.Until, e.Flush, e.Guessed, schemas})
 	}
 	eras = append(eras, current)
-	if !damaged && slices.EqualFunc(before, eras, func(a, b era) bool { return a.Until == b.Until && slices.Equal(a.Schemas, b.Schemas) }) {
+	if !damaged && slices.EqualFunc(before, eras, func(a, b remembered) bool { return a.Until == b.Until && slices.Equal(a.Schemas, b.Schemas) }) {
 		return nil
 	}
 	for i := range eras {
@@ -96,7 +96,7 @@ func (s *Store) remember(planner *planner, flush uint64) error {
 		return fmt.Errorf("write retentions: %w", err)
 	}
 	defer f.Close()
-	if _, err := f.Write(data); err != nil {
+	if err := writeAll(f, data); err != nil {
 		return fmt.Errorf("write retentions: %w", err)
 	}
 	if err := f.Sync(); err != nil {
@@ -110,7 +110,7 @@ func (s *Store) remember(planner *planner, flush uint64) error {
 
 // eras reads the file. What is damaged in it is made up for by the archives that
 // have blocks, as if every series had had all of them.
-func (s *Store) eras(path string, flush uint64) (eras []era, damaged bool, err error) {
+func (s *Store) eras(path string, flush uint64) (eras []remembered, damaged bool, err error) {
 	data, err := readAll(s.disk, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
@@ -121,7 +121,7 @@ func (s *Store) eras(path string, flush uint64) (eras []era, damaged bool, err e
 	if err = json.Unmarshal(data, &eras); err != nil {
 		eras = nil
 	}
-	sound := slices.DeleteFunc(slices.Clone(eras), func(e era) bool { return e.Sum != 0 && e.Sum != e.sum() })
+	sound := slices.DeleteFunc(slices.Clone(eras), func(e remembered) bool { return e.Sum != 0 && e.Sum != e.sum() })
 	if err == nil && len(sound) == len(eras) {
 		return eras, false, nil
 	}
@@ -131,7 +131,7 @@ func (s *Store) eras(path string, flush uint64) (eras []era, damaged bool, err e
 	for _, b := range s.blocks.all() {
 		if a := (schema.Archive{Step: b.Step, Keep: b.Keep}); !made[a] {
 			made[a] = true
-			sound = slices.Insert(sound, 0, era{Until: s.now().Unix(), Flush: flush, Schemas: []eraSchema{{"", a.String()}}})
+			sound = slices.Insert(sound, 0, remembered{Until: s.now().Unix(), Flush: flush, Guessed: true, Schemas: []eraSchema{{"", a.String()}}})
 		}
 	}
 	return sound, true, nil
