@@ -2,11 +2,13 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -84,5 +86,43 @@ func TestForgetWhileNamesCome(t *testing.T) {
 		}
 		s = crash(t, s, o)
 		check("after a restart")
+	}
+}
+
+// TestRewrittenListIsNotYetOnDisk: the list of series was rewritten but its new name
+// did not reach the disk; what is appended afterwards must not hang on it.
+func TestRewrittenListIsNotYetOnDisk(t *testing.T) {
+	o, disk := testOptions(t), newBadDisk()
+	now := int64(testNow)
+	o.Now = func() time.Time { return time.Unix(now, 0) }
+	o.disk, o.Rules = disk, rules("10s:1h")
+	s := mustOpen(t, o)
+	put(t, s, "gone", now, 1)
+	put(t, s, "kept", now, 1)
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	now += 7 * 3600
+	put(t, s, "kept", now, 2)
+	disk.fail = func(op, name string) error {
+		if op == "syncdir" && name == o.Dir {
+			return syscall.EIO
+		}
+		return nil
+	}
+	if err := s.flush(); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	disk.fail = nil
+	put(t, s, "new", now, 3)
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	s.closed = true
+	s.release()
+	disk.powerLoss(func() bool { return true }, func(synced, size int64) int64 { return synced })
+	s = mustOpen(t, o)
+	if got := values(t, s, "new", now-1, now); got[0] != 3 {
+		t.Errorf("got %v", got)
 	}
 }

@@ -17,6 +17,7 @@ type names struct {
 	size    int64
 	loose   int  // series behind the sorted part
 	damaged bool // the next flush writes the sound part anew
+	renamed bool // the file has its name, but maybe not on disk
 }
 
 func openNames(d disk, path string, log *slog.Logger, r wal.Reader) (*names, error) {
@@ -34,6 +35,9 @@ func openNames(d disk, path string, log *slog.Logger, r wal.Reader) (*names, err
 func (n *names) add(fresh []*series) (err error) {
 	if len(fresh) == 0 {
 		return nil
+	}
+	if err := n.settle(); err != nil {
+		return err
 	}
 	f, size, err := n.disk.Append(n.path)
 	if err != nil {
@@ -94,10 +98,19 @@ func (n *names) rewrite(all []*series) (err error) {
 	if err := n.disk.Rename(tmp, n.path); err != nil {
 		return fmt.Errorf("publish list of series: %w", err)
 	}
-	n.size, n.loose, n.damaged = size, 0, false
+	n.size, n.loose, n.damaged, n.renamed = size, 0, false, true
+	return n.settle()
+}
+
+// settle returns when the name of a rewritten file is on disk.
+func (n *names) settle() error {
+	if !n.renamed {
+		return nil
+	}
 	if err := n.disk.SyncDir(filepath.Dir(n.path)); err != nil {
 		return fmt.Errorf("sync %s: %w", filepath.Dir(n.path), err)
 	}
+	n.renamed = false
 	return nil
 }
 
