@@ -147,6 +147,9 @@ type output struct {
 	w   *block.Writer
 }
 
+// mostOutputs is how many block files are written at a time; each takes a buffer.
+const mostOutputs = 256
+
 // writeBlocks writes what is frozen, and the rollups that it touches, to one
 // file per archive and stretch of time.
 func (s *Store) writeBlocks() (files []*blockFile, err error) {
@@ -155,6 +158,22 @@ func (s *Store) writeBlocks() (files []*blockFile, err error) {
 		all = append(all, s.shards[i].frozen...)
 	}
 	slices.SortFunc(all, func(a, b *series) int { return cmp.Compare(a.id, b.id) })
+	done := map[block.Meta]bool{}
+	for more := true; more; {
+		var some []*blockFile
+		if some, more, err = s.writeSome(all, done); err != nil {
+			for _, b := range files {
+				b.release()
+			}
+			return nil, err
+		}
+		files = append(files, some...)
+	}
+	return files, nil
+}
+
+// writeSome writes files that are not done yet, and says whether there are more.
+func (s *Store) writeSome(all []*series, done map[block.Meta]bool) (files []*blockFile, more bool, err error) {
 	cols := newColumns(s.blocks, 256<<10)
 	defer cols.close()
 	outs := map[block.Meta]*output{}
@@ -181,23 +200,35 @@ func (s *Store) writeBlocks() (files []*blockFile, err error) {
 				n, _ := slices.BinarySearch(slots, start+a.part)
 				at := slots[0]
 				size := int(slots[n-1] - at + 1)
+				slots = slots[n:]
+				m := block.Meta{Step: a.step, Keep: a.keep, Start: start, Slots: int(a.part)}
+				if done[m] {
+					continue
+				}
+				if outs[m] == nil && len(outs) >= mostOutputs {
+					more = true
+					continue
+				}
 				values = slices.Grow(values[:0], size)[:size]
 				cols.fill(v, k, at, values, false)
 				if err := s.maintain.patience(cols.err); err != nil {
-					return nil, err
+					return nil, false, err
 				}
-				o, err := s.output(outs, block.Meta{Step: a.step, Keep: a.keep, Start: start, Slots: int(a.part)})
+				o, err := s.output(outs, m)
 				if err != nil {
-					return nil, err
+					return nil, false, err
 				}
 				if err := o.w.Add(ser.id, int(at-start), values); err != nil {
-					return nil, fmt.Errorf("write block %s: %w", o.tmp, err)
+					return nil, false, fmt.Errorf("write block %s: %w", o.tmp, err)
 				}
-				slots = slots[n:]
 			}
 		}
 	}
-	return s.publish(outs)
+	for m := range outs {
+		done[m] = true
+	}
+	files, err = s.publish(outs)
+	return files, more, err
 }
 
 // unreadable is how long a flush waits for values that it needs for rollups, as
