@@ -1,6 +1,11 @@
 package store
 
 import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -52,19 +57,18 @@ func TestPointsOfManyStretches(t *testing.T) {
 	}
 }
 
+// measure says how many MiB f allocates.
+func measure(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return (after.TotalAlloc - before.TotalAlloc) >> 20
+}
+
 // TestLongStretchesTakeLittleMemory: neither rollups nor archives of an earlier schema
 // are held whole when one value of a coarse archive stands for a great many.
 func TestLongStretchesTakeLittleMemory(t *testing.T) {
-	measure := func(what string, most uint64, f func()) {
-		t.Helper()
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		f()
-		runtime.ReadMemStats(&after)
-		if n := (after.TotalAlloc - before.TotalAlloc) >> 20; n > most {
-			t.Errorf("%s takes %d MiB", what, n)
-		}
-	}
 	o := testOptions(t)
 	o.disk, o.Rules = newBadDisk(), rules("1s:2d,1d:10y")
 	s := mustOpen(t, o)
@@ -72,12 +76,80 @@ func TestLongStretchesTakeLittleMemory(t *testing.T) {
 	if err := s.Apply(rules("1d:30y")); err != nil {
 		t.Fatal(err)
 	}
-	measure("thirty years of days", 20, func() { values(t, s, "a", testNow-30*365*86400, testNow) })
-
+	if n := measure(func() { values(t, s, "a", testNow-30*365*86400, testNow) }); n > 20 {
+		t.Errorf("thirty years of days take %d MiB", n)
+	}
 	o.Dir, o.Rules = t.TempDir(), rules("1s:100d,1h:2y")
 	s = mustOpen(t, o)
 	for hour := range int64(24 * 90) {
 		put(t, s, "a", testNow-hour*3600, 1)
 	}
-	measure("rollups of ninety days of seconds", 20, func() { values(t, s, "a", testNow-101*86400, testNow) })
+	if n := measure(func() { values(t, s, "a", testNow-101*86400, testNow) }); n > 20 {
+		t.Errorf("rollups of ninety days of seconds take %d MiB", n)
+	}
+}
+
+// TestManySeriesHaveComeAndGone: ids grow with every new series.
+func TestManySeriesHaveComeAndGone(t *testing.T) {
+	o := testOptions(t)
+	s := mustOpen(t, o)
+	put(t, s, "first", testNow, 1)
+	s.lastID.Store(1e8)
+	put(t, s, "later", testNow, 2)
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "first", testNow, 3)
+	if err := s.Sync(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n := measure(func() { s = crash(t, s, o) }); n > 40 {
+		t.Errorf("a start takes %d MiB", n)
+	}
+	s.lastID.Store(math.MaxUint32 - 1<<20)
+	put(t, s, "last", testNow, 4)
+	for i := range 3 {
+		put(t, s, fmt.Sprint("none", i), testNow, 5)
+	}
+	if st := s.Stats(); st.Series != 3 || st.Dropped["limit"] != 3 {
+		t.Errorf("%+v", st)
+	}
+	for name, want := range map[string]float64{"first": 3, "later": 2, "last": 4} {
+		if got := values(t, s, name, testNow-1, testNow); got[0] != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
+// TestPointsWithoutAName: the list of series is lost, and the log still has points of
+// one. A new series must not get its id, and with it those points at a later start.
+func TestPointsWithoutAName(t *testing.T) {
+	o := testOptions(t)
+	s := mustOpen(t, o)
+	put(t, s, "lost", testNow, 1)
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "lost", testNow-10, 666)
+	if err := s.Sync(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(o.Dir, "names"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(o.Dir, "blocks")); err != nil {
+		t.Fatal(err)
+	}
+	s = crash(t, s, o)
+	put(t, s, "new", testNow, 2)
+	if err := s.freeze(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.maintain.names.add(s.maintain.fresh); err != nil {
+		t.Fatal(err)
+	}
+	s = crash(t, s, o)
+	if got := values(t, s, "new", testNow-11, testNow); !math.IsNaN(got[0]) || got[1] != 2 {
+		t.Errorf("got %v", got)
+	}
 }
