@@ -236,7 +236,9 @@ func (set *blockSet) maxID() (id uint32) {
 }
 
 func (set *blockSet) close() {
-	for _, b := range set.all() {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	for _, b := range set.files {
 		b.release()
 	}
 	set.files = nil
