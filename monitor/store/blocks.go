@@ -101,8 +101,12 @@ func openBlocks(d disk, dir string, log *slog.Logger) (*blockSet, error) {
 		return nil, fmt.Errorf("open blocks: %w", err)
 	}
 	set.sort()
+	stretches := map[block.Meta][]*blockFile{}
+	for _, b := range set.files {
+		stretches[b.Meta] = append(stretches[b.Meta], b)
+	}
 	for _, b := range slices.Clone(set.files) {
-		if i := slices.IndexFunc(set.files, b.replacedBy); i >= 0 {
+		if slices.ContainsFunc(stretches[b.Meta], b.replacedBy) {
 			if err := set.remove(b); err != nil {
 				set.close()
 				return nil, err
