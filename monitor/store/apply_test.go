@@ -132,6 +132,53 @@ func TestNewArchives(t *testing.T) {
 	}
 }
 
+// TestLongerRetention: a schema that gets a coarser and longer archive keeps what it
+// had before, for as long as that archive says and no longer.
+func TestLongerRetention(t *testing.T) {
+	o := testOptions(t)
+	now := int64(testNow)
+	o.Now = func() time.Time { return time.Unix(now, 0) }
+	o.Rules = sums("10s:1h")
+	s := mustOpen(t, o)
+	for i := range int64(60) {
+		put(t, s, "a", now-1800+i*10, 1)
+	}
+	if err := s.Apply(sums("10s:1h,1m:2d")); err != nil {
+		t.Fatal(err)
+	}
+	o.Rules = sums("10s:1h,1m:2d")
+	for range 46 {
+		now += 3600
+		put(t, s, "b", now, 1)
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.0
+		for _, v := range values(t, s, "a", testNow-3600, testNow) {
+			if v == v {
+				sum += v
+			}
+		}
+		if sum != 60 {
+			t.Fatalf("after %d h: %v", (now-testNow)/3600, sum)
+		}
+		if now == testNow+36000 {
+			s = crash(t, s, o)
+		}
+	}
+	if n := len(files(t, o.Dir, "10s-1h/*.blk")); n > 16 {
+		t.Errorf("%d files of ten seconds", n)
+	}
+	now += 4 * 3600
+	put(t, s, "b", now, 1)
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(files(t, o.Dir, "10s-1h/*.blk")); n != 1 {
+		t.Errorf("%d files of ten seconds after two days: %v", n, files(t, o.Dir, "10s-1h/*.blk"))
+	}
+}
+
 // TestApplyOnABadDisk: what cannot be flushed keeps the old rules.
 func TestApplyOnABadDisk(t *testing.T) {
 	o, disk := testOptions(t), newBadDisk()

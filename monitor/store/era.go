@@ -74,3 +74,43 @@ func (p *plan) placed(t, now int64) int64 {
 	}
 	return coarse.Step
 }
+
+// keeps says for how long blocks of an archive may be needed, rollups of late
+// points included. An archive that no schema has any more lives as long as the
+// longest with its step, or the longest of all. One that was the coarsest of a schema
+// until that got a longer one lives as long: what was in it then is nowhere else.
+func (p *planner) keeps(step, keep int64, flush uint64) int64 {
+	var same, all, coarsest int64
+	for _, s := range p.schemas {
+		for _, a := range s.Archives {
+			coarsest = max(coarsest, a.Step)
+			all = max(all, a.Keep)
+			if a.Step == step {
+				same = max(same, a.Keep)
+			}
+		}
+	}
+	longer := int64(0)
+	for _, past := range p.past {
+		if past.guessed || flush > past.flush {
+			continue
+		}
+		for _, was := range past.schemas {
+			now := slices.IndexFunc(p.schemas, func(s schema.Schema) bool { return s.Pattern.String() == was.Pattern.String() })
+			if now >= 0 && last(was) == (schema.Archive{Step: step, Keep: keep}) {
+				longer = max(longer, last(p.schemas[now]).Keep)
+			}
+		}
+	}
+	for _, s := range p.schemas {
+		if slices.Contains(s.Archives, schema.Archive{Step: step, Keep: keep}) {
+			same = keep
+		}
+	}
+	if same == 0 {
+		same = all
+	}
+	return max(same, keep, longer) + coarsest
+}
+
+func last(s schema.Schema) schema.Archive { return s.Archives[len(s.Archives)-1] }

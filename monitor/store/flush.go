@@ -361,5 +361,5 @@ func (s *Store) expire(now int64) (err error) {
 func (s *Store) keeps(b *blockFile) int64 {
 	s.plans.Lock()
 	defer s.plans.Unlock()
-	return s.planner.keeps(b.Step, b.Keep)
+	return s.planner.keeps(b.Step, b.Keep, b.new)
 }

@@ -219,30 +219,3 @@ func firstSchema(schemas []schema.Schema, name string) int {
 	}
 	return len(schemas)
 }
-
-// keeps says for how long blocks of an archive may be needed, rollups of late
-// points included. An archive that no schema has any more lives as long as the
-// longest with its step, or the longest of all.
-func (p *planner) keeps(step, keep int64) int64 {
-	var same, all, coarsest int64
-	for _, s := range p.schemas {
-		for _, a := range s.Archives {
-			coarsest = max(coarsest, a.Step)
-			all = max(all, a.Keep)
-			if a.Step == step {
-				same = max(same, a.Keep)
-			}
-		}
-	}
-	for _, s := range p.schemas {
-		for _, a := range s.Archives {
-			if a.Step == step && a.Keep == keep {
-				return keep + coarsest
-			}
-		}
-	}
-	if same == 0 {
-		same = all
-	}
-	return max(same, keep) + coarsest
-}
