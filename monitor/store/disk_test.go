@@ -31,6 +31,8 @@ type badDisk struct {
 // short is how a write or a read ends that is done in part only.
 type short struct{ error }
 
+func (s short) Error() string { return fmt.Sprint("a part only, ", s.error) }
+
 // ask is called without the lock.
 func (d *badDisk) ask(op, name string) error {
 	if d.fail == nil {

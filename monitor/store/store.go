@@ -101,6 +101,9 @@ func Open(o Options) (_ *Store, err error) {
 			s.release()
 		}
 	}()
+	for _, name := range []string{"names.tmp", "retentions.json.tmp"} {
+		s.disk.Remove(filepath.Join(o.Dir, name)) //nolint:errcheck // it is there after interrupted work only
+	}
 	if s.blocks, err = openBlocks(s.disk, filepath.Join(o.Dir, "blocks"), s.log); err != nil {
 		return nil, err
 	}
