@@ -374,7 +374,7 @@ func TestMergesKeepTheOrderOfFlushes(t *testing.T) {
 		return Rules{Schemas: File{"storage.yaml", []byte("- {name: a, pattern: ^a, retentions: '" + a + "'}\n- {name: b, pattern: '', retentions: '10s:1h'}")}}
 	}
 	o := testOptions(t)
-	o.Rules = set("10s:1h")
+	o.disk, o.Rules = newBadDisk(), set("10s:1h")
 	s := mustOpen(t, o)
 	last := 0.0
 	for _, step := range []string{"10s:1h", "10s:1d", "10s:1h", "10s:1d"} {
@@ -402,6 +402,21 @@ func TestMergesKeepTheOrderOfFlushes(t *testing.T) {
 		s = mustOpen(t, o)
 		if got := values(t, s, "a", testNow-101, testNow-100); got[0] != last {
 			t.Errorf("as %s, after a restart: %v, want %v", step, got[0], last)
+		}
+	}
+	// The order stays when so much has changed since that nobody remembers.
+	for change := range 2 * mostEras {
+		r := set("10s:1d")
+		r.Schemas.Data = fmt.Appendf(r.Schemas.Data, "\n- {name: c, pattern: ^c, retentions: '10s:%ds'}", 1000+10*change)
+		if err := s.Apply(r); err != nil {
+			t.Fatal(err)
+		}
+		put(t, s, "b", testNow-100, float64(change))
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		if got := values(t, s, "a", testNow-101, testNow-100); got[0] != last {
+			t.Fatalf("after %d changes: %v, want %v", change, got[0], last)
 		}
 	}
 	if n := len(files(t, o.Dir, ".blk")); n > 20 {

@@ -1,21 +1,16 @@
 package store
 
-import "time"
-
-// forgetEach is how often series are looked for that have no points any more.
-const forgetEach = 6 * time.Hour
-
 // tidyNames keeps the list of series short and sorted: the sorted part is the
 // tree of names, ready to be read. Now and then it forgets series all of whose
 // points have expired.
 func (s *Store) tidyNames() error {
 	m := &s.maintain
 	forgotten := 0
-	if m.last.Sub(m.forgot) >= forgetEach {
+	if m.last.Sub(m.forgot) >= s.limit.forget {
 		m.forgot = m.last
 		forgotten = s.forget()
 	}
-	if forgotten == 0 && !m.names.damaged && m.names.loose <= 4096+int(s.count.Load())/4 {
+	if forgotten == 0 && !m.names.damaged && m.names.loose <= s.limit.loose+int(s.count.Load())/4 {
 		return nil
 	}
 	all := make([]*series, 0, s.count.Load())

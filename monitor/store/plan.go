@@ -200,16 +200,6 @@ func (p *planner) plan(name string) *plan {
 	return made
 }
 
-// era says under which of the schemas, now or past, a flush was.
-func (p *planner) era(flush uint64) (n int) {
-	for _, past := range p.past {
-		if flush > past.flush {
-			n++
-		}
-	}
-	return n
-}
-
 // firstSchema is the number of the schema that counts for a name.
 func firstSchema(schemas []schema.Schema, name string) int {
 	for i := range schemas {
