@@ -63,13 +63,16 @@ func Open(in io.ReaderAt, size int64) (*Reader, error) {
 }
 
 func readAt(in io.ReaderAt, b []byte, off int64) error {
-	if n, err := in.ReadAt(b, off); n < len(b) {
-		if err == nil || errors.Is(err, io.EOF) {
-			return damaged("file ends at %d", off+int64(n))
-		}
-		return err
+	n, err := in.ReadAt(b, off)
+	switch {
+	case n == len(b):
+		return nil
+	case err == nil:
+		return io.ErrNoProgress
+	case errors.Is(err, io.EOF):
+		return damaged("file ends at %d", off+int64(n))
 	}
-	return nil
+	return err
 }
 
 // Series is how many series the block holds.
