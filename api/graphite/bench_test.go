@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,12 +92,17 @@ func BenchmarkRender(b *testing.B) {
 		b.Run(strings.ReplaceAll(q.name, " ", "_"), func(b *testing.B) {
 			address := "/render?format=json&from=" + q.from + "&target=" + url.QueryEscape(q.target)
 			b.ReportAllocs()
+			var before, after syscall.Rusage
+			syscall.Getrusage(syscall.RUSAGE_SELF, &before) //nolint:errcheck // it has no way to fail
 			for b.Loop() {
 				w := &blank{header: http.Header{}}
 				if h.ServeHTTP(w, httptest.NewRequest("GET", address, nil)); w.status != 0 && w.status != 200 || w.bytes < 1000 {
 					b.Fatalf("status %d, %d bytes", w.status, w.bytes)
 				}
 			}
+			syscall.Getrusage(syscall.RUSAGE_SELF, &after) //nolint:errcheck
+			cpu := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+			b.ReportMetric(float64(cpu)/1e6/float64(b.N), "cpu-ms/op")
 		})
 	}
 }
