@@ -29,7 +29,9 @@ import (
 
 // monitor is the metric path and what watches it.
 type monitor struct {
-	store     *store.Store
+	store     metricStore
+	disk      *store.Store              // the same, if it is Steer's own engine
+	figures   func() map[string]float64 // of the store
 	router    *route.Router
 	statistic *aggregate.Aggregator
 	lines     *receiveGraphite.Receiver
@@ -46,23 +48,17 @@ type monitor struct {
 // end before those which take them.
 func (a *App) openMonitor(context.Context) (err error) {
 	m := &a.monitor
-	_, files := a.definitions.Current()
-	rules, err := retention(files)
-	if err != nil {
-		return err
-	}
-	if m.store, err = store.Open(store.Options{Config: a.o.Store, Rules: rules, Dir: a.path("metrics"), Log: a.log}); err != nil {
+	if m.store, m.figures, err = a.openStore(); err != nil {
 		return err
 	}
 	a.group.Close("metric store", m.store.Close)
 	a.group.Go("metric store", m.store.Run)
 	if m.router, err = route.New(route.Options{
-		Config: a.o.Route, Log: a.log,
-		Store: func(points []metric.Point) error { return m.store.Write(context.Background(), points) },
+		Config: a.o.Route, Log: a.log, Store: into(m.store),
 	}); err != nil {
 		return err
 	}
-	if m.statistic, err = aggregate.New(aggregate.Options{Config: a.o.Aggregate.StatsD, Sink: m.router.Write, Log: a.log}); err != nil {
+	if m.statistic, err = aggregate.New(aggregate.Options{Config: a.o.Aggregate.StatsD, Sink: m.from("statsd"), Log: a.log}); err != nil {
 		return err
 	}
 	a.group.Go("StatsD statistics", m.statistic.Run)
@@ -77,7 +73,7 @@ func (a *App) openMonitor(context.Context) (err error) {
 	a.group.Close("StatsD receiver", func() error { m.samples.Close(); return nil })
 	a.group.Go("StatsD receiver", m.samples.Run)
 	if a.o.Agent.Enabled {
-		host, err := agent.New(agent.Options{Config: a.o.Agent, Sink: m.router.Write, Log: a.log})
+		host, err := agent.New(agent.Options{Config: a.o.Agent, Sink: m.from("agent"), Log: a.log})
 		if err != nil {
 			return err
 		}
@@ -93,8 +89,23 @@ func (a *App) openMonitor(context.Context) (err error) {
 	return nil
 }
 
+// into stores points in a driver, and tells it who sent them if it can use that.
+func into(d store.Driver) route.Sink {
+	if e, ok := d.(interface {
+		WriteFrom(ctx context.Context, from string, points []metric.Point) error
+	}); ok {
+		return func(from string, points []metric.Point) error { return e.WriteFrom(context.Background(), from, points) }
+	}
+	return func(_ string, points []metric.Point) error { return d.Write(context.Background(), points) }
+}
+
+// from is the way into the router for points that Steer makes itself.
+func (m *monitor) from(name string) func(points []metric.Point) error {
+	return func(points []metric.Point) error { return m.router.Write(name, points) }
+}
+
 // reader is the store as the query engine wants it.
-type reader struct{ store *store.Store }
+type reader struct{ store store.Driver }
 
 func (r reader) Find(ctx context.Context, pattern string, limit int) ([]metric.Match, error) {
 	return r.store.Find(ctx, pattern, limit)
