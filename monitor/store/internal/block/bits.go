@@ -75,6 +75,18 @@ func (r *bitReader) read(n uint) uint64 {
 	}
 }
 
+// peek returns the next bits, highest first, at least 57 of them; past the end
+// they are zeros.
+func (r *bitReader) peek() uint64 {
+	at := r.pos >> 3
+	if at+8 <= uint(len(r.buf)) {
+		return binary.BigEndian.Uint64(r.buf[at:]) << (r.pos & 7)
+	}
+	var tail [8]byte
+	copy(tail[:], r.buf[min(at, uint(len(r.buf))):])
+	return binary.BigEndian.Uint64(tail[:]) << (r.pos & 7)
+}
+
 // pack appends the low width bits of each value, the first value lowest, in as
 // few bytes as hold them.
 func pack(dst []byte, values []uint64, width uint) []byte {

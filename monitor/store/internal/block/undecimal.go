@@ -35,35 +35,43 @@ func undecimal(data []byte, count, from int, dst []float64) error {
 		return errChunk
 	}
 	data = data[2+n:]
-	sums := sums{order: order}
-	for i := range order {
-		if sums.before[i], n = binary.Varint(data); n <= 0 {
+	r := running{order: order, factor: int64(factor), power: powers[exponent]}
+	var ints [groupSize]int64
+	var room [groupSize]float64
+	for i, into := range []*int64{&r.number, &r.difference}[:order] {
+		if *into, n = binary.Varint(data); n <= 0 {
 			return errChunk
 		}
+		if i > 0 {
+			r.number += r.difference
+		}
+		room[i] = float64(r.number) / r.power
 		data = data[n:]
 	}
-	power := powers[exponent]
-	var ints [groupSize]int64
-	sums.first(ints[:order])
-	numbers(ints[:order], 0, from, dst, power)
+	place(room[:order], 0, from, dst)
 	until := from + len(dst)
 	for start := order; start < min(count, until); start += groupSize {
-		part := ints[:min(count-start, groupSize)]
-		skip := order == 0 && start+len(part) <= from // no later number hangs on these
-		var err error
-		if data, err = group(part, data, skip); err != nil {
+		size := min(count-start, groupSize)
+		g, rest, err := parseGroup(data, size)
+		if err != nil {
 			return err
 		}
-		if skip {
-			continue
-		}
-		if factor > 1 {
-			for i := range part {
-				part[i] *= int64(factor)
+		if order > 0 || start+size > from { // of the integers themselves no later one hangs on an earlier
+			part := room[:size]
+			if start >= from && start+size <= until {
+				part = dst[start-from:][:size]
+			}
+			if g.plain(order) {
+				r.plain(part, g)
+			} else {
+				g.numbers(ints[:size])
+				r.add(part, ints[:size])
+			}
+			if &part[0] == &room[0] {
+				place(part, start, from, dst)
 			}
 		}
-		sums.add(part)
-		numbers(part, start, from, dst, power)
+		data = rest
 	}
 	if len(data) != 0 && until == count {
 		return errChunk
@@ -80,111 +88,159 @@ func undecimal(data []byte, count, from int, dst []float64) error {
 	return nil
 }
 
-// group reads up to 64 numbers into dst, unless it is to skip them, and returns
-// what follows.
-func group(dst []int64, data []byte, skip bool) ([]byte, error) {
+// group is up to 64 numbers as they are written.
+type group struct {
+	head       byte
+	base       int64
+	distances  []byte // and some of what follows them
+	exceptions []byte // the pairs of place and high bits
+}
+
+// parseGroup finds the parts of a group of n numbers, and what follows it.
+func parseGroup(data []byte, n int) (g group, rest []byte, err error) {
 	if len(data) == 0 {
-		return nil, errChunk
+		return g, nil, errChunk
 	}
-	head := data[0]
-	wide := uint(head & groupWidth)
-	base, n := binary.Varint(data[1:])
-	if n <= 0 {
-		return nil, errChunk
+	g.head = data[0]
+	base, length := binary.Varint(data[1:])
+	if length <= 0 {
+		return g, nil, errChunk
 	}
-	data = data[1+n:]
-	size := packed(len(dst), wide)
+	g.base, data = base, data[1+length:]
+	size := packed(n, g.width())
 	if len(data) < size {
-		return nil, errChunk
+		return g, nil, errChunk
 	}
-	if !skip {
-		unpack(dst, data, wide)
+	g.distances, data = data, data[size:]
+	if g.head&groupExceptions == 0 {
+		return g, data, nil
 	}
-	data = data[size:]
-	if head&groupExceptions != 0 {
-		if len(data) == 0 {
-			return nil, errChunk
+	if len(data) == 0 {
+		return g, nil, errChunk
+	}
+	count := data[0]
+	data = data[1:]
+	g.exceptions = data
+	for range count {
+		if len(data) == 0 || int(data[0]) >= n {
+			return g, nil, errChunk
 		}
-		count := int(data[0])
-		data = data[1:]
-		for range count {
-			if len(data) == 0 || int(data[0]) >= len(dst) {
-				return nil, errChunk
-			}
-			high, n := binary.Uvarint(data[1:])
-			if n <= 0 {
-				return nil, errChunk
-			}
-			dst[data[0]] |= int64(high << wide)
-			data = data[1+n:]
+		_, length := binary.Uvarint(data[1:])
+		if length <= 0 {
+			return g, nil, errChunk
 		}
+		data = data[1+length:]
 	}
-	switch {
-	case skip:
-	case head&groupFolded != 0:
+	g.exceptions = g.exceptions[:len(g.exceptions)-len(data)]
+	return g, data, nil
+}
+
+func (g *group) width() uint { return uint(g.head & groupWidth) }
+
+// plain says whether numbers are their distances from the base and can be read
+// eight bytes at a time. Exceptions are only in the way of what is added up.
+func (g *group) plain(order int) bool {
+	w := g.width()
+	return g.head&groupFolded == 0 && (order == 0 || g.exceptions == nil) && w <= 57 && len(g.distances) >= packed(groupSize, w)+8
+}
+
+// numbers reads the distances of a group of any kind.
+func (g *group) numbers(dst []int64) {
+	unpack(dst, g.distances, g.width())
+	for e := g.exceptions; len(e) > 0; {
+		high, n := binary.Uvarint(e[1:])
+		dst[e[0]] |= int64(high << g.width())
+		e = e[1+n:]
+	}
+	if g.head&groupFolded != 0 {
 		for i, v := range dst {
-			dst[i] = unzigzag(uint64(v)) + base
+			dst[i] = unzigzag(uint64(v))
 		}
-	case base != 0:
+	}
+	if g.base != 0 {
 		for i := range dst {
-			dst[i] += base
-		}
-	}
-	return data, nil
-}
-
-// sums turn differences back into what they are differences of.
-type sums struct {
-	order  int
-	before [2]int64 // the last number; for order 2 the last difference behind it
-}
-
-// first are the numbers that stand before the groups, as many as the order.
-func (s *sums) first(dst []int64) {
-	for i := range dst {
-		if dst[i] = s.before[0]; i > 0 {
-			s.before[0] += s.before[1]
-			dst[i] = s.before[0]
+			dst[i] += g.base
 		}
 	}
 }
 
-func (s *sums) add(part []int64) {
-	number, difference := s.before[0], s.before[1]
-	switch s.order {
+// running turns the numbers of groups into values, one group after the other.
+type running struct {
+	order              int
+	number, difference int64 // the last ones
+	factor             int64
+	power              float64
+}
+
+// plain reads a plain group.
+func (r *running) plain(dst []float64, g group) {
+	width, src := g.width(), g.distances
+	mask, at := uint64(1)<<width-1, uint(0)
+	base, factor, power := g.base*r.factor, r.factor, r.power
+	number, difference := r.number, r.difference
+	switch r.order {
 	case 0:
-		return
+		for i := range dst {
+			v := binary.LittleEndian.Uint64(src[at>>3:]) >> (at & 7) & mask
+			dst[i] = float64(int64(v)*factor+base) / power
+			at += width
+		}
+		for e := g.exceptions; len(e) > 0; {
+			high, n := binary.Uvarint(e[1:])
+			at := uint(e[0]) * width
+			v := binary.LittleEndian.Uint64(src[at>>3:])>>(at&7)&mask | high<<width
+			dst[e[0]] = float64(int64(v)*factor+base) / power
+			e = e[1+n:]
+		}
 	case 1:
-		for i, d := range part {
-			number += d
-			part[i] = number
+		for i := range dst {
+			v := binary.LittleEndian.Uint64(src[at>>3:]) >> (at & 7) & mask
+			number += int64(v)*factor + base
+			dst[i] = float64(number) / power
+			at += width
 		}
 	case 2:
-		for i, d := range part {
-			difference += d
+		for i := range dst {
+			v := binary.LittleEndian.Uint64(src[at>>3:]) >> (at & 7) & mask
+			difference += int64(v)*factor + base
 			number += difference
-			part[i] = number
+			dst[i] = float64(number) / power
+			at += width
 		}
 	}
-	s.before = [2]int64{number, difference}
+	r.number, r.difference = number, difference
 }
 
-// numbers puts integers that stand from start on in a chunk into dst, which
-// stands from from on, as far as they fall into it.
-func numbers(ints []int64, start, from int, dst []float64, power float64) {
-	first, last := max(from-start, 0), min(from+len(dst)-start, len(ints))
-	if first >= last {
-		return
-	}
-	ints, dst = ints[first:last], dst[start+first-from:]
-	dst = dst[:len(ints)]
-	if power == 1 {
-		for i, m := range ints {
-			dst[i] = float64(m)
+// add makes values of the numbers of a group.
+func (r *running) add(dst []float64, numbers []int64) {
+	factor, power := r.factor, r.power
+	number, difference := r.number, r.difference
+	dst = dst[:len(numbers)]
+	switch r.order {
+	case 0:
+		for i, v := range numbers {
+			dst[i] = float64(v*factor) / power
 		}
-		return
+	case 1:
+		for i, v := range numbers {
+			number += v * factor
+			dst[i] = float64(number) / power
+		}
+	case 2:
+		for i, v := range numbers {
+			difference += v * factor
+			number += difference
+			dst[i] = float64(number) / power
+		}
 	}
-	for i, m := range ints {
-		dst[i] = float64(m) / power
+	r.number, r.difference = number, difference
+}
+
+// place writes values that stand from start on in a chunk into dst, which stands
+// from from on, as far as they fall into it.
+func place(values []float64, start, from int, dst []float64) {
+	first, last := max(from-start, 0), min(from+len(dst)-start, len(values))
+	if first < last {
+		copy(dst[start+first-from:], values[first:last])
 	}
 }

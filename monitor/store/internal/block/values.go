@@ -260,29 +260,29 @@ func decodeValues(kind byte, data []byte, count, from int, dst []float64) error 
 }
 
 func unxor(r *bitReader, count, from int, dst []float64) error {
-	var last uint64
+	last := r.read(64)
 	var trail, n uint
-	first := true
 	for i := range from + len(dst) {
-		switch {
-		case first:
-			last = r.read(64)
-			first = false
-		case r.read(1) == 0:
-		default:
-			if r.read(1) == 1 {
-				lead := uint(r.read(5))
-				n = uint(r.read(6)) + 1
-				if lead+n > 64 {
+		if i > 0 {
+			switch next := r.peek(); { // all bits of a difference but those that are meaningful
+			case next>>63 == 0:
+				r.pos++
+			case next>>62 == 0b10 && n > 0:
+				r.pos += 2
+				last ^= r.read(n) << trail
+			case next>>62 == 0b11:
+				lead := uint(next >> 57 & 0x1f)
+				if n = uint(next>>51&0x3f) + 1; lead+n > 64 {
 					return errChunk
 				}
 				trail = 64 - lead - n
-			} else if n == 0 {
+				r.pos += 2 + 5 + 6
+				last ^= r.read(n) << trail
+			default:
 				return errChunk
 			}
-			last ^= r.read(n) << trail
 		}
-		if r.short {
+		if r.short || r.pos > uint(len(r.buf))*8 {
 			return errChunk
 		}
 		if i >= from {
