@@ -102,26 +102,31 @@ func moving(c *call, function string) ([]*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*Result, len(list))
-	for i, s := range list {
-		size := int64(w.number)
-		shown := w.text
-		if !w.integer {
-			size = preview / max(s.Step, 1)
-			shown = `"` + w.text + `"`
-		}
-		if !fixed {
-			xFiles = s.XFiles
-		}
-		if err := c.spend(len(s.Values)); err != nil {
-			return nil, err
-		}
-		column, err := c.windows(s.Values, int(size), function, xFiles)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = s.named(name+"("+s.Name+","+shown+")").with(column).tagged(name, w.text)
-		out[i].Start += preview
+	points := 0
+	for _, s := range list {
+		points += len(s.Values)
 	}
-	return out, nil
+	if err := c.spend(points); err != nil {
+		return nil, err
+	}
+	out := make([]*Result, len(list))
+	return out, parallel(len(list), points, func(from, to int) error {
+		for i := from; i < to; i++ {
+			s, size, shown, share := list[i], int64(w.number), w.text, xFiles
+			if !w.integer {
+				size = preview / max(s.Step, 1)
+				shown = `"` + w.text + `"`
+			}
+			if !fixed {
+				share = s.XFiles
+			}
+			column, err := c.windows(s.Values, int(size), function, share)
+			if err != nil {
+				return err
+			}
+			out[i] = s.named(name+"("+s.Name+","+shown+")").with(column).tagged(name, w.text)
+			out[i].Start += preview
+		}
+		return nil
+	})
 }

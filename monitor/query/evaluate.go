@@ -143,16 +143,24 @@ func (c *call) again(s span) ([]*Result, error) {
 }
 
 // each makes a new list from the input, one result for each, and counts its
-// points.
+// points. f is called from several goroutines.
 func (c *call) each(f func(s *Result) *Result) ([]*Result, error) {
-	list := c.input()
-	for i, s := range list {
-		if err := c.spend(len(s.Values)); err != nil {
-			return nil, err
-		}
-		list[i] = f(s)
+	list, points := c.input(), 0
+	for _, s := range list {
+		points += len(s.Values)
 	}
-	return list, nil
+	if err := c.spend(points); err != nil {
+		return nil, err
+	}
+	return list, parallel(len(list), points, func(from, to int) error {
+		for i := from; i < to; i++ {
+			if err := c.ctx.Err(); err != nil {
+				return err
+			}
+			list[i] = f(list[i])
+		}
+		return nil
+	})
 }
 
 // values makes a new column from one value at a time. f never sees a null.

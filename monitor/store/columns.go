@@ -88,33 +88,32 @@ func (v *view) written(o other) *column {
 // archive, else the rollup where memory holds something finer, else what the
 // blocks say, else NaN. Without blocks it leaves those of archive k itself out.
 func (c *columns) fill(v *view, k int, at int64, dst []float64, blocks bool) {
-	block.Missing(dst)
+	known := written{dst: dst}
 	col := &v.memory[k]
 	i, j := col.between(at, at+int64(len(dst)))
+	gaps := len(dst) - (j - i)
+	if i < j {
+		known.clear(int(col.slots[i]-at), int(col.slots[j-1]-at)+1)
+	}
 	for ; i < j; i++ {
 		dst[col.slots[i]-at] = col.values[i]
 	}
-	gaps := 0
-	for _, value := range dst {
-		if value != value {
-			gaps++
-		}
-	}
 	if k > 0 {
-		gaps -= c.roll(v, k, at, dst)
-	}
-	if !blocks || gaps == 0 {
-		return
+		gaps -= c.roll(v, k, at, &known)
 	}
 	step := v.plan.archives[k].step
-	for _, cur := range c.cursors(step) {
-		b := cur.b
-		if b.Start >= at+int64(len(dst)) || b.End() <= at {
-			continue
+	if blocks && gaps > 0 {
+		for _, cur := range c.cursors(step) {
+			if b := cur.b; b.Start < at+int64(len(dst)) && b.End() > at {
+				if err := cur.into(v.id, at, &known); err != nil {
+					c.failed(b, err)
+				}
+			}
 		}
-		if _, err := cur.Fill(v.id, at, dst); err != nil {
-			c.failed(b, err)
-		}
+	}
+	known.end()
+	if !blocks || gaps == 0 {
+		return
 	}
 	for _, o := range v.plan.others {
 		part := dst
@@ -125,6 +124,25 @@ func (c *columns) fill(v *view, k int, at int64, dst []float64, blocks bool) {
 			c.fillOther(v, o, step, at, part)
 		}
 	}
+}
+
+// into adds what a block has of a series and nobody had before; slot at comes
+// first.
+func (cur cursor) into(id uint32, at int64, known *written) error {
+	chunk, ok, err := cur.Find(id)
+	from, to := max(chunk.First, at), min(chunk.End, at+int64(len(known.dst)))
+	if err != nil || !ok || from >= to {
+		return err
+	}
+	part := known.dst[from-at : to-at]
+	if !known.add(int(from-at), int(to-at)) {
+		_, err = cur.Fill(id, from, part)
+		return err
+	}
+	if err = cur.Read(chunk, from, part); err != nil {
+		block.Missing(part)
+	}
+	return err
 }
 
 // atOnce is how many finer values are held at once to roll them up.
@@ -204,9 +222,10 @@ func (c *columns) fillOther(v *view, o other, step, at int64, dst []float64) {
 	}
 }
 
-// roll fills the missing slots of dst that memory's finer points fall into, and
-// says how many.
-func (c *columns) roll(v *view, k int, at int64, dst []float64) (filled int) {
+// roll fills the missing slots that memory's finer points fall into, and says how
+// many.
+func (c *columns) roll(v *view, k int, at int64, known *written) (filled int) {
+	dst := known.dst
 	for len(c.scratch) <= k {
 		c.scratch, c.touched = append(c.scratch, nil), append(c.touched, nil)
 	}
@@ -221,6 +240,9 @@ func (c *columns) roll(v *view, k int, at int64, dst []float64) (filled int) {
 		fine := v.plan.archives[archive].step
 		col := &v.memory[archive]
 		i, j := col.between(at*step/fine, (at+int64(len(dst)))*step/fine)
+		if i < j {
+			known.clear(int(floor(col.slots[i]*fine, step)-at), int(floor(col.slots[j-1]*fine, step)-at)+1)
+		}
 		for ; i < j; i++ {
 			s := floor(col.slots[i]*fine, step) - at
 			if !touched[s] && dst[s] != dst[s] {
