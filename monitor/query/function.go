@@ -132,7 +132,7 @@ func Functions() []*Function {
 	for _, family := range [][]*Function{
 		aliasFunctions(), calculateFunctions(), combineFunctions(), filterFunctions(),
 		graphFunctions(), sortFunctions(), specialFunctions(), transformFunctions(), shiftFunctions(),
-		pairFunctions(), reduceFunctions(), tagFunctions(), nestedFunctions(), varyFunctions(), legendFunctions(),
+		pairFunctions(), reduceFunctions(), tagFunctions(), nestedFunctions(), varyFunctions(), legendFunctions(), stackFunctions(),
 	} {
 		all = append(all, family...)
 	}
