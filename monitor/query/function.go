@@ -132,7 +132,8 @@ func Functions() []*Function {
 	for _, family := range [][]*Function{
 		aliasFunctions(), calculateFunctions(), combineFunctions(), filterFunctions(),
 		graphFunctions(), sortFunctions(), specialFunctions(), transformFunctions(), shiftFunctions(),
-		pairFunctions(), reduceFunctions(), tagFunctions(), nestedFunctions(), varyFunctions(), legendFunctions(), stackFunctions(),
+		pairFunctions(), reduceFunctions(), tagFunctions(), nestedFunctions(), varyFunctions(),
+		legendFunctions(), stackFunctions(), clockFunctions(),
 	} {
 		all = append(all, family...)
 	}
