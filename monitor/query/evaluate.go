@@ -14,7 +14,10 @@ type evaluation struct {
 	xFiles  float64              // in force for the functions that run next; setXFilesFactor changes it
 	found   map[pattern][]string // names
 	fetched map[leaf][]*Result
-	reads   int // series
+	depth   int                  // functions around that write targets, see nested
+	texts   int                  // bytes, see made
+	stacks  map[string][]float64 // values of stacked() so far, by the name of the stack
+	reads   int                  // series
 	points  int
 }
 
@@ -131,6 +134,9 @@ func (c *call) share(param string) (float64, error) {
 func (c *call) again(s span) ([]*Result, error) {
 	if s.from < -maxEpoch || s.until > maxEpoch {
 		return nil, refused("%s would read data from before or after all time", c.op.fn.Name)
+	}
+	if len(c.op.args[0].series) == 0 { // called by another function
+		return nil, refused("%s reads data of another time, which %s has not", c.op.fn.Name, c.op.expr.Text)
 	}
 	child, leaves := c.op.args[0].series[0], map[leaf]bool{}
 	if err := c.plan(child, s, leaves); err != nil {
