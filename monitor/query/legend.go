@@ -98,7 +98,7 @@ func legendValue(c *call) ([]*Result, error) {
 			if system == "" {
 				name += " (" + t + ": " + shown + ")"
 			} else {
-				name = padded(name, 20) + padded(t, 5) + padded(shown, 10)
+				name = aligned(name, 20) + aligned(t, 5) + aligned(shown, 10)
 			}
 		}
 		return name
@@ -139,9 +139,9 @@ func cactiStyle(c *call) ([]*Result, error) {
 		}
 	}
 	return c.renamed(func(s *Result) string {
-		name := padded(s.Name, names) + " "
+		name := aligned(s.Name, names) + " "
 		for _, column := range columns {
-			name += column.title + padded(print(column.f(s.Values)), column.width) + " "
+			name += column.title + aligned(print(column.f(s.Values)), column.width) + " "
 		}
 		return name
 	})
@@ -175,4 +175,4 @@ func hundredths(v float64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64)
 }
 
-func padded(s string, width int) string { return fmt.Sprintf("%-*s", width, s) }
+func aligned(s string, width int) string { return fmt.Sprintf("%-*s", width, s) }
