@@ -213,6 +213,8 @@ func argument(t *rapid.T, functions []*Function, p Param, depth int) string {
 		return from("-9", "-1", "0", "1", "2", `"name"`, `"t"`, `"nope"`)
 	case Bool:
 		return from("true", "false")
+	case Date:
+		return from(`"now"`, `"-5min"`, `"60"`, `"1000"`, `"midnight"`, `""`)
 	case AggFunc:
 		return `"` + from(aggregationNames()...) + `"`
 	case AggOrSeriesFunc:

@@ -37,7 +37,7 @@ func (v *evaluation) series(o *op, s span) ([]*Result, error) {
 		return list, nil
 	}
 	c := &call{evaluation: v, op: o, span: s, lists: make([][][]*Result, len(o.args))}
-	spans, err := o.spans(s)
+	spans, err := v.spans(o, s)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +131,9 @@ func (c *call) share(param string) (float64, error) {
 func (c *call) again(s span) ([]*Result, error) {
 	if s.from < -maxEpoch || s.until > maxEpoch {
 		return nil, refused("%s would read data from before or after all time", c.op.fn.Name)
+	}
+	if len(c.op.args[0].series) == 0 {
+		return nil, refused("%s reads its series over another time as well, so it cannot be the callback of another function", c.op.fn.Name)
 	}
 	child, leaves := c.op.args[0].series[0], map[leaf]bool{}
 	if err := c.plan(child, s, leaves); err != nil {

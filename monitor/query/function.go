@@ -20,6 +20,7 @@ const (
 	NodeOrTag       Type = "nodeOrTag"
 	String          Type = "string"
 	Bool            Type = "boolean"
+	Date            Type = "date"
 	AggFunc         Type = "aggFunc"
 	AggOrSeriesFunc Type = "aggOrSeriesFunc"
 	Any             Type = "any"
@@ -34,6 +35,7 @@ type Param struct {
 	Optional bool     // it may be left out; without Default the function sees that it is missing
 	Repeated bool     // the last parameter: takes all further arguments
 	Options  []string // the values that it takes, where they are few
+	Loose    bool     // it takes more than the type says: fractions, or texts besides the options, true and false
 }
 
 // Function is one entry of the table of functions. The table feeds the
@@ -53,7 +55,7 @@ type Function struct {
 	// reach tells the ranges over which the arguments are read, as far as they are
 	// known before any data is: the first is the one that run sees, run evaluates
 	// the others again. nil: only the call's own.
-	reach func(o *op, s span) ([]span, error)
+	reach func(v *evaluation, o *op, s span) ([]span, error)
 }
 
 // Signature writes the function with its parameters:
@@ -87,7 +89,7 @@ func (f *Function) Signature() string {
 
 // Quoted tells whether values of the parameter are written in quotes.
 func (p Param) Quoted() bool {
-	return p.Type == Interval || p.Type == String || p.Type == AggFunc || p.Type == AggOrSeriesFunc
+	return p.Type == Interval || p.Type == String || p.Type == Date || p.Type == AggFunc || p.Type == AggOrSeriesFunc
 }
 
 // Choices are the values that the parameter takes, where they are few.
@@ -114,6 +116,7 @@ func Functions() []*Function {
 	for _, family := range [][]*Function{
 		aliasFunctions(), calculateFunctions(), combineFunctions(), filterFunctions(),
 		graphFunctions(), sortFunctions(), specialFunctions(), transformFunctions(), shiftFunctions(),
+		mathFunctions(),
 	} {
 		all = append(all, family...)
 	}
