@@ -116,7 +116,7 @@ func Functions() []*Function {
 	for _, family := range [][]*Function{
 		aliasFunctions(), calculateFunctions(), combineFunctions(), filterFunctions(),
 		graphFunctions(), sortFunctions(), specialFunctions(), transformFunctions(), shiftFunctions(),
-		mathFunctions(), intervalFunctions(), sliceFunctions(), lineFunctions(), smoothFunctions(),
+		mathFunctions(), intervalFunctions(), sliceFunctions(), lineFunctions(), smoothFunctions(), holtWintersFunctions(),
 	} {
 		all = append(all, family...)
 	}
