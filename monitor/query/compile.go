@@ -174,7 +174,7 @@ func convert(p Param, x *Expr) (scalar, string) {
 			return s, "is a number"
 		}
 	case Integer, Node:
-		if !s.integer && !(p.Loose && number) {
+		if !s.integer && !(p.lenient && number) {
 			return s, "is a whole number"
 		}
 	case IntOrInf:
@@ -214,24 +214,23 @@ func convert(p Param, x *Expr) (scalar, string) {
 		default:
 			return s, "is true or false"
 		}
-	case Date:
-		// What counts is how it is written; a leap year knows all days.
-		if x.Kind != Text {
-			return s, "is a quoted time such as \"-1h\""
-		} else if _, err := ParseTime(x.Text, time.Unix(0, 0).AddDate(2, 0, 0), nil); err != nil {
-			return s, "is a time such as \"-1h\": " + err.Error()
-		}
-	case AggFunc, AggOrSeriesFunc, String:
-		if p.Loose && x.Kind == Boolean {
+	case AggFunc, AggOrSeriesFunc, Date, String:
+		if p.lenient && x.Kind == Boolean {
 			return s, ""
 		}
 		if x.Kind != Text {
 			return s, "is a quoted text"
 		}
+		if p.Type == Date {
+			// What counts is how it is written; a leap year knows all days.
+			if _, err := ParseTime(x.Text, time.Unix(0, 0).AddDate(2, 0, 0), nil); err != nil {
+				return s, "is a time such as \"-1h\": " + err.Error()
+			}
+		}
 		if p.Type == AggFunc && aggregationOf(strings.TrimSuffix(x.Text, "Series")) == nil {
 			return s, "is an aggregation (" + strings.Join(aggregationNames(), ", ") + ")"
 		}
-		if p.Options != nil && !p.Loose && !slices.Contains(p.Options, x.Text) {
+		if p.Options != nil && !p.lenient && !slices.Contains(p.Options, x.Text) {
 			return s, "is one of " + strings.Join(p.Options, ", ")
 		}
 	case Any:

@@ -132,8 +132,8 @@ func (c *call) again(s span) ([]*Result, error) {
 	if s.from < -maxEpoch || s.until > maxEpoch {
 		return nil, refused("%s would read data from before or after all time", c.op.fn.Name)
 	}
-	if len(c.op.args[0].series) == 0 {
-		return nil, refused("%s reads its series over another time as well, so it cannot be the callback of another function", c.op.fn.Name)
+	if len(c.op.args[0].series) == 0 { // called by another function
+		return nil, refused("%s reads data of another time, which %s has not", c.op.fn.Name, c.op.expr.Text)
 	}
 	child, leaves := c.op.args[0].series[0], map[leaf]bool{}
 	if err := c.plan(child, s, leaves); err != nil {

@@ -35,7 +35,10 @@ type Param struct {
 	Optional bool     // it may be left out; without Default the function sees that it is missing
 	Repeated bool     // the last parameter: takes all further arguments
 	Options  []string // the values that it takes, where they are few
-	Loose    bool     // it takes more than the type says: fractions, or texts besides the options, true and false
+
+	// lenient lets through what Graphite's own functions do: fractions for an
+	// Integer, other texts than the Options.
+	lenient bool
 }
 
 // Function is one entry of the table of functions. The table feeds the

@@ -13,7 +13,7 @@ const (
 func holtWintersFunctions() []*Function {
 	bootstrap := Param{Name: "bootstrapInterval", Type: Interval, Default: "7d", Doc: "how much from before the range it learns from"}
 	season := Param{Name: "seasonality", Type: Interval, Default: "1d", Doc: "the time after which things repeat"}
-	delta := Param{Name: "delta", Type: Integer, Loose: true, Default: "3", Doc: "half of the width of the band, in deviations"}
+	delta := Param{Name: "delta", Type: Integer, lenient: true, Default: "3", Doc: "half of the width of the band, in deviations"}
 	early := func(_ *evaluation, o *op, s span) ([]span, error) {
 		seconds, err := bootstrapOf(o)
 		return []span{{s.from - seconds, s.until}}, err
@@ -48,10 +48,11 @@ func holtWintersFunctions() []*Function {
 					return nil, refused("holtWintersConfidenceArea takes exactly one series, found %d", n)
 				}
 				list, err := c.bands(c.input())
-				for _, s := range list {
+				for i, s := range list {
 					name := "holtWintersConfidenceArea(" + strings.ReplaceAll(s.PathExpression, "areaBetween", "holtWintersConfidenceArea") + ")"
 					s.Name, s.PathExpression = name, name
-					s.Tags["holtWintersConfidenceArea"] = "1"
+					s.Tags["holtWintersConfidenceArea"] = "1" // its own, by bands
+					s.Style.Stack, s.Style.Invisible = name, i == 0
 				}
 				return list, err
 			},

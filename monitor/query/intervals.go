@@ -15,7 +15,7 @@ func intervalFunctions() []*Function {
 			Name: "smartSummarize", Group: "Transform", Doc: "Puts the values into larger intervals that begin with the first point, or with a full unit of time, and aggregates each.",
 			Params: []Param{many(), {Name: "intervalString", Type: Interval, Doc: `the length of an interval, such as "1h"`},
 				{Name: "func", Type: AggFunc, Default: "sum", Doc: "the aggregation"},
-				{Name: "alignTo", Type: String, Optional: true, Loose: true,
+				{Name: "alignTo", Type: String, Optional: true, lenient: true,
 					Options: []string{"days", "hours", "minutes", "months", "seconds", "weeks", "years"},
 					Doc:     `the unit whose start the first interval has; "weeks3" is a week from Wednesday`}},
 			reach: func(v *evaluation, o *op, s span) ([]span, error) {

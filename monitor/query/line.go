@@ -93,13 +93,13 @@ func linearRegression(c *call) ([]*Result, error) {
 		if err := c.spend(len(s.Values) + len(sources[i].Values)); err != nil {
 			return nil, err
 		}
-		slope, level, ok := leastSquares(sources[i].Values)
+		slope, level, ok := leastSquares(sources[i])
 		if !ok {
 			continue
 		}
 		line := make([]float64, len(s.Values))
 		for k := range line {
-			line[k] = level + slope*float64(s.Start+int64(k)*s.Step-sources[i].Start)/float64(sources[i].Step)
+			line[k] = level + float64(s.Start+int64(k)*s.Step)*slope
 		}
 		r := s.named("linearRegression("+s.Name+", "+from+", "+until+")").with(line).tagged("linearRegressions", from+", "+until)
 		r.Consolidate = "average"
@@ -108,27 +108,21 @@ func linearRegression(c *call) ([]*Result, error) {
 	return out, nil
 }
 
-// leastSquares fits level + slope*i to the known values, whose places i count
-// from 0. It needs two of them.
-func leastSquares(values []float64) (slope, level float64, ok bool) {
-	n, places, total := 0.0, 0.0, 0.0
-	for i, v := range values {
-		if v == v {
-			n, places, total = n+1, places+float64(i), total+v
+// leastSquares fits level + slope*t to the known values, where t are epoch
+// seconds. It needs two of them. The sums are those of Graphite, step by step, so
+// that results are the same to the last digits.
+func leastSquares(s *Result) (slope, level float64, ok bool) {
+	var n, i, ii, v, iv float64
+	for k, value := range s.Values {
+		if value == value {
+			at := float64(k)
+			n, i, ii, v, iv = n+1, i+at, ii+at*at, v+value, iv+at*value
 		}
 	}
-	if n < 2 {
+	divisor := n*ii - i*i
+	if divisor == 0 {
 		return 0, 0, false
 	}
-	// Around the means, where no digits are lost.
-	x, y := places/n, total/n
-	var xx, xy float64
-	for i, v := range values {
-		if v == v {
-			xx += (float64(i) - x) * (float64(i) - x)
-			xy += (float64(i) - x) * (v - y)
-		}
-	}
-	slope = xy / xx
-	return slope, y - slope*x, true
+	slope = (n*iv - i*v) / divisor / float64(s.Step)
+	return slope, (ii*v-iv*i)/divisor - slope*float64(s.Start), true
 }

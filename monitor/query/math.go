@@ -35,7 +35,7 @@ func mathFunctions() []*Function {
 		shifted("pow", "Raises every value to a power; where the result is no number or too large, there is no value.", "factor", general, power),
 		{
 			Name: "log", Group: "Transform", Doc: "Takes the logarithm of every value; zero and negative values give none.",
-			Params: []Param{many(), {Name: "base", Type: Integer, Loose: true, Default: "10", Doc: "the base, above 0 and not 1"}},
+			Params: []Param{many(), {Name: "base", Type: Integer, lenient: true, Default: "10", Doc: "the base, above 0 and not 1"}},
 			run: func(c *call) ([]*Result, error) {
 				base, _ := c.op.scalar("base")
 				if base.number <= 0 || base.number == 1 {

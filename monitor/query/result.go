@@ -30,6 +30,8 @@ type Style struct {
 	Right     bool    // it has the axis at the right
 	Infinite  bool    // vertical lines where the value is above zero
 	Threshold bool    // it is a line to compare with, not data
+	Stack     string  // not empty: the area is filled down to the series before it that has the same stack, or to zero
+	Invisible bool    // it is only the lower border of an area
 }
 
 // named is a copy with another name, which is also its path expression.

@@ -87,27 +87,46 @@ func spreadOf(v float64) spread {
 }
 
 // trailing is the standard deviation of the last n values at every point, if the
-// share of known ones is large enough. The column is cut into pieces as long as
-// the window, so that each window is the end of one piece and the begin of the
-// next: nothing has to be taken out of a sum.
+// share of known ones is large enough.
+//
+// Sums that run on, as Graphite's, will do while they keep nine digits. Where they
+// don't, the column is cut into pieces as long as the window, so that each window
+// is the end of one piece and the begin of the next, and nothing has to be taken
+// out of a sum.
 func trailing(values []float64, n, tolerance float64) []float64 {
 	out := make([]float64, len(values))
 	size := int(min(n, float64(len(values))))
 	ends := make([]spread, size+1) // of the piece before, from each place on
 	var begin spread
+	var total, squares, largest float64
 	for i, v := range values {
-		if size > 0 && i%size == 0 {
+		out[i] = null()
+		if size == 0 {
+			continue
+		}
+		if i%size == 0 {
 			for k := size - 1; k >= 0 && i > 0; k-- {
 				ends[k] = spreadOf(values[i-size+k]).plus(ends[k+1])
 			}
 			begin = spread{}
 		}
 		begin = begin.plus(spreadOf(v))
-		out[i] = null()
-		if size == 0 {
+		if i >= size && !isNull(values[i-size]) {
+			total -= values[i-size]
+			squares -= values[i-size] * values[i-size]
+		}
+		if v == v {
+			total += v
+			squares += v * v
+			largest = max(largest, squares)
+		}
+		window := ends[i%size+1].plus(begin)
+		if window.n == 0 || window.n/n < tolerance {
 			continue
 		}
-		if window := ends[i%size+1].plus(begin); window.n > 0 && window.n/n >= tolerance && !math.IsInf(window.squares, 0) {
+		if rest := window.n*squares - total*total; rest > 1e-7*window.n*largest {
+			out[i] = math.Sqrt(rest) / window.n
+		} else if !math.IsInf(window.squares, 0) {
 			out[i] = math.Sqrt(window.squares / window.n)
 		}
 	}
