@@ -53,6 +53,7 @@ type Options struct {
 	Checks      *state.Engine
 	Timeline    *timeline.Timeline
 	Flow        *flow.Flow
+	Store       Store // nil when metrics are not on disk
 
 	Graphite http.Handler // /render, /metrics/find, …
 	Umpire   http.Handler // /check
@@ -76,14 +77,15 @@ type API struct {
 	mounted []string // patterns of all handlers but huma's
 	streams atomic.Int64
 	uploads chan struct{} // as many as may be under way
+	trees   chan struct{} // of Whisper files, likewise
 
-	bodyTime time.Duration // shorter in tests
+	bodyTime, fileTime time.Duration // shorter in tests
 }
 
 // New builds the handler.
 func New(o Options) *API {
 	o.Log = cmp.Or(o.Log, slog.Default())
-	a := &API{o: o, uploads: make(chan struct{}, mostUploads), bodyTime: bodyTime}
+	a := &API{o: o, uploads: make(chan struct{}, mostUploads), trees: make(chan struct{}, mostTrees), bodyTime: bodyTime, fileTime: fileTime}
 
 	// All of /api/v1 needs a login, but for logging in.
 	v1 := http.NewServeMux()
@@ -91,6 +93,8 @@ func New(o Options) *API {
 	a.handle(v1, "GET /api/v1/events/stream", a.require(viewer, false, http.HandlerFunc(a.stream)))
 	a.handle(v1, "GET /api/v1/runs/{id}/stages/{stage}/log", a.require(viewer, false, http.HandlerFunc(a.stageLog)))
 	a.handle(v1, "POST /api/v1/services/{service}/local", a.somewhere(developer, http.HandlerFunc(a.upload)))
+	a.handle(v1, "POST /api/v1/store/whisper", a.require(operator, false, http.HandlerFunc(a.importWhisper)))
+	a.handle(v1, "GET /api/v1/store/whisper", a.require(viewer, false, http.HandlerFunc(a.exportWhisper)))
 	a.handle(v1, "GET /api/v1/nodes/{id}/log", a.require(viewer, false, http.HandlerFunc(a.nodeLog)))
 
 	mux := http.NewServeMux()

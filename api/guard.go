@@ -12,6 +12,7 @@ import (
 const (
 	bodyTime   = 30 * time.Second
 	uploadTime = time.Hour
+	fileTime   = 5 * time.Minute // for each of a stream of files
 )
 
 // ServeHTTP answers a request.

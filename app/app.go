@@ -198,7 +198,9 @@ func (a *App) openMechanisms(ctx context.Context) (err error) {
 	a.definitions.OnChange(func(sha string, files fs.FS) {
 		if err := a.take(sha, files); err != nil {
 			a.log.Error("definitions", "error", err)
+			return
 		}
+		a.retain(files)
 	})
 	a.group.Go("definitions", a.definitions.Run)
 	return nil
@@ -250,10 +252,14 @@ func (a *App) openHTTP(context.Context) (err error) {
 		}
 		return nil
 	})
+	var disk api.Store
+	if a.monitor.disk != nil {
+		disk = a.monitor.disk
+	}
 	handler := api.New(api.Options{
 		Version: a.o.Version, Access: a.access, Journal: a.journal, Definitions: a.definitions, Recipient: a.secrets.Recipient(), Catalog: a.catalog.Load,
 		Pipelines: a.deliver.pipelines, Deploys: a.deliver.deploys, Artifacts: a.deliver.artifacts, Sources: a.deliver.sources,
-		Checks: a.monitor.checks, Timeline: a.learn.timeline, Flow: a.learn.flow,
+		Checks: a.monitor.checks, Timeline: a.learn.timeline, Flow: a.learn.flow, Store: disk,
 		Graphite: a.monitor.graphite, Umpire: a.monitor.umpire, Git: a.git(), Web: web.Handler(a.o.WebDir), Metrics: http.HandlerFunc(a.metrics),
 		Anonymous: a.o.Access.Anonymous, Secure: a.o.TLS.Cert != "", Temp: a.path("tmp"),
 		Ready: func() error {

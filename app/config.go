@@ -22,7 +22,6 @@ import (
 	"steer/monitor/receive/statsd"
 	"steer/monitor/route"
 	"steer/monitor/state"
-	"steer/monitor/store"
 )
 
 // Config is server.yaml.
@@ -38,7 +37,7 @@ type Config struct {
 	Route     route.Config  `yaml:"route"`
 	Aggregate Aggregate     `yaml:"aggregate"`
 	Agent     agent.Config  `yaml:"agent"`
-	Store     store.Config  `yaml:"store"`
+	Store     Store         `yaml:"store"`
 	Query     query.Limits  `yaml:"query"`
 	State     state.Config  `yaml:"state"`
 	Notify    Notify        `yaml:"notify"`

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"io/fs"
 	"path"
 	"strings"
@@ -17,7 +18,11 @@ func loadDefinitions(files fs.FS) (*catalog.Catalog, error) {
 	if err := checkSecrets(files); err != nil {
 		return nil, err
 	}
-	return catalog.Reader{Query: checkQuery}.Load(files)
+	c, err := catalog.Reader{Query: checkQuery}.Load(files)
+	if _, err2 := retention(files); err2 != nil {
+		err = errors.Join(err, err2)
+	}
+	return c, err
 }
 
 // CheckDefinitions says what is wrong with the files of a definitions

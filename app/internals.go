@@ -17,7 +17,6 @@ import (
 // grow for ever.
 func (a *App) figures() map[string]float64 {
 	m := &a.monitor
-	stats := m.store.Stats()
 	f := map[string]float64{
 		"receive.graphite.bytes":       float64(m.lines.Bytes.Load()),
 		"receive.graphite.points":      float64(m.lines.Accepted.Load()),
@@ -34,19 +33,11 @@ func (a *App) figures() map[string]float64 {
 		"route.refused":                float64(m.router.Refused.Load()),
 		"aggregate.samples":            float64(m.statistic.Samples.Load()),
 		"aggregate.refused":            float64(m.statistic.Refused.Load()),
-		"store.series":                 float64(stats.Series),
-		"store.points":                 float64(stats.Points),
-		"store.refused":                float64(stats.Refused),
-		"store.memory_bytes":           float64(stats.Memory),
-		"store.wal_bytes":              float64(stats.WALBytes),
-		"store.block_bytes":            float64(stats.BlockBytes),
-		"store.blocks":                 float64(stats.Blocks),
-		"store.damaged":                float64(stats.Damaged),
 		"balance.samples_lost":         float64(a.deliver.balancer.Lost()),
 		"process.goroutines":           float64(runtime.NumGoroutine()),
 	}
-	for reason, n := range stats.Dropped {
-		f["store.dropped."+reason] = float64(n)
+	for name, value := range m.figures() {
+		f["store."+name] = value
 	}
 	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/gc/cycles/total:gc-cycles"}}
 	metrics.Read(samples)
@@ -81,7 +72,7 @@ func (a *App) report(ctx context.Context) error {
 		for name, value := range figures {
 			points = append(points, metric.Point{Name: []byte("steer." + name), Time: next.Unix(), Value: value})
 		}
-		if err := a.monitor.router.Write(points); err != nil {
+		if err := a.monitor.router.Write("steer", points); err != nil {
 			a.log.Warn("report own figures", "error", err)
 		}
 	}

@@ -29,7 +29,9 @@ import (
 
 // monitor is the metric path and what watches it.
 type monitor struct {
-	store     *store.Store
+	store     metricStore
+	disk      *store.Store              // the same, if it is Steer's own engine
+	figures   func() map[string]float64 // of the store
 	router    *route.Router
 	statistic *aggregate.Aggregator
 	lines     *receiveGraphite.Receiver
@@ -46,18 +48,17 @@ type monitor struct {
 // end before those which take them.
 func (a *App) openMonitor(context.Context) (err error) {
 	m := &a.monitor
-	if m.store, err = store.Open(store.Options{Config: a.o.Store, Dir: a.path("metrics"), Log: a.log}); err != nil {
+	if m.store, m.figures, err = a.openStore(); err != nil {
 		return err
 	}
 	a.group.Close("metric store", m.store.Close)
 	a.group.Go("metric store", m.store.Run)
 	if m.router, err = route.New(route.Options{
-		Config: a.o.Route, Log: a.log,
-		Store: func(points []metric.Point) error { return m.store.Write(context.Background(), points) },
+		Config: a.o.Route, Log: a.log, Store: into(m.store),
 	}); err != nil {
 		return err
 	}
-	if m.statistic, err = aggregate.New(aggregate.Options{Config: a.o.Aggregate.StatsD, Sink: m.router.Write, Log: a.log}); err != nil {
+	if m.statistic, err = aggregate.New(aggregate.Options{Config: a.o.Aggregate.StatsD, Sink: m.from("statsd"), Log: a.log}); err != nil {
 		return err
 	}
 	a.group.Go("StatsD statistics", m.statistic.Run)
@@ -72,7 +73,7 @@ func (a *App) openMonitor(context.Context) (err error) {
 	a.group.Close("StatsD receiver", func() error { m.samples.Close(); return nil })
 	a.group.Go("StatsD receiver", m.samples.Run)
 	if a.o.Agent.Enabled {
-		host, err := agent.New(agent.Options{Config: a.o.Agent, Sink: m.router.Write, Log: a.log})
+		host, err := agent.New(agent.Options{Config: a.o.Agent, Sink: m.from("agent"), Log: a.log})
 		if err != nil {
 			return err
 		}
@@ -83,16 +84,39 @@ func (a *App) openMonitor(context.Context) (err error) {
 	if m.engine, err = query.New(query.Options{Source: reader{m.store}, Limits: a.o.Query, Log: a.log}); err != nil {
 		return err
 	}
-	m.graphite = graphite.New(graphite.Options{Engine: m.engine, Log: a.log})
+	m.graphite = graphite.New(graphite.Options{Engine: m.engine, Tags: m.store, Log: a.log})
 	m.umpire = umpire.New(umpire.Options{Engine: m.engine, Log: a.log})
 	return nil
 }
 
+// into stores points in a driver, and tells it who sent them if it can use that.
+func into(d store.Driver) route.Sink {
+	if e, ok := d.(interface {
+		WriteFrom(ctx context.Context, from string, points []metric.Point) error
+	}); ok {
+		return func(from string, points []metric.Point) error { return e.WriteFrom(context.Background(), from, points) }
+	}
+	return func(_ string, points []metric.Point) error { return d.Write(context.Background(), points) }
+}
+
+// from is the way into the router for points that Steer makes itself.
+func (m *monitor) from(name string) func(points []metric.Point) error {
+	return func(points []metric.Point) error { return m.router.Write(name, points) }
+}
+
 // reader is the store as the query engine wants it.
-type reader struct{ store *store.Store }
+type reader struct{ store store.Driver }
 
 func (r reader) Find(ctx context.Context, pattern string, limit int) ([]metric.Match, error) {
 	return r.store.Find(ctx, pattern, limit)
+}
+
+func (r reader) Select(ctx context.Context, expressions []string, limit int) ([]string, error) {
+	match, err := store.ParseTagMatches(expressions)
+	if err != nil {
+		return nil, err
+	}
+	return r.store.Select(ctx, match, limit)
 }
 
 func (r reader) Fetch(ctx context.Context, names []string, from, until int64, maxPoints int) ([]metric.Series, error) {

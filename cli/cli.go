@@ -138,7 +138,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage.`,
 	group("start", s.serve(), s.tour(), s.init(), s.validate())
 	group("change", s.deploy(), s.rollback(), s.approve(), s.reject(), s.retry(), s.pin(), s.unpin(), s.hold(), s.release(), s.ack())
 	group("look", s.status(), s.history(), s.runs(), s.logs(), s.incident(), s.why(), s.events(), s.query(), s.flow(), s.checks())
-	group("keep", s.config(), s.tokens(), s.secrets(), s.version())
+	group("keep", s.imports(), s.exports(), s.config(), s.tokens(), s.secrets(), s.version())
 	root.AddCommand(s.hook(), s.docs())
 	root.InitDefaultCompletionCmd("completion")
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

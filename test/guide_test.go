@@ -40,6 +40,10 @@ func TestGuideShowsWhatIsValid(t *testing.T) {
 			case strings.HasPrefix(block[1], "- name:"):
 				write(t, filepath.Join(dir, "checks", "shown.yaml"), block[1])
 				write(t, filepath.Join(dir, "environments.yaml"), "")
+			case strings.HasPrefix(block[1], "# storage.yaml:"), strings.HasPrefix(block[1], "# aggregation.yaml:"):
+				name, _, _ := strings.Cut(strings.TrimPrefix(block[1], "# "), ":")
+				write(t, filepath.Join(dir, name), block[1])
+				write(t, filepath.Join(dir, "environments.yaml"), "")
 			case strings.HasPrefix(block[1], "production:"):
 				write(t, filepath.Join(dir, "environments.yaml"), block[1])
 				write(t, filepath.Join(dir, "secrets", "production", "database.age"), string(hidden))
@@ -52,7 +56,7 @@ func TestGuideShowsWhatIsValid(t *testing.T) {
 			}
 		}
 	}
-	if shown < 4 {
+	if shown < 6 {
 		t.Errorf("only %d examples were found in the guide", shown)
 	}
 }

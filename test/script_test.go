@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"os"
@@ -8,14 +9,20 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"steer/base/metric"
+	"steer/monitor/store"
+	"steer/monitor/store/whisper"
 )
 
 // TestScripts runs scripts/*.txtar: what people type, and what they get. In a
 // script "steer" is the built program; "server" starts one on free ports, whose
 // address and token are $URL and $TOKEN, and which the commands find by
 // $STEER_DATA. "http STATUS PATH [FILE]" asks it with the token, and posts FILE.
+// "wsp FILE N" writes a Whisper file of N minutes up to now, with the values 1 to N.
 func TestScripts(t *testing.T) {
 	steer := program(t, "steer")
 	testscript.Run(t, testscript.Params{
@@ -32,6 +39,7 @@ func TestScripts(t *testing.T) {
 			"steer":  runSteer,
 			"server": runServer,
 			"http":   runHTTP,
+			"wsp":    runWsp,
 		},
 	})
 }
@@ -107,4 +115,22 @@ func runHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(res.StatusCode) != args[0] {
 		ts.Fatalf("%s %s: %s, want %s", method, args[1], res.Status, args[0])
 	}
+}
+
+// runWsp writes a Whisper file.
+func runWsp(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: wsp FILE N")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	minutes := metric.Series{Step: 60, Start: (time.Now().Unix()/60 - int64(n) + 1) * 60}
+	for i := range n {
+		minutes.Values = append(minutes.Values, float64(i+1))
+	}
+	var b bytes.Buffer
+	ts.Check(whisper.Encode(&b, store.Retention{Archives: []store.Archive{{Step: 60, Keep: 86400}}}, []metric.Series{minutes}))
+	path := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
+	ts.Check(os.WriteFile(path, b.Bytes(), 0o644))
 }

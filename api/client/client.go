@@ -85,6 +85,9 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
+	if body != nil && req.ContentLength <= 0 {
+		req.Header.Set("Expect", "100-continue") // a refusal comes before a long stream is sent
+	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}

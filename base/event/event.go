@@ -70,6 +70,9 @@ const (
 	NotificationFailed = "dev.cdeventsx.steer-notification.failed.0.1.0"
 	RollbackDeclined   = "dev.cdeventsx.steer-rollback.declined.0.1.0" // an incident asked for one that would not help
 
+	ImportStarted  = "dev.cdeventsx.steer-import.started.0.1.0" // of metrics
+	ImportFinished = "dev.cdeventsx.steer-import.finished.0.1.0"
+
 	DefinitionsChanged = "dev.cdeventsx.steer-definitions.changed.0.1.0"
 	TokenCreated       = "dev.cdeventsx.steer-token.created.0.1.0"
 	TokenRevoked       = "dev.cdeventsx.steer-token.revoked.0.1.0"

@@ -5,9 +5,10 @@ package metric
 // Point is one measurement of one series.
 //
 // Name is a Graphite path ("servers.web1.cpu.idle"), with tags in Graphite's
-// form behind it ("disk.used;host=web1;mount=root", sorted by tag). It may
-// alias a receive buffer: it is valid only until the call that it was handed to
-// returns, and whoever keeps it makes a copy.
+// form behind it ("disk.used;host=web1;mount=root", sorted as the texts
+// "tag=value" are, each tag once). It may alias a receive buffer: it is valid
+// only until the call that it was handed to returns, and whoever keeps it makes
+// a copy.
 type Point struct {
 	Name  []byte
 	Time  int64 // seconds since 1970

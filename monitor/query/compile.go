@@ -13,7 +13,7 @@ import (
 // a call with all its arguments in place.
 type op struct {
 	expr *Expr
-	path string    // the pattern, where fn is nil
+	path pattern   // where fn is nil
 	fn   *Function // nil for a path
 	args []arg     // one for each parameter
 }
@@ -62,7 +62,7 @@ type compiler struct {
 func (c *compiler) op(x *Expr) (*op, error) {
 	switch {
 	case x.Kind == Path:
-		return &op{expr: x, path: c.replaced(x.Text)}, nil
+		return &op{expr: x, path: pattern{text: c.replaced(x.Text)}}, nil
 	case x.Kind != Call:
 		return nil, at(x.Pos, "expected series here, found %s", describe(x))
 	case x.Text == "template":
@@ -104,9 +104,19 @@ func (c *compiler) op(x *Expr) (*op, error) {
 				panic("BUG: the default of " + fn.Name + "'s " + p.Name + " " + why)
 			}
 			o.args[i].scalars = []scalar{s}
-		} else if !p.Optional {
+		} else if !p.Optional && !(p.Type == SeriesList && p.Repeated) { // sumSeries() is nothing, as in Graphite
 			return nil, at(x.End-1, "%s needs the argument %s: %s", fn.Name, p.Name, fn.Signature())
 		}
+	}
+	if fn.selects {
+		var tags []string
+		for _, s := range o.args[0].scalars {
+			if s.text == "" || strings.Contains(s.text, "\x00") {
+				return nil, at(x.Pos, "%s needs expressions such as host=web1, found %q", fn.Name, s.text)
+			}
+			tags = append(tags, s.text)
+		}
+		return &op{expr: x, path: pattern{x.source, strings.Join(tags, "\x00")}}, nil
 	}
 	return o, nil
 }
@@ -145,8 +155,8 @@ func (c *compiler) take(o *op, slot int, x *Expr) error {
 		return at(x.Pos, "%s of %s %s, found %s", p.Name, o.fn.Name, why, describe(x))
 	}
 	if p.Type == AggOrSeriesFunc && aggregationOf(strings.TrimSuffix(s.text, "Series")) == nil {
-		if f := c.functions[s.text]; f == nil || !f.combine {
-			return at(x.Pos, "%s of %s is an aggregation (%s) or a function that combines series, found %s",
+		if f := c.functions[s.text]; f == nil || !f.content() {
+			return at(x.Pos, "%s of %s is an aggregation (%s) or a function that needs nothing but series, found %s",
 				p.Name, o.fn.Name, strings.Join(aggregationNames(), ", "), describe(x))
 		}
 	}
@@ -178,9 +188,7 @@ func convert(p Param, x *Expr) (scalar, string) {
 			return s, "is a whole number"
 		}
 	case IntOrInf:
-		if (x.Kind == Path || x.Kind == Text) && strings.EqualFold(x.Text, "inf") {
-			s.number = math.Inf(1)
-		} else if !s.integer {
+		if !s.integer && !math.IsInf(s.number, 1) {
 			return s, "is a whole number or inf"
 		}
 	case Interval, IntOrInterval:

@@ -35,6 +35,7 @@ type Param struct {
 	Optional bool     // it may be left out; without Default the function sees that it is missing
 	Repeated bool     // the last parameter: takes all further arguments
 	Options  []string // the values that it takes, where they are few
+	Suggest  []string // values that people often want
 
 	// lenient lets through what Graphite's own functions do: fractions for an
 	// Integer, other texts than the Options.
@@ -53,6 +54,9 @@ type Function struct {
 	// combine marks functions that make one series of many: they can be the
 	// callback of groupByNode.
 	combine bool
+	// selects marks the function whose arguments are expressions about tags: it is
+	// read like a path.
+	selects bool
 	// run makes the series of a call from the series of its arguments.
 	run func(c *call) ([]*Result, error)
 	// reach tells the ranges over which the arguments are read, as far as they are
@@ -111,6 +115,17 @@ func (p Param) Choices() []string {
 		return slices.Compact(names)
 	}
 	return p.Options
+}
+
+// content tells whether the function can do with one list of series and nothing
+// else.
+func (f *Function) content() bool {
+	for i, p := range f.Params {
+		if i == 0 && p.Type != SeriesList || i > 0 && !p.Optional && p.Default == "" {
+			return false
+		}
+	}
+	return len(f.Params) > 0
 }
 
 // Functions is the table of functions, family by family.

@@ -34,8 +34,8 @@ func groupFunctions() []*Function {
 	} {
 		list = append(list, &Function{
 			Name: f.name, Group: "Combine", Doc: f.doc + " the series that agree in all nodes but those at some positions.",
-			Params: []Param{many(), positions()},
-			run:    func(c *call) ([]*Result, error) { return without(c, f.function) },
+			Params: []Param{many(), positions()}, combine: true,
+			run: func(c *call) ([]*Result, error) { return without(c, f.function) },
 		})
 	}
 	return list
@@ -68,7 +68,7 @@ func groupBy(c *call, nodes []scalar) ([]*Result, error) {
 	for _, k := range keys {
 		var made []*Result
 		var err error
-		if fn != nil && fn.combine {
+		if fn != nil {
 			made, err = c.callback(fn, groups[k])
 		} else {
 			made, err = c.combined(groups[k], strings.TrimSuffix(callback, "Series"), c.xFiles)
@@ -85,9 +85,15 @@ func groupBy(c *call, nodes []scalar) ([]*Result, error) {
 	return out, nil
 }
 
-// callback calls a combining function with one list and nothing else.
+// callback calls a function with one list and nothing else.
 func (c *call) callback(fn *Function, list []*Result) ([]*Result, error) {
 	o := &op{expr: c.op.expr, fn: fn, args: make([]arg, len(fn.Params))}
+	for i, p := range fn.Params {
+		if p.Default != "" {
+			s, _ := convert(p, &Expr{Kind: Text, Text: p.Default})
+			o.args[i].scalars = []scalar{s}
+		}
+	}
 	lists := make([][][]*Result, len(fn.Params))
 	lists[0] = [][]*Result{list}
 	return fn.run(&call{evaluation: c.evaluation, op: o, span: c.span, lists: lists})

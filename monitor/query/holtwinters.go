@@ -11,8 +11,8 @@ const (
 // the deviations of Brutlag, "Aberrant Behavior Detection in Time Series for
 // Network Monitoring" (LISA 2000).
 func holtWintersFunctions() []*Function {
-	bootstrap := Param{Name: "bootstrapInterval", Type: Interval, Default: "7d", Doc: "how much from before the range it learns from"}
-	season := Param{Name: "seasonality", Type: Interval, Default: "1d", Doc: "the time after which things repeat"}
+	bootstrap := Param{Name: "bootstrapInterval", Type: Interval, Default: "7d", Doc: "how much from before the range it learns from", Suggest: []string{"7d", "30d"}}
+	season := Param{Name: "seasonality", Type: Interval, Default: "1d", Doc: "the time after which things repeat", Suggest: []string{"1d", "7d"}}
 	delta := Param{Name: "delta", Type: Integer, lenient: true, Default: "3", Doc: "half of the width of the band, in deviations"}
 	early := func(_ *evaluation, o *op, s span) ([]span, error) {
 		seconds, err := bootstrapOf(o)

@@ -13,10 +13,10 @@ func intervalFunctions() []*Function {
 	return []*Function{
 		{
 			Name: "smartSummarize", Group: "Transform", Doc: "Puts the values into larger intervals that begin with the first point, or with a full unit of time, and aggregates each.",
-			Params: []Param{many(), {Name: "intervalString", Type: Interval, Doc: `the length of an interval, such as "1h"`},
+			Params: []Param{many(), bucket(),
 				{Name: "func", Type: AggFunc, Default: "sum", Doc: "the aggregation"},
 				{Name: "alignTo", Type: String, Optional: true, lenient: true,
-					Options: []string{"days", "hours", "minutes", "months", "seconds", "weeks", "years"},
+					Options: []string{"false", "null", "true", "days", "hours", "minutes", "months", "seconds", "weeks", "years"},
 					Doc:     `the unit whose start the first interval has; "weeks3" is a week from Wednesday`}},
 			reach: func(v *evaluation, o *op, s span) ([]span, error) {
 				unit, ok := o.scalar("alignTo")
@@ -30,7 +30,7 @@ func intervalFunctions() []*Function {
 			run: smartSummarize,
 		}, {
 			Name: "hitcount", Group: "Transform", Doc: "Takes values for rates per second and counts what they make in larger intervals; a point that lies in two is split.",
-			Params: []Param{many(), {Name: "intervalString", Type: Interval, Doc: `the length of an interval, such as "1h"`},
+			Params: []Param{many(), bucket(),
 				{Name: "alignToInterval", Type: Bool, Default: "false", Doc: "begin with a full day, hour or minute, whichever fits the interval"}},
 			reach: func(v *evaluation, o *op, s span) ([]span, error) {
 				if align, _ := o.scalar("alignToInterval"); !align.yes {

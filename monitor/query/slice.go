@@ -17,7 +17,7 @@ func sliceFunctions() []*Function {
 			run: timeSlice,
 		}, {
 			Name: "timeStack", Group: "Transform", Doc: "Shows the same series again and again, each time further back.",
-			Params: []Param{many(), {Name: "timeShiftUnit", Type: Interval, Default: "1d", Doc: "the distance from one time to the next; without a sign it means back"},
+			Params: []Param{many(), {Name: "timeShiftUnit", Type: Interval, Default: "1d", Doc: "the distance from one time to the next; without a sign it means back", Suggest: shifts()},
 				{Name: "timeShiftStart", Type: Integer, lenient: true, Default: "0", Doc: "how many distances the first is away"},
 				{Name: "timeShiftEnd", Type: Integer, lenient: true, Default: "7", Doc: "how many the one behind the last is away"}},
 			reach: func(v *evaluation, o *op, s span) ([]span, error) {

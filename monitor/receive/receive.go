@@ -21,10 +21,12 @@ import (
 	"steer/base/metric"
 )
 
-// Sink takes a batch of points. The batch and the names in it belong to the
-// caller again when Sink returns. While a sink is busy its callers wait, which
+// Sink takes a batch of points. From is what messages call the sender, protocol
+// and address without the port, like "graphite tcp 10.1.2.3": all that one host
+// sends has the same. The batch and the names in it belong to the caller again
+// when Sink returns. While a sink is busy its callers wait, which
 // is the back-pressure of the metric path.
-type Sink func(points []metric.Point) error
+type Sink func(from string, points []metric.Point) error
 
 // SampleSink is a Sink for StatsD samples.
 type SampleSink func(samples []metric.Sample) error
@@ -47,9 +49,10 @@ const (
 	idle        = 10 * time.Minute
 )
 
-// Lines is called with one or more whole lines, each ended by "\n" or the end of
-// the data. It returns what it could not read through bad, the count.
-type Lines func(data []byte) (accepted, bad int, err error)
+// Lines is called with one or more whole lines of one sender, see Sink, each ended
+// by "\n" or the end of the data. It returns what it could not read through bad,
+// the count. It may change the data.
+type Lines func(from string, data []byte) (accepted, bad int, err error)
 
 // Listener is one TCP or UDP socket of a line protocol.
 type Listener struct {
@@ -58,7 +61,7 @@ type Listener struct {
 	counters *Counters
 	log      *slog.Logger
 	tcp      net.Listener
-	udp      net.PacketConn
+	udp      *net.UDPConn
 }
 
 // Listen opens a socket. Network is "tcp" or "udp". The function lines is
@@ -70,10 +73,11 @@ func Listen(name, network, address string, c *Counters, log *slog.Logger, lines 
 	case "tcp":
 		l.tcp, err = net.Listen("tcp", address)
 	case "udp":
-		l.udp, err = net.ListenPacket("udp", address)
-		if u, ok := l.udp.(*net.UDPConn); ok {
+		var conn net.PacketConn
+		if conn, err = net.ListenPacket("udp", address); err == nil {
+			l.udp = conn.(*net.UDPConn)
 			// Bursts wait here while the parser works; the kernel caps it at rmem_max.
-			_ = u.SetReadBuffer(8 << 20)
+			_ = l.udp.SetReadBuffer(8 << 20)
 		}
 	default:
 		return nil, fmt.Errorf("BUG: listen on network %q", network)
@@ -104,9 +108,9 @@ func (l *Listener) runUDP(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { l.udp.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) })
 	defer stop()
 	defer l.udp.Close()
-	lines, buf := l.lines(), make([]byte, largestUDP)
+	lines, buf, senders := l.lines(), make([]byte, largestUDP), senders{of: l.name + " udp "}
 	for {
-		n, _, err := l.udp.ReadFrom(buf)
+		n, addr, err := l.udp.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
@@ -119,12 +123,12 @@ func (l *Listener) runUDP(ctx context.Context) error {
 		}
 		l.counters.Packets.Add(1)
 		l.counters.Bytes.Add(int64(n))
-		l.take(lines, buf[:n])
+		l.take(lines, senders.text(addr.Addr()), buf[:n])
 	}
 }
 
-func (l *Listener) take(lines Lines, data []byte) {
-	accepted, bad, err := lines(data)
+func (l *Listener) take(lines Lines, from string, data []byte) {
+	accepted, bad, err := lines(from, data)
 	l.counters.Bad.Add(int64(bad))
 	if err != nil {
 		l.counters.Refused.Add(int64(accepted))
@@ -165,6 +169,7 @@ func (l *Listener) serve(ctx context.Context, c net.Conn) {
 	stop := context.AfterFunc(ctx, func() { c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) })
 	defer stop()
 	lines, buf, kept := l.lines(), make([]byte, readBuffer), 0
+	from := l.name + " tcp " + host(c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr())
 	for {
 		if ctx.Err() == nil {
 			c.SetReadDeadline(time.Now().Add(idle))
@@ -174,7 +179,7 @@ func (l *Listener) serve(ctx context.Context, c net.Conn) {
 		data := buf[:kept+n]
 		end := lastNewline(data)
 		if end > 0 {
-			l.take(lines, data[:end])
+			l.take(lines, from, data[:end])
 			kept = copy(buf, data[end:])
 		} else {
 			kept = len(data)
@@ -188,7 +193,7 @@ func (l *Listener) serve(ctx context.Context, c net.Conn) {
 			// A last line without its newline counts only at a clean end: after a
 			// time-out or reset it may be cut in the middle of a number.
 			if kept > 0 && errors.Is(err, io.EOF) {
-				l.take(lines, buf[:kept])
+				l.take(lines, from, buf[:kept])
 			}
 			return
 		}

@@ -43,7 +43,7 @@ func (r Rule) Check() error {
 }
 
 // Sink takes a batch; see receive.Sink.
-type Sink func(points []metric.Point) error
+type Sink func(from string, points []metric.Point) error
 
 // Options is what the server hands in.
 type Options struct {
@@ -93,8 +93,9 @@ type buffer struct {
 	names  []byte
 }
 
-// Write routes a batch. It returns when the store has taken it.
-func (r *Router) Write(points []metric.Point) error {
+// Write routes a batch; messages call its sender from. It returns when the store
+// has taken it.
+func (r *Router) Write(from string, points []metric.Point) error {
 	if len(r.rules) > 0 {
 		b := r.buffers.Get().(*buffer)
 		defer r.buffers.Put(b)
@@ -103,18 +104,18 @@ func (r *Router) Write(points []metric.Point) error {
 	if len(points) == 0 {
 		return nil
 	}
-	if err := r.store(points); err != nil {
+	if err := r.store(from, points); err != nil {
 		r.Refused.Add(int64(len(points)))
 		// One line per ten seconds: a full disk must not fill the log as well.
 		now := time.Now().Unix()
 		if last := r.logged.Load(); now-last >= 10 && r.logged.CompareAndSwap(last, now) {
-			r.log.Error("points refused by the store", "points", len(points), "error", err)
+			r.log.Error("points refused by the store", "from", from, "points", len(points), "error", err)
 		}
 		return err
 	}
 	r.Points.Add(int64(len(points)))
 	for _, tee := range r.tees {
-		if tee(points) != nil {
+		if tee(from, points) != nil {
 			r.TeeErrors.Add(int64(len(points)))
 		}
 	}

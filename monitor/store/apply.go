@@ -71,7 +71,7 @@ func (s *Store) apply(r Rules) error {
 	if err := s.move(); err != nil {
 		return fmt.Errorf("change retentions: %w", err)
 	}
-	if err := s.remember(next); err != nil {
+	if err := s.remember(next, s.maintain.gen); err != nil {
 		return fmt.Errorf("change retentions: %w", err)
 	}
 	s.planner = next

@@ -204,3 +204,46 @@ func TestForget(t *testing.T) {
 		}
 	}
 }
+
+// TestMergesKeepTheOrderOfFlushes: a series that goes from one archive to another
+// of the same step has values of a slot in both. Other series of the first one go
+// on, and merging their files must not bring the old value in front.
+func TestMergesKeepTheOrderOfFlushes(t *testing.T) {
+	set := func(a string) Rules {
+		return Rules{Schemas: File{"storage.yaml", []byte("- {name: a, pattern: ^a, retentions: '" + a + "'}\n- {name: b, pattern: '', retentions: '10s:1h'}")}}
+	}
+	o := testOptions(t)
+	o.Rules = set("10s:1h")
+	s := mustOpen(t, o)
+	last := 0.0
+	for _, step := range []string{"10s:1h", "10s:1d", "10s:1h", "10s:1d"} {
+		if err := s.Apply(set(step)); err != nil {
+			t.Fatal(err)
+		}
+		o.Rules = set(step)
+		last++
+		put(t, s, "a", testNow-100, last)
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 * fanIn {
+			put(t, s, "b", testNow-100, last)
+			if err := s.flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := values(t, s, "a", testNow-101, testNow-100); got[0] != last {
+			t.Errorf("as %s: %v, want %v", step, got[0], last)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = mustOpen(t, o)
+		if got := values(t, s, "a", testNow-101, testNow-100); got[0] != last {
+			t.Errorf("as %s, after a restart: %v, want %v", step, got[0], last)
+		}
+	}
+	if n := len(files(t, o.Dir, ".blk")); n > 20 {
+		t.Errorf("%d files: they are not merged between the changes", n)
+	}
+}

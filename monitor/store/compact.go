@@ -15,11 +15,18 @@ const fanIn = 4
 
 // compact merges, in every stretch of time, the newest files when enough of
 // them are of about the same size, and writes damaged files anew without what
-// cannot be read.
+// cannot be read. It never merges what was flushed before a change of the schemas
+// with what came after: a series that then went from one archive to another of the
+// same step has values in both, and their flushes say which are newer.
 func (s *Store) compact() error {
-	groups := map[block.Meta][]*blockFile{} // newest first
+	type stretch struct {
+		block.Meta
+		era int
+	}
+	groups := map[stretch][]*blockFile{} // newest first
 	for _, b := range s.blocks.all() {
-		groups[b.Meta] = append(groups[b.Meta], b)
+		at := stretch{b.Meta, s.era(b)}
+		groups[at] = append(groups[at], b)
 	}
 	for _, files := range groups {
 		n, sum := 0, int64(0)
@@ -42,6 +49,12 @@ func (s *Store) compact() error {
 		}
 	}
 	return nil
+}
+
+func (s *Store) era(b *blockFile) int {
+	s.plans.Lock()
+	defer s.plans.Unlock()
+	return s.planner.era(b.new)
 }
 
 // merge writes files of one stretch, newest first, into one. What cannot be read

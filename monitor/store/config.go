@@ -13,14 +13,21 @@ import (
 // Config is what operators write about the store.
 type Config struct {
 	Sync        string          `yaml:"sync" default:"1s" doc:"When accepted points are safe on disk: always (before the sender is answered), or at the latest after this time."`
-	Schemas     string          `yaml:"schemas" doc:"File that says how long which series are kept: Carbon's storage-schemas.conf or a YAML list of {name, pattern, retentions}. Empty: every series 10s:6h,1m:7d,10m:5y."`
-	Aggregation string          `yaml:"aggregation" doc:"File that says how older values are summed up: Carbon's storage-aggregation.conf or a YAML list of {name, pattern, x_files_factor, method}. Empty: by the last part of the name (min, max, sum, count, upper, lower), else the average."`
-	MaxSeries   int             `yaml:"max_series" default:"2000000" doc:"How many series may exist; points of further ones are dropped and counted."`
+	Schemas     string          `yaml:"schemas" doc:"File that says how long which series are kept: Carbon's storage-schemas.conf or a YAML list of {name, pattern, retentions}; storage.yaml in the definitions stands before it. Read again when it changes. Empty: every series 10s:6h,1m:7d,10m:5y."`
+	Aggregation string          `yaml:"aggregation" doc:"File that says how older values are summed up: Carbon's storage-aggregation.conf or a YAML list of {name, pattern, x_files_factor, method}. aggregation.yaml in the definitions stands before it. Read again when it changes. Empty: by the last part of the name (min, max, sum, count, upper, lower), else the average."`
+	MaxSeries   int             `yaml:"max_series" default:"2000000" doc:"How many series may exist; points of further ones are dropped and counted. The last tenth is not for a sender that created more in the last hour than there is room left for."`
+	NewSeries   int             `yaml:"new_series" default:"1000000" doc:"How many new series one sender may create in an hour; points of further ones are dropped and counted, and the log names the sender."`
 	Flush       config.Duration `yaml:"flush" default:"10m" doc:"How often points move from memory and log to block files."`
 }
 
 // Check says what is wrong with the values.
 func (c Config) Check() error {
+	switch {
+	case c.MaxSeries < 1:
+		return fault.New(fault.Invalid, "max_series: must be at least 1")
+	case c.NewSeries < 1:
+		return fault.New(fault.Invalid, "new_series: must be at least 1")
+	}
 	_, err := c.interval()
 	return err
 }

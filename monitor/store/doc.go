@@ -1,5 +1,6 @@
 // Package store keeps metrics: it is the seam Driver and Steer's own engine
-// behind it. Package storetest says in tests what every driver must do.
+// behind it; package prometheus is a driver on a metrics cluster. Package storetest
+// says in tests what every driver must do.
 //
 // A point's address is (series, time / step): timestamps are not stored, a
 // point that comes again replaces the first one, and rollups align. The name of
@@ -23,6 +24,14 @@
 // point that is too old for the finest one is written to a coarser one itself
 // and replaces the rollup there.
 //
+// # Limits
+//
+// A new series is counted by who sent it (WriteFrom) and by the first nodes of its
+// name, in the last hour and in bounded memory. Config.MaxSeries bounds all series,
+// Config.NewSeries what one sender creates in an hour; of the last tenth a sender
+// gets no more than it leaves to others. What is over a limit is left out, and log
+// and Stats name the sender. Points of known series are never counted so.
+//
 // # On disk
 //
 //	LOCK              holds the pid; the process keeps a flock on it
@@ -35,9 +44,11 @@
 //	                  from slot START, the points of flushes OLD to NEW
 //
 // A file is complete when it has its name: it is written as .tmp, synced,
-// renamed, and the folder synced. What ends in .tmp, and a block whose flushes
-// are all in another one, is removed at the next start. What ends in .damaged
-// was set aside for a person to look at; Steer never reads it again.
+// renamed, and the folder synced. (Log and list of names grow, frame by frame.) A
+// .tmp in blocks, and a block whose flushes are all in another one, is removed at
+// the next start. What ends in .damaged was set aside for a person to look at;
+// Steer never reads it again. docs/formats/metrics.md describes all files byte by
+// byte, and a reader made from it is compared with Fetch in a test.
 //
 // # When something breaks
 //

@@ -58,16 +58,22 @@ type Driver interface {
 // Traits are the promises that drivers differ in.
 type Traits struct {
 	// Rewrites: a point that comes again replaces the one in its slot. Without
-	// it, which of the two is read is not defined.
+	// it, the later of two times in a slot counts, and of two points with the
+	// same time any.
 	Rewrites bool
 	// Rollups: a series has the archives of its schema, and coarse ones are
 	// computed from all finer points, late ones included. Without it every range
-	// comes with the step of the first archive, or of a multiple of it.
+	// comes with the step of the first archive, or of a multiple of it, and as
+	// far back as the last one reaches.
 	Rollups bool
 	// Late is how long ago a point may lie, in seconds; 0: as long as the
 	// coarsest archive reaches back.
 	Late int64
+	// Ahead is how far ahead of now a point may lie, in seconds, at most a day.
+	Ahead int64
 	// Special: infinities, negative zero and every bit of a float64 come back.
+	// Without it, numbers come back to eleven digits where those of a series are
+	// of like size.
 	Special bool
 	// Lag is how long a point that was accepted and synced may take to be read.
 	Lag time.Duration

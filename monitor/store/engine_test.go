@@ -133,7 +133,7 @@ func TestDropsAreCounted(t *testing.T) {
 		{Name: []byte("b..c"), Time: testNow, Value: 1},
 		{Name: []byte(strings.Repeat("x", 5000)), Time: testNow, Value: 1},
 	} {
-		if err := s.Write(context.Background(), []metric.Point{p}); err != nil {
+		if err := s.WriteFrom(context.Background(), "graphite tcp 10.1.2.3", []metric.Point{p}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -142,8 +142,10 @@ func TestDropsAreCounted(t *testing.T) {
 	if fmt.Sprint(st.Dropped) != fmt.Sprint(want) || st.Points != 3 || st.Series != 2 || st.NewSeries != 2 {
 		t.Errorf("%+v", st)
 	}
-	if !strings.Contains(log.String(), "runaway.c") {
-		t.Errorf("the log does not say who was over the limit:\n%s", &log)
+	for reason, name := range map[string]string{"nan": "a", "future": "a", "old": "a", "name": "b..c", "limit": "runaway.c"} {
+		if want := fmt.Sprintf("reason=%s from=\"graphite tcp 10.1.2.3\" for_example=%s ", reason, name); !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %s:\n%s", want, &log)
+		}
 	}
 }
 

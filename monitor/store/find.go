@@ -46,4 +46,6 @@ func (s *Store) TagValues(ctx context.Context, tag string, match []TagMatch, pre
 }
 
 // Traits are those of Steer's own engine.
-func (s *Store) Traits() Traits { return Traits{Rewrites: true, Rollups: true, Special: true} }
+func (s *Store) Traits() Traits {
+	return Traits{Rewrites: true, Rollups: true, Ahead: ahead, Special: true}
+}

@@ -92,13 +92,17 @@ func replay(d disk, name string, log *slog.Logger, r wal.Reader) (int64, error) 
 	}
 	bad := 0
 	report, err := wal.Scan(data, func(b []byte) error {
-		if wal.Decode(b, r) != nil {
+		err := wal.Decode(b, r)
+		if errors.Is(err, wal.ErrNewer) {
+			return err
+		}
+		if err != nil {
 			bad++
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("read %s: %w", name, err)
 	}
 	if report.Damaged+bad > 0 {
 		log.Error("damaged records left out", "file", name, "places", report.Damaged, "bytes", report.Lost, "records", bad)

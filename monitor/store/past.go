@@ -17,6 +17,7 @@ import (
 // series had before its retention was changed is still read.
 type era struct {
 	Until   int64       `json:"until,omitempty"` // seconds since 1970; 0: now
+	Flush   uint64      `json:"flush,omitempty"` // the last one until then
 	Schemas []eraSchema `json:"schemas"`
 }
 
@@ -29,8 +30,8 @@ type eraSchema struct {
 const mostEras = 32
 
 // remember compares the schemas of a planner with those of the last time and
-// hands it what was before.
-func (s *Store) remember(planner *planner) error {
+// hands it what was before. Flush is the number of the last one.
+func (s *Store) remember(planner *planner, flush uint64) error {
 	path := filepath.Join(s.dir, "retentions.json")
 	var eras []era
 	data, err := readAll(s.disk, path)
@@ -56,7 +57,7 @@ func (s *Store) remember(planner *planner) error {
 	if n := len(eras); n > 0 && slices.Equal(eras[n-1].Schemas, current.Schemas) {
 		eras = eras[:n-1]
 	} else if n > 0 {
-		eras[n-1].Until = now
+		eras[n-1].Until, eras[n-1].Flush = now, flush
 	}
 	eras = slices.DeleteFunc(eras, func(e era) bool { return e.Until > 0 && now-e.Until > longest })
 	eras = eras[max(0, len(eras)-mostEras):]
@@ -72,6 +73,7 @@ func (s *Store) remember(planner *planner) error {
 			schemas = append(schemas, schema.Schema{Pattern: pattern, Archives: archives})
 		}
 		planner.past = append(planner.past, schemas)
+		planner.borders = append(planner.borders, e.Flush)
 	}
 	eras = append(eras, current)
 	if slices.EqualFunc(before, eras, func(a, b era) bool { return a.Until == b.Until && slices.Equal(a.Schemas, b.Schemas) }) {

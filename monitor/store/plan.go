@@ -83,6 +83,7 @@ type planner struct {
 	schemas []schema.Schema
 	rolls   []schema.Aggregation
 	past    [][]schema.Schema // what stood in the place of schemas before
+	borders []uint64          // the last flush of each of past
 	made    map[string]*plan  // by the numbers of schemas and aggregation
 }
 
@@ -195,6 +196,16 @@ func (p *planner) plan(name string) *plan {
 	slices.SortFunc(made.past, func(a, b schema.Archive) int { return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Keep, b.Keep)) })
 	p.made[string(at)] = made
 	return made
+}
+
+// era says under which of the schemas, now or past, a flush was.
+func (p *planner) era(flush uint64) (n int) {
+	for _, last := range p.borders {
+		if flush > last {
+			n++
+		}
+	}
+	return n
 }
 
 // firstSchema is the number of the schema that counts for a name.

@@ -1,8 +1,8 @@
 package store
 
 import (
+	"cmp"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -10,6 +10,7 @@ import (
 // Stats is the state of the store in numbers; counters count since Open.
 type Stats struct {
 	Series     int64             `json:"series"`
+	MaxSeries  int64             `json:"max_series"`
 	NewSeries  uint64            `json:"new_series"`      // counter
 	NewPerMin  uint64            `json:"new_series_rate"` // in the last full minute
 	Points     uint64            `json:"points"`          // stored, counter
@@ -23,19 +24,26 @@ type Stats struct {
 	Flushes    uint64            `json:"flushes"` // counter
 	LastSync   time.Time         `json:"last_sync"`
 	Failure    string            `json:"failure,omitempty"` // why points are refused now
+
+	// The senders and the parts of the name tree with the most new series in the
+	// last hour, at most ten. What Steer itself wrote without a sender is "unnamed";
+	// series at the top of the tree are "*".
+	TopSenders  []Top `json:"top_senders"`
+	TopPrefixes []Top `json:"top_prefixes"`
 }
 
 // Stats reads the numbers.
 func (s *Store) Stats() Stats {
 	c := &s.counters
 	st := Stats{
-		Series: s.count.Load(), NewSeries: c.created.Load(), NewPerMin: c.rate(s.now()), Points: c.points.Load(),
+		Series: s.count.Load(), NewSeries: c.created.Load(), MaxSeries: s.maxSeries, Points: c.points.Load(),
 		Dropped: map[string]uint64{}, Refused: c.refused.Load(), Memory: s.maintain.bytes.Load(),
 		WALBytes: s.journal.bytes.Load(), Damaged: s.blocks.damaged.Load(), Flushes: c.flushes.Load(),
 	}
 	for i, name := range dropNames {
 		st.Dropped[name] = c.dropped[i].Load()
 	}
+	s.births.fill(&st, s.now().Unix())
 	st.Blocks, st.BlockBytes = s.blocks.size()
 	if at := s.journal.lastSync.Load(); at > 0 {
 		st.LastSync = time.UnixMicro(at)
@@ -63,48 +71,23 @@ type counters struct {
 
 	dropped [dropReasons]atomic.Uint64
 	told    [dropReasons]atomic.Int64 // when the log was told, seconds
-
-	minute struct {
-		sync.Mutex
-		number    int64 // minutes since 1970
-		now, last uint64
-	}
 }
 
-// drop counts and, once a minute for each reason, tells the log a name, which
-// leads to the sender.
-func (c *counters) drop(reason int, name []byte, log *slog.Logger) {
-	c.dropped[reason].Add(1)
+// drop counts and, once a minute for each reason, tells the log a name and who
+// sent it.
+func (c *counters) drop(reason int, from string, name []byte, log *slog.Logger) {
 	now, told := time.Now().Unix(), c.told[reason].Load()
+	say := ""
 	if now-told >= 60 && c.told[reason].CompareAndSwap(told, now) {
-		log.Warn("points left out", "reason", dropNames[reason], "for_example", string(name[:min(len(name), 200)]), "total", c.dropped[reason].Load())
+		say = "points left out"
 	}
+	c.count(reason, from, name, log, say)
 }
 
-func (c *counters) born(now time.Time) {
-	c.created.Add(1)
-	c.minute.Lock()
-	defer c.minute.Unlock()
-	c.turn(now)
-	c.minute.now++
-}
-
-func (c *counters) turn(now time.Time) {
-	m := now.Unix() / 60
-	switch m - c.minute.number {
-	case 0:
-		return
-	case 1:
-		c.minute.last = c.minute.now
-	default:
-		c.minute.last = 0
+// count counts, and tells the log if there is something to say.
+func (c *counters) count(reason int, from string, name []byte, log *slog.Logger, say string) {
+	total := c.dropped[reason].Add(1)
+	if say != "" {
+		log.Warn(say, "reason", dropNames[reason], "from", cmp.Or(from, unnamed), "for_example", string(name[:min(len(name), 200)]), "total", total)
 	}
-	c.minute.number, c.minute.now = m, 0
-}
-
-func (c *counters) rate(now time.Time) uint64 {
-	c.minute.Lock()
-	defer c.minute.Unlock()
-	c.turn(now)
-	return c.minute.last
 }

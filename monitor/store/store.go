@@ -28,6 +28,7 @@ type Store struct {
 	interval  time.Duration // between syncs, 0: always
 	flushEach time.Duration
 	maxSeries int64
+	newSeries int64 // of one sender in an hour
 	limit     limits
 	lock      *os.File
 
@@ -54,6 +55,7 @@ type Store struct {
 
 	maintain flusher
 	counters counters
+	births   births
 }
 
 var _ Driver = (*Store)(nil)
@@ -79,7 +81,7 @@ func Open(o Options) (_ *Store, err error) {
 	}
 	s := &Store{
 		dir: o.Dir, disk: o.disk, log: cmp.Or(o.Log, slog.Default()), now: o.Now, interval: interval,
-		flushEach: cmp.Or(o.Flush.Std(), 10*time.Minute), maxSeries: int64(cmp.Or(o.MaxSeries, 2_000_000)),
+		flushEach: cmp.Or(o.Flush.Std(), 10*time.Minute), maxSeries: int64(cmp.Or(o.MaxSeries, 2_000_000)), newSeries: int64(cmp.Or(o.NewSeries, 1_000_000)),
 		limit: o.limit.or(limits{segment: 64 << 20, log: 1 << 30, memory: 32 << 20}),
 		seeds: newSeeds(), planner: planner, config: o.Config, rules: o.Rules, tried: rules,
 	}
@@ -101,14 +103,14 @@ func Open(o Options) (_ *Store, err error) {
 			s.release()
 		}
 	}()
-	if err := s.remember(planner); err != nil {
-		return nil, err
-	}
 	if s.blocks, err = openBlocks(s.disk, filepath.Join(o.Dir, "blocks"), s.log); err != nil {
 		return nil, err
 	}
 	r := &recovery{s: s}
 	s.maintain.gen = s.blocks.lastGen()
+	if err := s.remember(planner, s.maintain.gen); err != nil {
+		return nil, err
+	}
 	if s.maintain.names, err = openNames(s.disk, filepath.Join(o.Dir, "names"), s.log, r); err != nil {
 		return nil, err
 	}

@@ -19,8 +19,14 @@ const (
 	enough = 64 << 10
 )
 
-// Write stores points, as Driver says.
+// Write stores points, as Driver says, of a sender without a name.
 func (s *Store) Write(ctx context.Context, points []metric.Point) error {
+	return s.WriteFrom(ctx, "", points)
+}
+
+// WriteFrom is Write for points of a sender, that messages call from. Config.NewSeries
+// holds for each of them.
+func (s *Store) WriteFrom(ctx context.Context, from string, points []metric.Point) error {
 	if err := s.enterGate(); err != nil {
 		return err
 	}
@@ -30,8 +36,14 @@ func (s *Store) Write(ctx context.Context, points []metric.Point) error {
 		return err
 	}
 	b := s.batches.Get().(*batch)
+	b.from = from
 	stored := s.store(b, points, s.now().Unix())
 	s.batches.Put(b)
+	return s.accept(stored)
+}
+
+// accept counts what was stored and brings it to disk if the time has come.
+func (s *Store) accept(stored int) error {
 	s.counters.points.Add(uint64(stored))
 	ticket := s.tickets.Add(1)
 	j := s.journal
@@ -78,6 +90,7 @@ func (s *Store) failedAt() time.Time {
 
 // batch is memory for one Write.
 type batch struct {
+	from  string
 	keys  []key
 	order []int32   // places in the batch, by shard and in order of writing
 	found []*series // of the points of one shard, nil: not known
@@ -124,7 +137,7 @@ func (s *Store) store(b *batch, points []metric.Point, now int64) (stored int) {
 		}
 		before := sh.pages.inUse
 		for k, n := range order {
-			if s.storeOne(sh, b.found[k], b.keys[n], &points[n], now) {
+			if s.storeOne(sh, b.found[k], b.keys[n], b.from, &points[n], now) {
 				stored++
 			}
 		}
@@ -140,25 +153,25 @@ func (s *Store) store(b *batch, points []metric.Point, now int64) (stored int) {
 	return stored
 }
 
-func (s *Store) storeOne(sh *shard, ser *series, key key, p *metric.Point, now int64) bool {
+func (s *Store) storeOne(sh *shard, ser *series, key key, from string, p *metric.Point, now int64) bool {
 	if p.Value != p.Value {
-		s.counters.drop(dropNaN, p.Name, s.log)
+		s.counters.drop(dropNaN, from, p.Name, s.log)
 		return false
 	}
 	if p.Time > now+ahead {
-		s.counters.drop(dropFuture, p.Name, s.log)
+		s.counters.drop(dropFuture, from, p.Name, s.log)
 		return false
 	}
 	if ser == nil {
 		if ser = sh.series.get(key); ser == nil { // unless it came earlier in the batch
-			if ser = s.create(sh, key, p, now); ser == nil {
+			if ser = s.create(sh, key, from, p, now); ser == nil {
 				return false
 			}
 		}
 	}
 	k, slot, ok := ser.plan.place(p.Time, now)
 	if !ok {
-		s.counters.drop(dropOld, p.Name, s.log)
+		s.counters.drop(dropOld, from, p.Name, s.log)
 		return false
 	}
 	sh.put(ser, k, slot, p.Value)
@@ -167,24 +180,24 @@ func (s *Store) storeOne(sh *shard, ser *series, key key, p *metric.Point, now i
 }
 
 // create makes a new series for its first point, or counts why not.
-func (s *Store) create(sh *shard, k key, p *metric.Point, now int64) *series {
+func (s *Store) create(sh *shard, k key, from string, p *metric.Point, now int64) *series {
 	if len(p.Name) > longestName || !proper(p.Name) {
-		s.counters.drop(dropName, p.Name, s.log)
+		s.counters.drop(dropName, from, p.Name, s.log)
 		return nil
 	}
-	if s.count.Load() >= s.maxSeries {
-		s.counters.drop(dropLimit, p.Name, s.log)
+	plan, reason, say := s.admit(from, p, now)
+	switch {
+	case plan == nil && reason == dropLimit:
+		s.counters.count(dropLimit, from, p.Name, s.log, say)
 		return nil
-	}
-	plan := s.plan(p.Name)
-	if _, _, ok := plan.place(p.Time, now); !ok {
-		s.counters.drop(dropOld, p.Name, s.log)
+	case plan == nil:
+		s.counters.drop(reason, from, p.Name, s.log)
 		return nil
 	}
 	ser := s.enter(sh, k, s.lastID.Add(1), p.Name, plan)
 	sh.fresh = append(sh.fresh, ser)
 	sh.buf = wal.AppendSeries(sh.buf, ser.id, ser.name)
-	s.counters.born(s.now())
+	s.counters.created.Add(1)
 	return ser
 }
 

@@ -40,19 +40,19 @@ func New(o Options) (*Receiver, error) {
 	lines := func() receive.Lines {
 		points := make([]metric.Point, 0, 4096)
 		var lastLog time.Time
-		return func(data []byte) (int, int, error) {
+		return func(from string, data []byte) (int, int, error) {
 			now := time.Now()
 			var bad int
 			var first error
 			points, bad, first = Parse(points[:0], data, now.Unix())
 			if first != nil && now.Sub(lastLog) > 10*time.Second {
 				lastLog = now
-				log.Warn("bad metric line dropped", "receiver", "graphite", "error", first, "bad", bad)
+				log.Warn("bad metric line dropped", "receiver", "graphite", "from", from, "error", first, "bad", bad)
 			}
 			if len(points) == 0 {
 				return 0, bad, nil
 			}
-			return len(points), bad, o.Sink(points)
+			return len(points), bad, o.Sink(from, points)
 		}
 	}
 	for _, s := range []struct {

@@ -1,6 +1,7 @@
 package graphite
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -33,6 +34,8 @@ func TestParse(t *testing.T) {
 		{"a 1 N\n", "a", 1, now},
 		{"a inf 1600000000\n", "a", math.Inf(1), 1600000000},
 		{"disk.used;host=w1;mount=root 4 1600000000\n", "disk.used;host=w1;mount=root", 4, 1600000000},
+		{"disk.used;mount=root;host=w1 4 1600000000\n", "disk.used;host=w1;mount=root", 4, 1600000000},
+		{"disk.used;mount=root;host=w1\t4\t1600000000\n", "disk.used;host=w1;mount=root", 4, 1600000000},
 	} {
 		points, bad, err := Parse(nil, []byte(c.in), now)
 		if bad != 0 || err != nil || len(points) != 1 {
@@ -107,13 +110,18 @@ func TestNamesAreCheckedWherever(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	f.Add([]byte("a;z=1;b=2;z=3 1 2\na;b=2;z=3 1 2\n"))
+	f.Add([]byte("~a;name=x;c==~ 1 N\n;b=1 1 2\na;=;b 1 2\n"))
 	f.Add([]byte("a.b 1 2\nc 3.5e7 N\r\n\n x\n"))
 	f.Add([]byte("a;t=v -inf 1600000000"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		points, _, _ := Parse(nil, data, 7)
 		for _, p := range points {
-			if len(p.Name) == 0 || p.Time < 0 || math.IsNaN(p.Value) || checkName(p.Name) != "" {
+			if len(p.Name) == 0 || p.Time < 0 || math.IsNaN(p.Value) {
 				t.Fatalf("%q gave %q %v %d", data, p.Name, p.Value, p.Time)
+			}
+			if tidied, reason := check(p.Name); !tidied || reason != "" {
+				t.Fatalf("%q gave %q: tidied %v, %s", data, p.Name, tidied, reason)
 			}
 		}
 	})
@@ -125,12 +133,14 @@ func FuzzPlainAgrees(f *testing.F) {
 	f.Add([]byte("a 1 2"))
 	f.Add([]byte("a 1.  2\n"))
 	f.Add([]byte("a .5 9999999999999\n"))
+	f.Add([]byte("a;z=1;b=2;b=33 1 2\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		whole := bytes.Clone(data) // plain puts tags in order
 		p, length := plain(data)
 		if length == 0 {
 			return
 		}
-		q, reason := parseLine(data[:length-1], 7)
+		q, reason := parseLine(whole[:length-1], 7)
 		if reason != "" || string(p.Name) != string(q.Name) || math.Float64bits(p.Value) != math.Float64bits(q.Value) || p.Time != q.Time {
 			t.Fatalf("%q: %q %v %d, or %q %v %d %s", data, p.Name, p.Value, p.Time, q.Name, q.Value, q.Time, reason)
 		}
@@ -155,21 +165,22 @@ func FuzzNumberAgreesWithStrconv(f *testing.F) {
 
 // collector is a sink that remembers what it was given.
 type collector struct {
-	mu  sync.Mutex
-	got map[string]float64
-	all chan struct{}
-	n   int
+	mu   sync.Mutex
+	got  map[string]float64
+	from map[string]string
+	all  chan struct{}
+	n    int
 }
 
 func collect(n int) *collector {
-	return &collector{got: map[string]float64{}, all: make(chan struct{}), n: n}
+	return &collector{got: map[string]float64{}, from: map[string]string{}, all: make(chan struct{}), n: n}
 }
 
-func (c *collector) sink(points []metric.Point) error {
+func (c *collector) sink(from string, points []metric.Point) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range points {
-		c.got[string(p.Name)] = p.Value
+		c.got[string(p.Name)], c.from[string(p.Name)] = p.Value, from
 		if c.n--; c.n == 0 {
 			close(c.all)
 		}
@@ -179,7 +190,7 @@ func (c *collector) sink(points []metric.Point) error {
 
 func TestReceiverTCPAndUDP(t *testing.T) {
 	const lines = 2000
-	c := collect(lines + 1)
+	c := collect(lines + 2)
 	r, err := New(Options{Config: Config{TCP: "127.0.0.1:0", UDP: "127.0.0.1:0"}, Sink: c.sink})
 	if err != nil {
 		t.Fatal(err)
@@ -203,13 +214,18 @@ func TestReceiverTCPAndUDP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer u.Close()
-	u.Write([]byte("udp.one 7 1600000000"))
+	u.Write([]byte("udp.one 7 1600000000\nudp.two;b=1;a=2 8 1600000000"))
 	<-c.all
 	cancel()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if c.got["m.1999"] != 1999 || c.got["udp.one"] != 7 || r.Accepted.Load() != lines+1 || r.Bad.Load() != 0 {
+	for name, want := range map[string]string{"m.1999": "graphite tcp 127.0.0.1", "udp.one": "graphite udp 127.0.0.1"} {
+		if c.from[name] != want {
+			t.Errorf("%s comes from %q, want %q", name, c.from[name], want)
+		}
+	}
+	if c.got["m.1999"] != 1999 || c.got["udp.one"] != 7 || c.got["udp.two;a=2;b=1"] != 8 || r.Accepted.Load() != lines+2 || r.Bad.Load() != 0 {
 		t.Fatalf("accepted %d, bad %d", r.Accepted.Load(), r.Bad.Load())
 	}
 }

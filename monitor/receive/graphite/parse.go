@@ -14,7 +14,8 @@ import (
 )
 
 // Parse reads whole lines of data and appends their points to dst. The names in
-// the points alias data. A timestamp may be left out or be -1 or N; then it is
+// the points alias data; one whose tags are not in order is put in order there. A
+// timestamp may be left out or be -1 or N; then it is
 // now (seconds since 1970). Bad counts the lines that could not be read; the
 // first of them and what is wrong with it are in err, for a log line, not to
 // stop.
@@ -54,7 +55,11 @@ const blank = "blank"
 // spaces between them. Length is 0 when it is not one; then parseLine looks at it.
 func plain(data []byte) (p metric.Point, length int) {
 	end := bytes.IndexByte(data, ' ')
-	if end <= 0 || end > longestName || checkName(data[:end]) != "" {
+	if end <= 0 || end > longestName {
+		return p, 0
+	}
+	tidied, reason := check(data[:end])
+	if reason != "" {
 		return p, 0
 	}
 	i := end + 1
@@ -100,6 +105,9 @@ func plain(data []byte) (p metric.Point, length int) {
 		p.Value = -p.Value
 	}
 	p.Name, p.Time = data[:end], t
+	if !tidied {
+		p.Name = tidy(p.Name)
+	}
 	return p, i + 1
 }
 
@@ -112,15 +120,15 @@ func parseLine(line []byte, now int64) (metric.Point, string) {
 		return metric.Point{}, blank
 	}
 	end := bytes.IndexByte(line, ' ')
-	reason := "it has no value (write: path value timestamp)"
+	tidied, reason := false, "it has no value (write: path value timestamp)"
 	if end > 0 {
-		reason = checkName(line[:end])
+		tidied, reason = check(line[:end])
 	}
 	if reason != "" { // tabs, perhaps
 		if end = bytes.IndexAny(line, " \t\r"); end < 0 {
 			return metric.Point{}, reason
 		}
-		if reason = checkName(line[:end]); reason != "" {
+		if tidied, reason = check(line[:end]); reason != "" {
 			return metric.Point{}, reason
 		}
 	}
@@ -139,6 +147,9 @@ func parseLine(line []byte, now int64) (metric.Point, string) {
 		if t, ok = seconds(stamp); !ok {
 			return metric.Point{}, "the timestamp is not seconds since 1970"
 		}
+	}
+	if !tidied {
+		name = tidy(name)
 	}
 	return metric.Point{Name: name, Time: t, Value: v}, ""
 }
@@ -186,38 +197,45 @@ func field(b []byte) (f, rest []byte) {
 
 const longestName = 4096
 
+const tooLong = "the path is longer than 4096 bytes"
+
 func checkName(name []byte) string {
 	if len(name) > longestName {
-		return "the path is longer than 4096 bytes"
+		return tooLong
 	}
 	if name[0] == '.' || name[len(name)-1] == '.' {
 		return emptyPart
 	}
+	if len(name) < 8 {
+		return look(name)
+	}
 	// Eight bytes at a time: the high bit of a byte is set where it is below ' ' or
-	// DEL, or a dot.
+	// DEL, or a dot. A last word that would reach beyond the end starts earlier.
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	dot := uint64(0) // the byte before is one
-	i := 0
-	for ; i+8 <= len(name); i += 8 {
+	dot := uint64(0) // the high bit of byte 0, if the byte before is a dot
+	for i := 0; ; {
 		x := binary.LittleEndian.Uint64(name[i:])
 		del := x ^ 0x7f*ones
-		if ((x-0x20*ones)&^x|(del-ones)&^del)&highs != 0 {
-			return controls(name)
-		}
 		d := x ^ '.'*ones
 		dots := (d - ones) &^ d & highs
-		if dots&(dots<<8|dot) != 0 && bytes.Contains(name, twoDots) {
-			return emptyPart
+		if ((x-0x20*ones)&^x|(del-ones)&^del)&highs|dots&(dots<<8|dot) != 0 {
+			return look(name) // the bits may come from a borrow of the byte below
 		}
-		dot = dots >> 56
+		switch dot = dots >> 56; {
+		case i+16 <= len(name):
+			i += 8
+		case i+8 < len(name):
+			i, dot = len(name)-8, 0
+		default:
+			return ""
+		}
 	}
-	return controls(name[max(0, i-1):])
 }
 
 const emptyPart = "the path has an empty part"
 
-// controls looks at each byte.
-func controls(name []byte) string {
+// look goes byte by byte.
+func look(name []byte) string {
 	for i, c := range name {
 		if c < ' ' || c == 0x7f {
 			return "the path has a control character"
@@ -228,8 +246,6 @@ func controls(name []byte) string {
 	}
 	return ""
 }
-
-var twoDots = []byte("..")
 
 // number reads a decimal. Plain ones, nearly all that are sent, are put together
 // from their digits, which is exact below 2^53 and 10^22 (Clinger's fast path).

@@ -39,11 +39,11 @@ func New(o Options) (*Receiver, error) {
 	r.listener, err = receive.Listen("statsd", "udp", o.UDP, &r.Counters, log, func() receive.Lines {
 		var p Parser
 		var lastLog time.Time
-		return func(data []byte) (int, int, error) {
+		return func(from string, data []byte) (int, int, error) {
 			samples, bad, first := p.Parse(data)
 			if now := time.Now(); first != nil && now.Sub(lastLog) > 10*time.Second {
 				lastLog = now
-				log.Warn("bad metric line dropped", "receiver", "statsd", "error", first, "bad", bad)
+				log.Warn("bad metric line dropped", "receiver", "statsd", "from", from, "error", first, "bad", bad)
 			}
 			if len(samples) == 0 {
 				return 0, bad, nil

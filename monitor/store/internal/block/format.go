@@ -15,6 +15,9 @@
 //	           u64, length u32, checksum u32, count of series u32
 //	trailer    directory offset u64, pages u32, checksum of the directory and
 //	           of the two numbers before u32, magic "STEEREND"
+//
+// docs/formats/metrics.md has all of it with an example; a change here is a new
+// version there.
 package block
 
 import (

@@ -35,8 +35,12 @@ func span(seconds int64) string {
 	return strconv.FormatInt(seconds, 10) + "s"
 }
 
-// longest is the greatest step and time to keep: it leaves room for sums.
-const longest = 200 * 365 * 86400
+const (
+	// longest is the greatest time to keep: it leaves room for sums.
+	longest = 200 * 365 * 86400
+	// longestStep fits into the four bytes that a block has for it.
+	longestStep = 100 * 365 * 86400
+)
 
 // length reads "10s", "6h", "90min"; a bare number is returned with bare set.
 func length(s string) (n int64, bare bool, err error) {
@@ -85,8 +89,11 @@ func ParseArchive(s string) (Archive, error) {
 		}
 		keep *= step
 	}
-	if step > longest || keep > longest {
+	if keep > longest {
 		return fail(errors.New("more than 200 years"))
+	}
+	if step > longestStep {
+		return fail(fmt.Errorf("a step of %s is more than 100 years", span(step)))
 	}
 	if keep < step {
 		return fail(fmt.Errorf("keeps %s, less than its step of %s", span(keep), span(step)))

@@ -38,6 +38,7 @@ func TestParseRetentions(t *testing.T) {
 		"1d:1h":         `retention "1d:1h": keeps 1h, less than its step of 1d`,
 		"1s:900y":       `retention "1s:900y": "900y" is more than 200 years`,
 		"1d:99999999":   `retention "1d:99999999": 99999999 points of 1d are more than 200 years`,
+		"150y:200y":     `retention "150y:200y": a step of 150y is more than 100 years`,
 		"10s:6h,10s:1d": `retentions "10s:6h,10s:1d": two archives have a step of 10s (keep the longer one)`,
 		"7s:6h,1m:1d":   `retentions "7s:6h,1m:1d": a step of 1m is no multiple of the finer step of 7s`,
 		"10s:1d,1m:6h":  `retentions "10s:1d,1m:6h": 1m:6h keeps no longer than the finer 10s:1d (a coarser archive must reach further back)`,
@@ -139,6 +140,18 @@ func TestMistakes(t *testing.T) {
 	_, err := Parse("s.conf", []byte("[a]\npattern = (\nretentions = 1\n[b]\nx = 1\n"))
 	if err == nil || strings.Count(err.Error(), "\n") < 3 {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestRollAddsDecimals: sums have no errors of float64.
+func TestRollAddsDecimals(t *testing.T) {
+	nan := math.NaN()
+	fine := []float64{0.1, 0.2, nan, 0.7, 0.1, 0.2}
+	for method, want := range map[Method]float64{Sum: 1.3, Average: 0.26, AvgZero: 1.3 / 6} {
+		a := Aggregation{Method: method}
+		if got, ok := a.Roll(fine); !ok || got != want {
+			t.Errorf("%v: %v, want %v", method, got, want)
+		}
 	}
 }
 

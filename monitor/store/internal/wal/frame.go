@@ -45,21 +45,23 @@ func AppendFrame(dst []byte, offset int64, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// frameAt returns the payload of the frame at off, or nil when there is none.
-func frameAt(data []byte, off int) []byte {
-	if len(data)-off < frameHead || data[off] != mark0 || data[off+1] != mark1 {
-		return nil
+// Frame returns the payload of the frame that data starts with, and the length
+// of the frame. The frame stands at offset of its file. A payload of nil means
+// that there is no whole and sound frame.
+func Frame(data []byte, offset int64) (payload []byte, size int) {
+	if len(data) < frameHead || data[0] != mark0 || data[1] != mark1 {
+		return nil, 0
 	}
-	length := data[off+2 : off+6]
+	length := data[2:6]
 	n := binary.LittleEndian.Uint32(length)
-	if n == 0 || n > MaxPayload || int(n) > len(data)-off-frameHead {
-		return nil
+	if n == 0 || n > MaxPayload || int(n) > len(data)-frameHead {
+		return nil, 0
 	}
-	payload := data[off+frameHead:][:n:n]
-	if frameSum(int64(off), length, payload) != binary.LittleEndian.Uint32(data[off+6:]) {
-		return nil
+	payload = data[frameHead:][:n:n]
+	if frameSum(offset, length, payload) != binary.LittleEndian.Uint32(data[6:]) {
+		return nil, 0
 	}
-	return payload
+	return payload, frameHead + int(n)
 }
 
 // Report says what Scan found besides good frames.
@@ -76,7 +78,7 @@ type Report struct {
 // when take does.
 func Scan(data []byte, take func(payload []byte) error) (r Report, err error) {
 	for off := 0; off < len(data); {
-		payload := frameAt(data, off)
+		payload, size := Frame(data[off:], int64(off))
 		if payload == nil {
 			next := off + 1
 			for ; next < len(data); next++ {
@@ -85,7 +87,8 @@ func Scan(data []byte, take func(payload []byte) error) (r Report, err error) {
 					next = len(data)
 					break
 				}
-				if next += i; frameAt(data, next) != nil {
+				next += i
+				if found, _ := Frame(data[next:], int64(next)); found != nil {
 					break
 				}
 			}
@@ -101,7 +104,7 @@ func Scan(data []byte, take func(payload []byte) error) (r Report, err error) {
 			return r, err
 		}
 		r.Frames++
-		off += frameHead + len(payload)
+		off += size
 		r.Good = int64(off)
 	}
 	r.Tail = int64(len(data)) - r.Good

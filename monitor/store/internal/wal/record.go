@@ -3,6 +3,7 @@ package wal
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 )
 
@@ -55,8 +56,12 @@ func AppendPoint(dst []byte, id uint32, clock, time int64, value float64) []byte
 }
 
 // ErrRecord says that a payload with a right checksum makes no sense: it was
-// written by another version or by mistake.
+// written by mistake.
 var ErrRecord = errors.New("write-ahead log record does not decode")
+
+// ErrNewer says that a payload with a right checksum has a record of a kind that
+// came after this version: what it says must not be lost.
+var ErrNewer = errors.New("kind of record is not known to this version of Steer (start the version that wrote it)")
 
 // Reader is what Decode hands records to. Name is valid during the call.
 type Reader interface {
@@ -118,7 +123,7 @@ func Decode(b []byte, r Reader) error {
 			r.Series(uint32(id), name)
 			b = b[n+int(length):]
 		default:
-			return ErrRecord
+			return fmt.Errorf("%w: %d", ErrNewer, op)
 		}
 	}
 	return nil

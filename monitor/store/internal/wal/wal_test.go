@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -123,6 +124,16 @@ func TestRecords(t *testing.T) {
 			t.Fatalf("%v\ngot  %q\nwant %q", err, got, want)
 		}
 	})
+}
+
+func TestRecordsOfNewerVersions(t *testing.T) {
+	b := AppendSeries(nil, 1, "a.b")
+	if err := Decode(append(b, 0, 200, 1), &list{}); !errors.Is(err, ErrNewer) {
+		t.Errorf("a kind that is not known: %v", err)
+	}
+	if err := Decode(append(b, 0), &list{}); !errors.Is(err, ErrRecord) {
+		t.Errorf("no kind: %v", err)
+	}
 }
 
 func FuzzScan(f *testing.F) {

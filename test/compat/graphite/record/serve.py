@@ -7,6 +7,7 @@ becomes the server's storage. The address is printed once it answers.
 """
 import json
 import os
+import random
 import sys
 import types
 from socketserver import ThreadingMixIn
@@ -55,8 +56,7 @@ from graphite.storage import STORE  # noqa: E402
 from graphite.util import epoch_to_dt  # noqa: E402
 
 for s in series["series"]:
-    if ";" in s["name"]:
-        STORE.tagdb.tag_series(s["name"])
+    STORE.tagdb.tag_series(s["name"])  # as carbon does
 for e in series["events"]:
     Event.objects.create(what=e["what"], tags=" ".join(e["tags"]), when=epoch_to_dt(e["when"]), data=e["data"])
 
@@ -66,6 +66,10 @@ import graphite.events.views  # noqa: E402
 import graphite.metrics.views  # noqa: E402
 import graphite.render.attime  # noqa: E402
 import graphite.render.views  # noqa: E402
+
+
+# Nodes of a find are shuffled, so that those of one name come in any order: here by path.
+random.shuffle = lambda items: items.sort(key=str)
 
 
 class Standing(datetime.datetime):
