@@ -135,6 +135,7 @@ func Functions() []*Function {
 		aliasFunctions(), calculateFunctions(), combineFunctions(), filterFunctions(),
 		graphFunctions(), sortFunctions(), specialFunctions(), transformFunctions(), shiftFunctions(),
 		mathFunctions(), intervalFunctions(), sliceFunctions(), lineFunctions(), smoothFunctions(), holtWintersFunctions(),
+		forecastFunctions(), seasonFunctions(),
 	} {
 		all = append(all, family...)
 	}

@@ -24,7 +24,7 @@ func holtWintersFunctions() []*Function {
 			Params: []Param{many(), bootstrap, season},
 			reach:  early,
 			run: func(c *call) ([]*Result, error) {
-				list := c.input()
+				list, err := c.learned()
 				for i, s := range list {
 					f, err := c.foresee(s)
 					if err != nil {
@@ -32,22 +32,32 @@ func holtWintersFunctions() []*Function {
 					}
 					list[i] = f.result("holtWintersForecast("+s.Name+")", f.predictions)
 				}
-				return list, nil
+				return list, err
 			},
 		}, {
 			Name: "holtWintersConfidenceBands", Group: "Calculate", Doc: "Draws the lower and the upper end of what Holt-Winters expects.",
 			Params: []Param{many(), delta, bootstrap, season},
 			reach:  early,
-			run:    func(c *call) ([]*Result, error) { return c.bands(c.input()) },
+			run: func(c *call) ([]*Result, error) {
+				list, err := c.learned()
+				if err != nil {
+					return nil, err
+				}
+				return c.bands(list)
+			},
 		}, {
 			Name: "holtWintersConfidenceArea", Group: "Calculate", Doc: "Fills the area between what Holt-Winters expects at least and at most, of exactly one series.",
 			Params: []Param{many(), delta, bootstrap, season},
 			reach:  early,
 			run: func(c *call) ([]*Result, error) {
-				if n := len(c.input()); n != 1 {
-					return nil, refused("holtWintersConfidenceArea takes exactly one series, found %d", n)
+				list, err := c.learned()
+				if err != nil {
+					return nil, err
 				}
-				list, err := c.bands(c.input())
+				if len(list) != 1 {
+					return nil, refused("holtWintersConfidenceArea takes exactly one series, found %d", len(list))
+				}
+				list, err = c.bands(list)
 				for i, s := range list {
 					name := "holtWintersConfidenceArea(" + strings.ReplaceAll(s.PathExpression, "areaBetween", "holtWintersConfidenceArea") + ")"
 					s.Name, s.PathExpression = name, name
@@ -74,6 +84,14 @@ func bootstrapOf(o *op) (int64, error) {
 		return 0, refused("bootstrapInterval of %s is not below zero, found %q", o.fn.Name, s.text)
 	}
 	return int64(s.number), nil
+}
+
+// learned is the input with the time before the range.
+func (c *call) learned() ([]*Result, error) {
+	if len(c.op.args[0].series) == 0 { // called by another function
+		return nil, refused("%s reads data of another time, which %s has not", c.op.fn.Name, c.op.expr.Text)
+	}
+	return c.input(), nil
 }
 
 // forecast is what Holt-Winters expected of a series, point by point, without
@@ -171,15 +189,16 @@ func holtWintersAberration(c *call) ([]*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	bands, err := c.bands(before)
-	if err != nil {
-		return nil, err
-	}
-	if len(bands) < 2*len(list) {
-		return nil, refused("holtWintersAberration needs the same series before the range as in it: %d of %d are there", len(bands)/2, len(list))
-	}
-	for i, s := range list {
-		lower, upper := bands[2*i].Values, bands[2*i+1].Values
+	for i, learned := range counterparts(list, before) {
+		s := list[i]
+		if learned == nil {
+			return nil, refused("holtWintersAberration knows nothing of %s from before the range", brief(s.Name))
+		}
+		bands, err := c.bands([]*Result{learned})
+		if err != nil {
+			return nil, err
+		}
+		lower, upper := bands[0].Values, bands[1].Values
 		out := make([]float64, len(s.Values))
 		for k, v := range s.Values[:min(len(out), len(lower))] {
 			switch {

@@ -89,11 +89,15 @@ func linearRegression(c *call) ([]*Result, error) {
 	}
 	from, until := strconv.FormatInt(source.from, 10), strconv.FormatInt(source.until, 10)
 	var out []*Result
-	for i, s := range list[:min(len(list), len(sources))] {
-		if err := c.spend(len(s.Values) + len(sources[i].Values)); err != nil {
+	for i, source := range counterparts(list, sources) {
+		s := list[i]
+		if source == nil {
+			continue
+		}
+		if err := c.spend(len(s.Values) + len(source.Values)); err != nil {
 			return nil, err
 		}
-		slope, level, ok := leastSquares(sources[i])
+		slope, level, ok := leastSquares(source)
 		if !ok {
 			continue
 		}
