@@ -17,7 +17,7 @@ func seasonFunctions() []*Function {
 			"Above 1 is unusually high, below -1 unusually low; 100 is the most.",
 			func(c *call, s *Result, h history) []*Result {
 				out := make([]float64, len(s.Values))
-				for i, v := range s.Values {
+				for i, v := range h.values {
 					out[i] = score(v-h.baseline[i], h.half[i])
 				}
 				return []*Result{s.named("anomalyScore("+s.Name+")").with(out).tagged("anomalyScore", c.text("season"))}
@@ -54,19 +54,19 @@ func seasonal(name string, spread bool, doc string, f func(c *call, s *Result, h
 			return nil, err
 		}
 		list := c.input()
-		earlier := make([][]*Result, len(list)) // by series and season
+		seasons := make([][]*Result, len(list)) // by series, this season first
 		for _, s := range spans[1:] {
 			others, err := c.again(s)
 			if err != nil {
 				return nil, err
 			}
 			for i, o := range counterparts(list, others) {
-				earlier[i] = append(earlier[i], o)
+				seasons[i] = append(seasons[i], o)
 			}
 		}
 		var out []*Result
 		for i, s := range list {
-			h, err := c.history(s, earlier[i], spread)
+			h, err := c.history(s, seasons[i], spread)
 			if err != nil {
 				return nil, err
 			}
@@ -77,14 +77,14 @@ func seasonal(name string, spread bool, doc string, f func(c *call, s *Result, h
 	return fn
 }
 
-// seasonSpans are the range, and the same in earlier seasons; for a spread also
-// what lies around it there.
+// seasonSpans are the range, and then the same in this and earlier seasons with
+// what lies around it.
 func seasonSpans(o *op, s span, spread bool) ([]span, error) {
 	season, _ := o.scalar("season")
 	seasons, _ := o.scalar("seasons")
-	length, margin, fewest := int64(season.number), int64(0), 1.0
+	length, fewest := int64(season.number), 1.0
 	if spread {
-		margin, fewest = length/20, 2 // a little more than the twenty-fourth of history
+		fewest = 2
 		width, _ := o.scalar("width")
 		least, _ := o.scalar("least")
 		if !(width.number > 0 && least.number >= 0) {
@@ -97,7 +97,8 @@ func seasonSpans(o *op, s span, spread bool) ([]span, error) {
 	case seasons.number < fewest || seasons.number > 100:
 		return nil, refused("seasons of %s is a number from %s to 100, found %s", o.fn.Name, whole(fewest), seasons.text)
 	}
-	spans := []span{s}
+	margin := length / 20 // a little more than the twenty-fourth of history
+	spans := []span{s, {s.from - margin, s.until}}
 	for k := range int64(seasons.number) {
 		back := (k + 1) * length
 		spans = append(spans, span{s.from - back - margin, s.until - back + margin})
@@ -107,38 +108,53 @@ func seasonSpans(o *op, s span, spread bool) ([]span, error) {
 
 // history is what earlier seasons say about the points of a series.
 type history struct {
+	values   []float64 // of the series, as fine as the earlier ones are
 	baseline []float64 // the median of the seasons
 	half     []float64 // how far from it is normal
 }
 
-// history puts the earlier seasons of a series below each other, on its own grid
-// with a margin at both ends, and looks at them column by column.
+// history puts the seasons of a series below each other, on its own grid with a
+// margin at both ends, and looks at them column by column. What is kept of
+// earlier ones is often coarser; so that all stray alike, finer values are merged
+// over as long a time.
 //
 // The deviation of a point is 1.4826 times the median of all distances within
 // a twenty-fourth of a season: as many as in a normal distribution (Hampel, "The
 // Influence Curve and its Role in Robust Estimation", 1974). A distance is that of
 // one season from the median of the others, and so an error that the baseline
 // would have made.
-func (c *call) history(s *Result, earlier []*Result, spread bool) (history, error) {
+func (c *call) history(s *Result, seasons []*Result, spread bool) (history, error) {
 	season, around, piece, margin := int64(c.number("season")), 0, 1, 0
 	if spread {
 		around = int(season / 24 / s.Step)
 		piece = max(around/8, 1)
 		margin = around + piece
 	}
-	n, k := len(s.Values)+2*margin, len(earlier)
-	if err := c.spend(n * (2*k + 2)); err != nil {
+	n, k := len(s.Values)+2*margin, len(seasons)-1
+	coarse := s.Step
+	for _, o := range seasons {
+		if o != nil {
+			coarse = max(coarse, o.Step)
+		}
+	}
+	if err := c.spend(n * (2*k + 3)); err != nil {
 		return history{}, err
 	}
-	rows := make([][]float64, k)
-	for i, o := range earlier {
-		rows[i] = sampled(o, s.Start-int64(i+1)*season-int64(margin)*s.Step, s.Step, n)
+	rows := make([][]float64, len(seasons))
+	for i, o := range seasons {
+		rows[i] = sampled(merged(o, coarse), s.Start-int64(i)*season-int64(margin)*s.Step, s.Step, n)
+	}
+	h := history{values: rows[0][margin : margin+len(s.Values)]}
+	for i, v := range s.Values {
+		if isNull(v) {
+			h.values[i] = v
+		}
 	}
 	baseline, apart := make([]float64, n), make([]float64, n*k)
 	values := make([]float64, 0, k) // of one column, sorted
 	for i := range n {
 		values = values[:0]
-		for _, row := range rows {
+		for _, row := range rows[1:] {
 			if v := row[i]; v == v {
 				values = append(values, v)
 			}
@@ -152,11 +168,10 @@ func (c *call) history(s *Result, earlier []*Result, spread bool) (history, erro
 			}
 		}
 	}
-	h := history{baseline: baseline[margin : margin+len(s.Values)]}
-	if !spread {
+	if h.baseline = baseline[margin : margin+len(s.Values)]; !spread {
 		return h, c.ctx.Err()
 	}
-	// The spread changes slowly: one for each piece of time is enough, the same
+	// The deviation changes slowly: one for each piece of time is enough, the same
 	// whatever range is asked for.
 	h.half = make([]float64, len(s.Values))
 	width, least := c.number("width"), c.number("least")
@@ -172,6 +187,20 @@ func (c *call) history(s *Result, earlier []*Result, spread bool) (history, erro
 		h.half[i] = half
 	}
 	return h, c.ctx.Err()
+}
+
+// merged is a series whose every value is made of those of the last so many
+// seconds, in the way that consolidateBy has set.
+func merged(s *Result, seconds int64) *Result {
+	if s == nil || seconds < 2*s.Step {
+		return s
+	}
+	size, f := int(seconds/s.Step), consolidation(s.Consolidate)
+	out := make([]float64, len(s.Values))
+	for i := range out {
+		out[i] = f(s.Values[max(i+1-size, 0) : i+1])
+	}
+	return s.with(out)
 }
 
 // medianBut is the median of sorted values without the one at a place.

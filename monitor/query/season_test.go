@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"steer/base/metric"
 	"steer/monitor/query/querytest"
 )
 
@@ -98,4 +99,49 @@ func TestScoresAgree(t *testing.T) {
 			}
 		}
 	})
+}
+
+// rolled keeps the newest hours in ten seconds and all before in minutes.
+type rolled struct {
+	querytest.Memory
+	coarse querytest.Memory
+	cut    int64
+}
+
+func (r *rolled) Fetch(ctx context.Context, names []string, from, until int64, points int) ([]metric.Series, error) {
+	if from < r.cut {
+		return r.coarse.Fetch(ctx, names, from, until, points)
+	}
+	return r.Memory.Fetch(ctx, names, from, until, points)
+}
+
+// Fine values stray further than the means that are left of earlier days, and
+// are no more unusual for that.
+func TestScoreOfRolledUpHistory(t *testing.T) {
+	const now = 6 * 86400
+	r := rand.New(rand.NewPCG(3, 4))
+	fine := make([]float64, now/10+1)
+	for i := range fine {
+		fine[i] = 100 + 10*r.NormFloat64()
+	}
+	coarse := make([]float64, now/60)
+	for i := range coarse {
+		coarse[i] = average(fine[6*i : 6*i+6])
+	}
+	source := &rolled{cut: now - 6*3600}
+	source.Add("m", 0, 10, fine...)
+	source.coarse.Add("m", 0, 60, coarse...)
+	list, err := engine(t, source, Limits{}).Eval(context.Background(), Request{Targets: []string{"anomalyScore(m)"}, From: now - 3600, Until: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unusual := 0
+	for _, v := range list[0].Values {
+		if math.Abs(v) > 1 {
+			unusual++
+		}
+	}
+	if n := len(list[0].Values); n != 360 || unusual > n/30 || known(list[0].Values) != n {
+		t.Errorf("%d of %d values are anomalies, %d are known", unusual, n, known(list[0].Values))
+	}
 }
