@@ -177,7 +177,7 @@ func TestAgainstModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"write": m.write, "write much": m.writeMuch, "advance": m.advance, "flush": m.flush, "sync": m.sync,
 			"restart": m.restart, "lose power": m.losePower, "fill disk": m.fillDisk, "break disk": m.breakDisk, "mend disk": m.mendDisk,
-			"fetch": m.fetch, "": func(t *rapid.T) {},
+			"fetch": m.fetch, "snapshot": m.snapshot, "": func(t *rapid.T) {},
 		})
 		m.mendDisk(t)
 		m.checkAll(t)
