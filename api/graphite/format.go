@@ -133,7 +133,11 @@ func writeJSON(w http.ResponseWriter, results []query.Result, p parameters) erro
 		}
 		first = false
 		out.put(`{"target": `)
-		out.text(r.Name)
+		if r.Nameless() {
+			out.put("null")
+		} else {
+			out.text(r.Name)
+		}
 		out.put(`, "tags": {`)
 		for i, k := range sortedKeys(r.Tags) {
 			if i > 0 {

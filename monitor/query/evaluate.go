@@ -14,7 +14,10 @@ type evaluation struct {
 	xFiles  float64              // in force for the functions that run next; setXFilesFactor changes it
 	found   map[pattern][]string // names
 	fetched map[leaf][]*Result
-	reads   int // series
+	depth   int                  // functions around that write targets, see nested
+	texts   int                  // bytes, see made
+	stacks  map[string][]float64 // values of stacked() so far, by the name of the stack
+	reads   int                  // series
 	points  int
 }
 

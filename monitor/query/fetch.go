@@ -193,18 +193,9 @@ func (v *evaluation) fetch(patterns []pattern, s span) error {
 
 // read is a fetched column as functions see it.
 func (v *evaluation) read(pattern string, c metric.Series) *Result {
-	name, rest, tagged := strings.Cut(c.Name, ";")
-	tags := map[string]string{"name": name}
-	for tagged {
-		var pair string
-		pair, rest, tagged = strings.Cut(rest, ";")
-		if k, value, ok := strings.Cut(pair, "="); ok && k != "" {
-			tags[k] = value
-		}
-	}
 	return &Result{
 		Series: c, End: c.Start + c.Step*int64(len(c.Values)),
-		PathExpression: pattern, Tags: tags, Consolidate: "average",
+		PathExpression: pattern, Tags: tagsOf(c.Name), Consolidate: "average",
 	}
 }
 

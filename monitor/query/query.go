@@ -31,9 +31,15 @@ type Limits struct {
 	Timeout config.Duration `yaml:"timeout" default:"30s" doc:"Time that one request may take."`
 }
 
+// Events tells when the events happened that have all of the tags; without tags,
+// all events. Times are epoch seconds from from until before until, one for each
+// event, in any order.
+type Events func(ctx context.Context, tags []string, from, until int64) ([]int64, error)
+
 // Options is what the application hands to New.
 type Options struct {
 	Source Source
+	Events Events // nil: there are none, and events() is refused
 	Limits Limits
 	Log    *slog.Logger
 }
@@ -42,6 +48,7 @@ type Options struct {
 // concurrently.
 type Engine struct {
 	source    Source
+	events    Events
 	limits    Limits
 	functions map[string]*Function
 }
@@ -64,7 +71,7 @@ func New(o Options) (*Engine, error) {
 	if l.Timeout == 0 {
 		l.Timeout = config.Duration(30 * time.Second)
 	}
-	return &Engine{source: o.Source, limits: l, functions: byName()}, nil
+	return &Engine{source: o.Source, events: o.Events, limits: l, functions: byName()}, nil
 }
 
 // Request is a set of targets over one range of time.

@@ -22,11 +22,15 @@ func waves(seed uint64, days int, noise float64) []float64 {
 	return out
 }
 
-func evaluated(t testing.TB, values []float64, from, until int64, target string) []Result {
+func evaluated(t rapid.TB, values []float64, from, until int64, target string) []Result {
 	t.Helper()
 	m := &querytest.Memory{}
 	m.Add("m", 0, 600, values...)
-	list, err := engine(t, m, Limits{}).Eval(context.Background(), Request{Targets: []string{target}, From: from, Until: until})
+	e, err := New(Options{Source: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := e.Eval(context.Background(), Request{Targets: []string{target}, From: from, Until: until})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,11 +74,11 @@ func TestScoresAgree(t *testing.T) {
 		}
 		from := rapid.Int64Range(6*86400, 11*86400).Draw(t, "from")
 		until := from + rapid.Int64Range(600, 40000).Draw(t, "length")
-		score := evaluated(noTB{}, values, from, until, "anomalyScore(m,seasons=5)")[0]
-		bands := evaluated(noTB{}, values, from, until, "anomalyBands(m,seasons=5)")
-		base := evaluated(noTB{}, values, from, until, "seasonalBaseline(m,seasons=5)")[0]
-		scaled := evaluated(noTB{}, values, from, until, "anomalyScore(offset(scale(m,-3),7),seasons=5)")[0]
-		longer := evaluated(noTB{}, values, from-7200, until, "anomalyScore(m,seasons=5)")[0]
+		score := evaluated(t, values, from, until, "anomalyScore(m,seasons=5)")[0]
+		bands := evaluated(t, values, from, until, "anomalyBands(m,seasons=5)")
+		base := evaluated(t, values, from, until, "seasonalBaseline(m,seasons=5)")[0]
+		scaled := evaluated(t, values, from, until, "anomalyScore(offset(scale(m,-3),7),seasons=5)")[0]
+		longer := evaluated(t, values, from-7200, until, "anomalyScore(m,seasons=5)")[0]
 		for i, v := range score.Values {
 			at := int(score.Start/600) + i
 			if at >= len(values) {

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"steer/base/fault"
 	"steer/base/metric"
 )
 
@@ -161,6 +162,14 @@ func TestSelectAgainstPlainSearch(t *testing.T) {
 			t.Fatalf("%v in %v: %v\ngot  %v\nwant %v", match, known, err, got, want)
 		}
 	})
+}
+
+func TestWrongExpressions(t *testing.T) {
+	for _, s := range []string{"", "host", "=a", "!=a", "host~a", "host=a;b", "a;b=c", "host=~(", "host!=~["} {
+		if m, err := ParseMatch(s); fault.Of(err) != fault.Invalid {
+			t.Errorf("%q is read as %+v: %v", s, m, err)
+		}
+	}
 }
 
 func BenchmarkGrow(b *testing.B) {
