@@ -12,7 +12,7 @@ import (
 // a call with all its arguments in place.
 type op struct {
 	expr *Expr
-	path string    // the pattern, where fn is nil
+	path pattern   // where fn is nil
 	fn   *Function // nil for a path
 	args []arg     // one for each parameter
 }
@@ -61,7 +61,7 @@ type compiler struct {
 func (c *compiler) op(x *Expr) (*op, error) {
 	switch {
 	case x.Kind == Path:
-		return &op{expr: x, path: c.replaced(x.Text)}, nil
+		return &op{expr: x, path: pattern{text: c.replaced(x.Text)}}, nil
 	case x.Kind != Call:
 		return nil, at(x.Pos, "expected series here, found %s", describe(x))
 	case x.Text == "template":
@@ -106,6 +106,16 @@ func (c *compiler) op(x *Expr) (*op, error) {
 		} else if !p.Optional && !(p.Type == SeriesList && p.Repeated) { // sumSeries() is nothing, as in Graphite
 			return nil, at(x.End-1, "%s needs the argument %s: %s", fn.Name, p.Name, fn.Signature())
 		}
+	}
+	if fn.selects {
+		var tags []string
+		for _, s := range o.args[0].scalars {
+			if s.text == "" || strings.Contains(s.text, "\x00") {
+				return nil, at(x.Pos, "%s needs expressions such as host=web1, found %q", fn.Name, s.text)
+			}
+			tags = append(tags, s.text)
+		}
+		return &op{expr: x, path: pattern{x.source, strings.Join(tags, "\x00")}}, nil
 	}
 	return o, nil
 }

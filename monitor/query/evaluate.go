@@ -11,8 +11,8 @@ type evaluation struct {
 	ctx     context.Context
 	engine  *Engine
 	request Request
-	xFiles  float64             // in force for the functions that run next; setXFilesFactor changes it
-	found   map[string][]string // names by pattern
+	xFiles  float64              // in force for the functions that run next; setXFilesFactor changes it
+	found   map[pattern][]string // names
 	fetched map[leaf][]*Result
 	reads   int // series
 	points  int
@@ -24,7 +24,7 @@ func (v *evaluation) series(o *op, s span) ([]*Result, error) {
 	if o.fn == nil {
 		l := leaf{o.path, s}
 		if _, ok := v.fetched[l]; !ok {
-			if err := v.fetch([]string{o.path}, s); err != nil {
+			if err := v.fetch([]pattern{o.path}, s); err != nil {
 				return nil, err
 			}
 		}

@@ -34,6 +34,7 @@ type Param struct {
 	Optional bool     // it may be left out; without Default the function sees that it is missing
 	Repeated bool     // the last parameter: takes all further arguments
 	Options  []string // the values that it takes, where they are few
+	Suggest  []string // values that people often want
 }
 
 // Function is one entry of the table of functions. The table feeds the
@@ -48,6 +49,9 @@ type Function struct {
 	// combine marks functions that make one series of many: they can be the
 	// callback of groupByNode.
 	combine bool
+	// selects marks the function whose arguments are expressions about tags: it is
+	// read like a path.
+	selects bool
 	// run makes the series of a call from the series of its arguments.
 	run func(c *call) ([]*Result, error)
 	// reach tells the ranges over which the arguments are read, as far as they are

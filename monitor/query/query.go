@@ -16,6 +16,9 @@ type Source interface {
 	// Find returns the nodes of the name tree that a glob matches, at most limit
 	// of them.
 	Find(ctx context.Context, pattern string, limit int) ([]metric.Match, error)
+	// Select returns the names of the series whose tags are as all expressions say
+	// (host=a, host!=a, host=~a.*, host!=~a.*), sorted, at most limit of them.
+	Select(ctx context.Context, expressions []string, limit int) ([]string, error)
 	// Fetch returns the columns of the named series over (from, until], in epoch
 	// seconds. Unknown names are left out. maxPoints 0 asks for no bound.
 	Fetch(ctx context.Context, names []string, from, until int64, maxPoints int) ([]metric.Series, error)
@@ -110,7 +113,7 @@ func (e *Engine) Eval(ctx context.Context, r Request) ([]Result, error) {
 		}
 		ops[i] = o
 	}
-	v := &evaluation{ctx: ctx, engine: e, request: r, fetched: map[leaf][]*Result{}, found: map[string][]string{}}
+	v := &evaluation{ctx: ctx, engine: e, request: r, fetched: map[leaf][]*Result{}, found: map[pattern][]string{}}
 	leaves := map[leaf]bool{}
 	for i, o := range ops {
 		if err := v.plan(o, span{r.From, r.Until}, leaves); err != nil {

@@ -103,12 +103,16 @@ func transformFunctions() []*Function {
 			},
 		}, {
 			Name: "summarize", Group: "Transform", Doc: "Puts the values into larger intervals and aggregates each.",
-			Params: []Param{many(), {Name: "intervalString", Type: Interval, Doc: `the length of an interval, such as "5min"`},
+			Params: []Param{many(), bucket(),
 				{Name: "func", Type: AggFunc, Default: "sum", Doc: "the aggregation"},
 				{Name: "alignToFrom", Type: Bool, Default: "false", Doc: "count the intervals from the first point, not from the full hour or day"}},
 			run: summarize,
 		},
 	}
+}
+
+func bucket() Param {
+	return Param{Name: "intervalString", Type: Interval, Doc: `the length of an interval, such as "5min"`, Suggest: []string{"10min", "1h", "1d"}}
 }
 
 func transformNull(c *call) ([]*Result, error) {

@@ -62,6 +62,30 @@ func (m *Memory) Find(_ context.Context, pattern string, limit int) ([]metric.Ma
 	return matches[:min(limit, len(matches))], nil
 }
 
+// Select knows expressions with = and != only.
+func (m *Memory) Select(_ context.Context, expressions []string, limit int) ([]string, error) {
+	var names []string
+	for name := range m.columns {
+		path, rest, _ := strings.Cut(name, ";")
+		tags := map[string]string{"name": path}
+		for pair := range strings.SplitSeq(rest, ";") {
+			k, v, _ := strings.Cut(pair, "=")
+			tags[k] = v
+		}
+		if !slices.ContainsFunc(expressions, func(e string) bool {
+			tag, value, ok := strings.Cut(e, "!=")
+			if !ok {
+				tag, value, _ = strings.Cut(e, "=")
+			}
+			return (tags[tag] == value) == ok
+		}) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names[:min(limit, len(names))], nil
+}
+
 func expression(pattern string) string {
 	var b strings.Builder
 	b.WriteString("^")

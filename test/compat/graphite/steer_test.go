@@ -61,10 +61,18 @@ func steer(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return graphite.New(graphite.Options{Engine: engine, Now: now})
+	return graphite.New(graphite.Options{Engine: engine, Tags: s, Now: now})
 }
 
 type source struct{ *store.Store }
+
+func (s source) Select(ctx context.Context, expressions []string, limit int) ([]string, error) {
+	match, err := store.ParseTagMatches(expressions)
+	if err != nil {
+		return nil, err
+	}
+	return s.Store.Select(ctx, match, limit)
+}
 
 func (s source) Fetch(ctx context.Context, names []string, from, until int64, maxPoints int) ([]metric.Series, error) {
 	return s.Store.Fetch(ctx, store.Request{Names: names, From: from, Until: until, MaxPoints: maxPoints})
