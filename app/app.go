@@ -86,7 +86,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}()
 	// Each step opens what the next ones need, and adds its end to the group.
 	for _, step := range []func(context.Context) error{
-		a.openFolder, a.openRecords, a.openMechanisms, a.openMonitor, a.openDeliver, a.openLearn, a.watchState, a.openHTTP,
+		a.openFolder, a.openRecords, a.openMechanisms, a.openLearn, a.openMonitor, a.openDeliver, a.watchState, a.openHTTP,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err

@@ -31,9 +31,15 @@ type Limits struct {
 	Timeout config.Duration `yaml:"timeout" default:"30s" doc:"Time that one request may take."`
 }
 
+// Events tells when the events happened that have all of the tags; without tags,
+// all events. Times are epoch seconds from from until before until, one for each
+// event, in any order.
+type Events func(ctx context.Context, tags []string, from, until int64) ([]int64, error)
+
 // Options is what the application hands to New.
 type Options struct {
 	Source Source
+	Events Events // nil: there are none, and events() is refused
 	Limits Limits
 	Log    *slog.Logger
 }
