@@ -123,6 +123,10 @@ func writeJSON(w http.ResponseWriter, results []query.Result, p parameters) erro
 		return err
 	}
 	dense := p.has("noNullPoints")
+	// As in Graphite, nothing is listed where no series has a point.
+	if !slices.ContainsFunc(results, func(r query.Result) bool { return len(r.Values) > 0 }) {
+		results = nil
+	}
 	out.put("[")
 	first := true
 	for _, r := range results {

@@ -179,6 +179,11 @@ func (s *server) suggestTags(w http.ResponseWriter, r *http.Request, p parameter
 	if err != nil {
 		return err
 	}
+	if len(match) > 0 {
+		if err := store.CheckTagMatches(match); err != nil {
+			return err
+		}
+	}
 	limit, err := p.limit(usuallySuggested)
 	if err != nil {
 		return err

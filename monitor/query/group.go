@@ -34,8 +34,8 @@ func groupFunctions() []*Function {
 	} {
 		list = append(list, &Function{
 			Name: f.name, Group: "Combine", Doc: f.doc + " the series that agree in all nodes but those at some positions.",
-			Params: []Param{many(), positions()},
-			run:    func(c *call) ([]*Result, error) { return without(c, f.function) },
+			Params: []Param{many(), positions()}, combine: true,
+			run: func(c *call) ([]*Result, error) { return without(c, f.function) },
 		})
 	}
 	return list
