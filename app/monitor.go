@@ -131,6 +131,9 @@ func (m *monitor) addresses() (list [][2]string) {
 	if addr := m.lines.UDP(); addr != nil {
 		list = append(list, [2]string{"Graphite UDP", addr.String()})
 	}
+	if addr := m.lines.Pickle(); addr != nil {
+		list = append(list, [2]string{"Graphite pickle", addr.String()})
+	}
 	if addr := m.samples.UDP(); addr != nil {
 		list = append(list, [2]string{"StatsD UDP", addr.String()})
 	}
