@@ -63,11 +63,13 @@ func New(o Options) http.Handler {
 	if s.Tags != nil {
 		maps.Copy(read, s.tagHandlers())
 		for path, handle := range s.tagWriters() {
-			mux.HandleFunc("POST "+path, s.checked(handle))
-			mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Allow", http.MethodPost)
-				http.Error(w, "only POST", http.StatusMethodNotAllowed)
-			})
+			for _, path := range [...]string{path, path + "/{$}"} {
+				mux.HandleFunc("POST "+path, s.checked(handle))
+				mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Allow", http.MethodPost)
+					http.Error(w, "only POST", http.StatusMethodNotAllowed)
+				})
+			}
 		}
 	}
 	if s.Events != nil {
