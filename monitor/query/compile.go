@@ -154,7 +154,7 @@ func (c *compiler) take(o *op, slot int, x *Expr) error {
 		return at(x.Pos, "%s of %s %s, found %s", p.Name, o.fn.Name, why, describe(x))
 	}
 	if p.Type == AggOrSeriesFunc && aggregationOf(strings.TrimSuffix(s.text, "Series")) == nil {
-		if f := c.functions[s.text]; f == nil || !f.content() {
+		if f := c.functions[s.text]; f == nil || !f.needsOnlySeries() {
 			return at(x.Pos, "%s of %s is an aggregation (%s) or a function that needs nothing but series, found %s",
 				p.Name, o.fn.Name, strings.Join(aggregationNames(), ", "), describe(x))
 		}

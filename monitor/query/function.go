@@ -112,9 +112,9 @@ func (p Param) Choices() []string {
 	return p.Options
 }
 
-// content tells whether the function can do with one list of series and nothing
+// needsOnlySeries tells whether the function can do with one list of series and nothing
 // else.
-func (f *Function) content() bool {
+func (f *Function) needsOnlySeries() bool {
 	for i, p := range f.Params {
 		if i == 0 && p.Type != SeriesList || i > 0 && !p.Optional && p.Default == "" {
 			return false

@@ -188,6 +188,17 @@ func (set *blockSet) use(step int64) []*blockFile {
 	return files
 }
 
+// pin returns every file; each has to be released.
+func (set *blockSet) pin() []*blockFile {
+	set.mu.RLock()
+	defer set.mu.RUnlock()
+	files := slices.Clone(set.files)
+	for _, b := range files {
+		b.refs.Add(1)
+	}
+	return files
+}
+
 func (set *blockSet) all() []*blockFile {
 	set.mu.RLock()
 	defer set.mu.RUnlock()

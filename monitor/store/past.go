@@ -26,13 +26,15 @@ type eraSchema struct {
 	Retentions string `json:"retentions"`
 }
 
+const erasFile = "retentions.json"
+
 // mostEras is how many changes back values of other steps are found.
 const mostEras = 32
 
 // remember compares the schemas of a planner with those of the last time and
 // hands it what was before. Flush is the number of the last one.
 func (s *Store) remember(planner *planner, flush uint64) error {
-	path := filepath.Join(s.dir, "retentions.json")
+	path := filepath.Join(s.dir, erasFile)
 	var eras []era
 	data, err := readAll(s.disk, path)
 	if err == nil {

@@ -18,6 +18,8 @@ type plan struct {
 	archives []archive // from fine to coarse
 	roll     schema.Aggregation
 	past     []schema.Archive // that earlier schemas had, from fine to coarse
+
+	schema, aggregation int // numbers among the planner's
 }
 
 type archive struct {
@@ -182,8 +184,10 @@ func (p *planner) plan(name string) *plan {
 	if made := p.made[string(at)]; made != nil {
 		return made
 	}
-	now := p.schemas[firstSchema(p.schemas, name)].Archives
+	number := firstSchema(p.schemas, name)
+	now := p.schemas[number].Archives
 	made := newPlan(now, p.rolls[roll])
+	made.schema, made.aggregation = number, roll
 	for _, past := range p.past {
 		if i := firstSchema(past, name); i < len(past) {
 			for _, a := range past[i].Archives {

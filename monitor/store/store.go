@@ -56,6 +56,7 @@ type Store struct {
 	maintain flusher
 	counters counters
 	births   births
+	counting chan struct{} // holds one value while somebody counts, see Usage
 }
 
 var _ Driver = (*Store)(nil)
@@ -82,7 +83,7 @@ func Open(o Options) (_ *Store, err error) {
 	s := &Store{
 		dir: o.Dir, disk: o.disk, log: cmp.Or(o.Log, slog.Default()), now: o.Now, interval: interval,
 		flushEach: cmp.Or(o.Flush.Std(), 10*time.Minute), maxSeries: int64(cmp.Or(o.MaxSeries, 2_000_000)), newSeries: int64(cmp.Or(o.NewSeries, 1_000_000)),
-		limit: o.limit.or(limits{segment: 64 << 20, log: 1 << 30, memory: 32 << 20}),
+		limit: o.limit.or(limits{segment: 64 << 20, log: 1 << 30, memory: 32 << 20}), counting: make(chan struct{}, 1),
 		seeds: newSeeds(), planner: planner, config: o.Config, rules: o.Rules, tried: rules,
 	}
 	s.batches.New = func() any { return new(batch) }

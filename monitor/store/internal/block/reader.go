@@ -241,6 +241,40 @@ func (r *Reader) IDs() iter.Seq2[uint32, error] {
 	}
 }
 
+// Extent is what a block holds of one series: slots First to First+Count-1,
+// counted from its start, in so many bytes of chunk and index.
+type Extent struct {
+	ID           uint32
+	First, Count int
+	Bytes        int64
+}
+
+// Extents yields every series by ascending id, from the index alone. After an
+// error in one page it goes on behind it.
+func (r *Reader) Extents() iter.Seq2[Extent, error] {
+	return func(yield func(Extent, error) bool) {
+		c := r.Cursor(0)
+		for i, p := range r.pages {
+			if err := c.load(i); err != nil {
+				if !yield(Extent{ID: p.first}, fmt.Errorf("page %d: %w", i, err)) {
+					return
+				}
+				continue
+			}
+			index := p.length + dirEntry // in equal shares, the first one with the rest
+			for k, it := range c.items {
+				share := index / p.count
+				if k == 0 {
+					share += index % p.count
+				}
+				if !yield(Extent{it.id, it.first, it.count, int64(it.length + share)}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Missing sets every element to NaN.
 func Missing(values []float64) {
 	nan := math.NaN()
