@@ -348,7 +348,7 @@ func (a *App) announce(fresh bool) {
 	}
 	fmt.Fprintf(out, "Steer %s serves at %s, data in %s\n", a.o.Version, a.URL(), a.o.Data)
 	for _, l := range a.monitor.addresses() {
-		fmt.Fprintf(out, "  %-14s %s\n", l[0], l[1])
+		fmt.Fprintf(out, "  %-15s %s\n", l[0], l[1])
 	}
 	if fresh {
 		token, err := os.ReadFile(a.path("admin.token"))

@@ -16,7 +16,13 @@ import (
 // writes, and returns what it prints.
 func python(t *testing.T, module, script string, files ...string) string {
 	t.Helper()
-	if err := exec.Command("python3", "-c", "import "+module).Run(); err != nil {
+	program := ""
+	for _, p := range [...]string{"/usr/bin/python3", "python3"} { // Debian's own has Debian's packages
+		if program == "" && exec.Command(p, "-c", "import "+module).Run() == nil {
+			program = p
+		}
+	}
+	if program == "" {
 		if os.Getenv("STEER_REQUIRE_ALL") != "" {
 			t.Fatalf("Python's %s is not installed, and STEER_REQUIRE_ALL is set", module)
 		}
@@ -30,9 +36,9 @@ func python(t *testing.T, module, script string, files ...string) string {
 		}
 		args = append(args, name)
 	}
-	out, err := exec.Command("python3", args...).Output()
+	out, err := exec.Command(program, args...).Output()
 	if err != nil {
-		t.Fatalf("python3: %v", err)
+		t.Fatalf("%s: %v", program, err)
 	}
 	return string(out)
 }
