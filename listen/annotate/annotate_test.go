@@ -2,6 +2,7 @@ package annotate
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -169,5 +170,19 @@ func TestFindReadsPages(t *testing.T) {
 	}
 	if got, err = e.Find(t.Context(), Query{Tags: []string{"many"}}); err != nil || len(got) != usualLimit || got[0].What != "1010" {
 		t.Errorf("%d, the first is %q, %v", len(got), got[0].What, err)
+	}
+}
+
+// The guide lists the tags.
+func TestGuideListsTags(t *testing.T) {
+	text, err := os.ReadFile("../../docs/guide/graphite.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range kinds() {
+		tags := "`" + strings.Join(k.tags, "` `") + "`"
+		if len(k.tags) > 0 && !strings.Contains(string(text), "| "+tags+" |") && !strings.Contains(string(text), ", "+tags+" |") && !strings.Contains(string(text), "| "+tags+",") {
+			t.Errorf("docs/guide/graphite.md does not tell of %s", tags)
+		}
 	}
 }
