@@ -25,6 +25,21 @@ export function names(p: Place, param: Param | undefined): string {
   return p.typed + '*'
 }
 
+export interface Node { path?: string; name: string; is_leaf?: string }
+
+// paths are the nodes that /metrics/find found. Globs that stand before stay.
+export function paths(p: Place, found: Node[]): Choice[] {
+  const before = p.typed.slice(0, p.typed.lastIndexOf('.') + 1)
+  const glob = /[*?[{]/.test(before)
+  const texts = new Map<string, boolean>()
+  for (const n of found) {
+    const leaf = n.is_leaf === '1'
+    const text = glob ? before + n.name + (leaf ? '' : '.') : (n.path ?? '')
+    if (text && text !== p.typed) texts.set(text, leaf)
+  }
+  return [...texts].slice(0, 60).map(([text, leaf]) => ({ text, insert: text, note: '', more: !leaf }))
+}
+
 // functions whose names begin with what is typed, then those that have it.
 export function functions(all: Fn[], p: Place, param: Param | undefined): Choice[] {
   const typed = p.typed.trim().toLowerCase()

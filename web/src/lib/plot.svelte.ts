@@ -4,7 +4,7 @@
 import { get, Problem } from './api'
 import { markTypes, relevant } from './events'
 import type { Event, Series } from './records'
-import type { View } from './view'
+import { question, type View } from './view'
 
 const most = 900 // points of one series; a screen shows no more
 
@@ -14,11 +14,13 @@ export class Plot {
   span = $state.raw({ from: 0, until: 0 })
   wrong = $state('') // about the range of time
   marks = $state.raw<Event[]>([])
-  loaded = $state(false)
+  answered = $state('') // the question that all this answers
+  busy = false
   private run = 0
 
   async load(view: View, zone: string) {
     const run = ++this.run
+    this.busy = true
     const shown = [...new Set(view.targets.filter((t) => !t.hidden).map((t) => t.text))]
     try {
       // The server reads the times, in all of Graphite's forms and by its own clock.
@@ -39,9 +41,9 @@ export class Plot {
       Object.assign(this, { results, problems, span, marks: happened, wrong: '' })
     } catch (e) {
       // Without a connection the page keeps what it has; App says how old that is.
-      if (run === this.run && !(e instanceof Problem && e.status === 0 && this.loaded)) this.wrong = (e as Error).message
+      if (run === this.run && !(e instanceof Problem && e.status === 0 && this.answered)) this.wrong = (e as Error).message
     }
-    if (run === this.run) this.loaded = true
+    if (run === this.run) Object.assign(this, { answered: question(view), busy: false })
   }
 }
 

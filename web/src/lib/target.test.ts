@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { functions, names, parameter, tag, values } from './complete'
+import { functions, names, parameter, paths, tag, values } from './complete'
 import { call, own, search, secondAxis, wrong, type Fn } from './functions'
 import { patterns } from './names'
 import { mistake, place, put } from './place'
@@ -66,6 +66,12 @@ describe('completion', () => {
     expect(ask('sumSeries(a,b,c.¦')).toBe('c.*') // the last one repeats
     expect(ask('asPercent(a,tot¦')).toBe('tot*')
     expect(ask('alias(a,"x¦')).toBe('')
+  })
+  it('lists what was found, and keeps globs', () => {
+    const found = [{ path: 'a.one.', name: 'one', is_leaf: '0' }, { path: 'a.two', name: 'two', is_leaf: '1' }, { path: 'b.two', name: 'two', is_leaf: '1' }]
+    expect(paths(at('a.¦'), found).map((c) => [c.insert, c.more])).toEqual([['a.one.', true], ['a.two', false], ['b.two', false]])
+    expect(paths(at('*.t¦'), found).map((c) => c.insert)).toEqual(['*.one.', '*.two'])
+    expect(paths(at('a.two¦'), found).map((c) => c.insert)).toEqual(['a.one.', 'b.two'])
   })
   it('offers functions, those that begin so first', () => {
     expect(functions(all, at('a¦'), undefined).map((c) => c.text)).toEqual(['alias', 'asPercent', 'summarize', 'constantLine', 'movingAverage'])

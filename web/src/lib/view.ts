@@ -107,6 +107,9 @@ export function rows(old: Row[], targets: Target[]): Row[] {
 export const same = (a: Target[], b: Target[]): boolean =>
   a.length === b.length && a.every((t, i) => t.text === b[i]!.text && t.hidden === b[i]!.hidden)
 
+// question is what of a view is asked of the server; the rest is only drawn.
+export const question = (v: View): string => JSON.stringify([v.targets, v.from, v.until, v.marks])
+
 // pause is how many seconds to wait before a view is loaded again; 0: forever.
 export function pause(v: View, seconds: number): number {
   if (v.refresh !== undefined) return v.refresh
