@@ -20,8 +20,8 @@ import (
 // stored is a store as queries see it.
 type stored struct{ *store.Store }
 
-func (s stored) Fetch(ctx context.Context, names []string, from, until int64, maxPoints int) ([]metric.Series, error) {
-	return s.Store.Fetch(ctx, store.Request{Names: names, From: from, Until: until, MaxPoints: maxPoints})
+func (s stored) Fetch(ctx context.Context, names []string, from, until int64, most int, room func(n int) []float64) ([]metric.Series, error) {
+	return s.Store.Fetch(ctx, store.Request{Names: names, From: from, Until: until, Most: max(most, 1), Room: room})
 }
 
 // blank is an answer that nobody reads.
