@@ -4,7 +4,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-go test-web test-e2e screenshots bench bench-store soak lint docs fuzz clean web
+.PHONY: help build run test test-go test-web test-e2e screenshots bench bench-store compat-graphite soak lint docs fuzz clean web
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench: ## measure the metric path
 
 bench-store: bin/steer ## measure the metric store against VictoriaMetrics and carbon (flags: BENCH)
 	go run ./test/bench/store $(BENCH)
+
+compat-graphite: ## compare the Graphite API with graphite-web, from recorded answers
+	go test -count 1 -v -run 'Graphite|Guide' ./test/compat/graphite
 
 soak: ## long crash tests
 	STEER_SOAK=200 go test -timeout 60m -count 1 ./monitor/store/...

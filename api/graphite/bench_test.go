@@ -20,6 +20,14 @@ import (
 // stored is a store as queries see it.
 type stored struct{ *store.Store }
 
+func (s stored) Select(ctx context.Context, expressions []string, limit int) ([]string, error) {
+	match, err := store.ParseTagMatches(expressions)
+	if err != nil {
+		return nil, err
+	}
+	return s.Store.Select(ctx, match, limit)
+}
+
 func (s stored) Fetch(ctx context.Context, names []string, from, until int64, most int, room func(n int) []float64) ([]metric.Series, error) {
 	return s.Store.Fetch(ctx, store.Request{Names: names, From: from, Until: until, Most: max(most, 1), Room: room})
 }

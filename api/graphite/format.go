@@ -143,6 +143,10 @@ func writeJSON(w http.ResponseWriter, results []query.Result, p parameters) erro
 		return err
 	}
 	dense := p.has("noNullPoints")
+	// As in Graphite, nothing is listed where no series has a point.
+	if !slices.ContainsFunc(results, func(r query.Result) bool { return len(r.Values) > 0 }) {
+		results = nil
+	}
 	out.put("[")
 	first := true
 	for _, r := range results {
@@ -154,7 +158,11 @@ func writeJSON(w http.ResponseWriter, results []query.Result, p parameters) erro
 		}
 		first = false
 		out.put(`{"target": `)
-		out.text(r.Name)
+		if r.Nameless() {
+			out.put("null")
+		} else {
+			out.text(r.Name)
+		}
 		out.put(`, "tags": {`)
 		for i, k := range sortedKeys(r.Tags) {
 			if i > 0 {

@@ -3,6 +3,7 @@ package graphite
 import (
 	"net/http"
 	"slices"
+	"strconv"
 
 	"steer/base/fault"
 	"steer/monitor/query"
@@ -11,7 +12,7 @@ import (
 // functions lists the table of functions as Graphite does, with the second names
 // as entries of their own.
 func (s *server) functions(w http.ResponseWriter, _ *http.Request, p parameters) error {
-	out, err := open(w, p)
+	out, err := open(w, parameters{}) // as in Graphite, without jsonp
 	if err != nil {
 		return err
 	}
@@ -72,10 +73,10 @@ func (s *server) functions(w http.ResponseWriter, _ *http.Request, p parameters)
 func (s *server) function(w http.ResponseWriter, r *http.Request, p parameters) error {
 	name := r.PathValue("name")
 	f, ok := s.Engine.Function(name)
-	if !ok {
+	if !ok || p.Get("type") == "pie" {
 		return fault.New(fault.NotFound, "describe function %q: there is no such function; /functions lists them", name)
 	}
-	out, err := open(w, p)
+	out, err := open(w, parameters{})
 	if err != nil {
 		return err
 	}
@@ -122,6 +123,20 @@ func describe(out *writer, name string, f *query.Function) {
 		if options := p.Choices(); len(options) > 0 {
 			out.put(`, "options": `)
 			out.list(options)
+		}
+		if len(p.Suggest) > 0 {
+			out.put(`, "suggestions": [`)
+			for j, s := range p.Suggest {
+				if j > 0 {
+					out.put(", ")
+				}
+				if _, err := strconv.Atoi(s); err == nil {
+					out.put(s)
+				} else {
+					out.text(s)
+				}
+			}
+			out.put("]")
 		}
 		if p.Doc != "" {
 			out.put(`, "description": `)

@@ -53,7 +53,8 @@ func calculateFunctions() []*Function {
 }
 
 func windowSize() Param {
-	return Param{Name: "windowSize", Type: IntOrInterval, Doc: `a number of points, or a quoted interval such as "5min"`}
+	return Param{Name: "windowSize", Type: IntOrInterval, Doc: `a number of points, or a quoted interval such as "5min"`,
+		Suggest: []string{"5", "7", "10", "1min", "5min", "10min", "30min", "1hour"}}
 }
 
 func windowShare() Param {

@@ -12,10 +12,13 @@ type evaluation struct {
 	engine  *Engine
 	request Request
 	arena   *arena
-	xFiles  float64             // in force for the functions that run next; setXFilesFactor changes it
-	found   map[string][]string // names by pattern
+	xFiles  float64              // in force for the functions that run next; setXFilesFactor changes it
+	found   map[pattern][]string // names
 	fetched map[leaf][]*Result
-	reads   int // series
+	depth   int                  // functions around that write targets, see nested
+	texts   int                  // bytes, see made
+	stacks  map[string][]float64 // values of stacked() so far, by the name of the stack
+	reads   int                  // series
 	points  int
 }
 
@@ -25,7 +28,7 @@ func (v *evaluation) series(o *op, s span) ([]*Result, error) {
 	if o.fn == nil {
 		l := leaf{o.path, s}
 		if _, ok := v.fetched[l]; !ok {
-			if err := v.fetch([]string{o.path}, s); err != nil {
+			if err := v.fetch([]pattern{o.path}, s); err != nil {
 				return nil, err
 			}
 		}
@@ -134,6 +137,9 @@ func (c *call) share(param string) (float64, error) {
 func (c *call) again(s span) ([]*Result, error) {
 	if s.from < -maxEpoch || s.until > maxEpoch {
 		return nil, refused("%s would read data from before or after all time", c.op.fn.Name)
+	}
+	if len(c.op.args[0].series) == 0 { // called by another function
+		return nil, refused("%s reads data of another time, which %s has not", c.op.fn.Name, c.op.expr.Text)
 	}
 	child, leaves := c.op.args[0].series[0], map[leaf]bool{}
 	if err := c.plan(child, s, leaves); err != nil {

@@ -144,12 +144,16 @@ func filterFunctions() []*Function {
 					if f.percentile {
 						limit = percentile(s.Values, n, false)
 					}
-					return s.named(f.name + "(" + s.Name + ", " + general(n) + ")").with(values(s, func(v float64) float64 {
+					r := s.named(f.name + "(" + s.Name + ", " + general(n) + ")").with(values(s, func(v float64) float64 {
 						if f.remove(v, limit) {
 							return null()
 						}
 						return v
 					}))
+					if f.percentile && !isNull(limit) {
+						r = r.tagged("nPercentile", float(n))
+					}
+					return r
 				})
 			},
 		})
@@ -158,7 +162,7 @@ func filterFunctions() []*Function {
 }
 
 func matching(c *call, keep bool) ([]*Result, error) {
-	re, err := pattern(c, "pattern")
+	re, err := compiled(c, "pattern")
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,8 @@ func pathExpressions(list []*Result) string {
 func key(s *Result, nodes []scalar) string {
 	path := s.Name
 	if strings.HasSuffix(path, ")") {
-		if x, err := parse(path); err == nil {
+		// A name that people chose may go on behind what can be read: "rate (5m)".
+		if x, err := (&parser{in: path}).expression(0); err == nil {
 			if p := firstPath(x); p != "" {
 				path = p
 			}

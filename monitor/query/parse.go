@@ -1,6 +1,7 @@
 package query
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -224,7 +225,7 @@ func (p *parser) call(name string, start, depth int) (*Expr, error) {
 	p.space()
 	if p.peek() == ')' {
 		p.pos++
-		x.End = p.pos
+		x.End, x.source = p.pos, p.in[start:p.pos]
 		return x, nil
 	}
 	for {
@@ -238,7 +239,7 @@ func (p *parser) call(name string, start, depth int) (*Expr, error) {
 			p.pos++
 		case ')':
 			p.pos++
-			x.End = p.pos
+			x.End, x.source = p.pos, p.in[start:p.pos]
 			return x, nil
 		default:
 			return nil, at(p.pos, "expected \",\" or \")\" in the arguments of %s, found %s", name, p.next())
@@ -307,6 +308,8 @@ func literal(word string) *Expr {
 		return &Expr{Kind: Boolean, Text: word, Bool: len(word) == 4}
 	case "none":
 		return &Expr{Kind: None, Text: word}
+	case "inf":
+		return &Expr{Kind: Number, Text: word, Number: math.Inf(1)}
 	}
 	if word == "" || strings.IndexByte("0123456789-+.", word[0]) < 0 || strings.Trim(word, "0123456789-+.eE") != "" {
 		return nil
@@ -315,7 +318,7 @@ func literal(word string) *Expr {
 	if err != nil {
 		return nil
 	}
-	return &Expr{Kind: Number, Text: word, Number: n, Integer: strings.Trim(word, "0123456789-+") == ""}
+	return &Expr{Kind: Number, Text: word, Number: n + 0, Integer: strings.Trim(word, "0123456789-+") == ""}
 }
 
 // text reads a quoted text. A backslash protects the quote and is kept before

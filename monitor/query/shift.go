@@ -7,7 +7,7 @@ func shiftFunctions() []*Function {
 	return append(deriveFunctions(), &Function{
 		Name: "timeShift", Group: "Transform", Doc: "Shows the same series from another time, drawn over the range of the request.",
 		Params: []Param{many(),
-			{Name: "timeShift", Type: Interval, Doc: `how far, such as "1d"; without a sign it means back`},
+			{Name: "timeShift", Type: Interval, Doc: `how far, such as "1d"; without a sign it means back`, Suggest: shifts()},
 			{Name: "resetEnd", Type: Bool, Default: "true", Doc: "end with the range; false keeps the length"},
 			{Name: "alignDst", Type: Bool, Default: "false", Doc: "keep the time of day when daylight saving starts or ends between"}},
 		reach: func(o *op, s span) ([]span, error) {
@@ -43,6 +43,8 @@ func shiftFunctions() []*Function {
 		},
 	})
 }
+
+func shifts() []string { return []string{"1h", "6h", "12h", "1d", "2d", "7d", "14d", "30d"} }
 
 // shiftOf reads the distance, and prints it with its sign.
 func shiftOf(o *op) (seconds int64, name string) {

@@ -30,8 +30,10 @@ func ParseTime(s string, now time.Time, tz *time.Location) (time.Time, error) {
 		return wrong("it is empty; write for example now, -1h, noon+1day, 16:30_20260102 or an epoch")
 	}
 	if digits(text) == len(text) {
-		if t, ok := compactDate(text, tz); ok {
+		if t, isDate, ok := compactDate(text, tz); ok {
 			return t, nil
+		} else if isDate {
+			return wrong("there is no such day")
 		}
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n > maxEpoch {
@@ -68,13 +70,14 @@ func digits(s string) int {
 	return len(s) - len(strings.TrimLeft(s, "0123456789"))
 }
 
-// compactDate reads YYYYMMDD; eight digits that are no date are an epoch.
-func compactDate(s string, tz *time.Location) (time.Time, bool) {
-	if len(s) != 8 || s[:4] <= "1900" {
-		return time.Time{}, false
+// compactDate reads YYYYMMDD. Eight digits with a month or day that no year has
+// are an epoch.
+func compactDate(s string, tz *time.Location) (t time.Time, isDate, ok bool) {
+	if len(s) != 8 || s[:4] <= "1900" || s[4:6] > "12" || s[6:] > "31" {
+		return time.Time{}, false, false
 	}
 	t, err := time.ParseInLocation("20060102", s, tz)
-	return t, err == nil
+	return t, true, err == nil
 }
 
 // moment reads the part of a time before its offset. The second result is what
@@ -124,7 +127,7 @@ func moment(s string, now time.Time, tz *time.Location) (time.Time, string) {
 		}
 		return on(n[2], time.Month(n[0]), n[1])
 	case len(rest) == 8 && digits(rest) == 8:
-		t, ok := compactDate(rest, tz)
+		t, _, ok := compactDate(rest, tz)
 		if !ok {
 			return now, "there is no such day"
 		}

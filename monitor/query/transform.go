@@ -103,7 +103,7 @@ func transformFunctions() []*Function {
 			},
 		}, {
 			Name: "summarize", Group: "Transform", Doc: "Puts the values into larger intervals and aggregates each.",
-			Params: []Param{many(), {Name: "intervalString", Type: Interval, Doc: `the length of an interval, such as "5min"`},
+			Params: []Param{many(), bucket(),
 				{Name: "func", Type: AggFunc, Default: "sum", Doc: "the aggregation"},
 				{Name: "alignToFrom", Type: Bool, Default: "false", Doc: "count the intervals from the first point, not from the full hour or day"}},
 			run: summarize,
@@ -111,8 +111,15 @@ func transformFunctions() []*Function {
 	}
 }
 
+func bucket() Param {
+	return Param{Name: "intervalString", Type: Interval, Doc: `the length of an interval, such as "5min"`, Suggest: []string{"10min", "1h", "1d"}}
+}
+
 func transformNull(c *call) ([]*Result, error) {
-	n := c.number("default")
+	n, tag := c.number("default"), "0"
+	if c.given("default") {
+		tag = float(n)
+	}
 	reference := c.list("referenceSeries")
 	end := ")"
 	if len(reference) > 0 {
@@ -138,7 +145,7 @@ func transformNull(c *call) ([]*Result, error) {
 				out[i] = n
 			}
 		}
-		r := s.named("transformNull("+s.Name+","+general(n)+end).with(out).tagged("transformNull", c.text("default"))
+		r := s.named("transformNull("+s.Name+","+general(n)+end).with(out).tagged("transformNull", tag)
 		if len(reference) > 0 {
 			r = r.tagged("referenceSeries", "1")
 		}

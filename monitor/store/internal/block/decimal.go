@@ -3,43 +3,42 @@ package block
 import (
 	"encoding/binary"
 	"math"
+
+	"steer/monitor/store/internal/decimal"
 )
 
-// Decimal numbers as senders print them are integers over a power of ten. A
-// chunk of them is:
+// Decimal numbers as senders print them are integers over a power of ten, and
+// averages of them are often thirds of such. A chunk of them is:
 //
 //	odd uvarint     count of values that are no such numbers; for each its place,
 //	                less the one before, as uvarint and the value, 8 bytes
-//	exponent u8     value = integer / 10^exponent, rounded as IEEE 754 divides
+//	exponent u8     value = integer / 10^exponent, for thirds / 3 again, rounded as
+//	                IEEE 754 divides
 //	order u8        0: the integers, 1: their differences, 2: differences of those
 //	factor uvarint  what all numbers of the order are multiples of
 //	order × varint  the first integers, which have no difference
 //	groups          64 numbers each, the last one maybe fewer: see appendGroup
 const (
-	mostExponent = 15
-	mostInteger  = 1 << 53
-	groupSize    = 64
+	groupSize = 64
 
 	groupWidth      = 0x3f
 	groupFolded     = 0x40
 	groupExceptions = 0x80
 )
 
-var powers = [mostExponent + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
-
 // decimals finds an exponent with which the values are exactly integers over a
-// power of ten, and appends the integers to ints. A few values for which there is
+// power of ten (or thirds of them), and appends the integers to ints. A few values for which there is
 // none go to odd by their place, and have the integer of their neighbour. It is
 // false if there are many.
-func decimals(ints []int64, odd []int, values []float64) (_ []int64, _ []int, exponent int, ok bool) {
+func decimals(ints []int64, odd []int, values []float64, of func(v float64, least int) (int64, int)) (_ []int64, _ []int, exponent int, ok bool) {
 	from := len(ints)
 	largest, last := int64(0), int64(0)
 	for i, v := range values {
-		m, e := decimal(v, exponent)
+		m, e := of(v, exponent)
 		for grow := e - exponent; e >= 0 && grow > 0; grow-- {
 			// A number that was exact with a smaller exponent is so with a larger
 			// one, as long as its integer can be held.
-			if largest*10 >= mostInteger {
+			if largest*10 >= decimal.MostInteger {
 				e = -1
 				break
 			}
@@ -62,21 +61,6 @@ func decimals(ints []int64, odd []int, values []float64) (_ []int64, _ []int, ex
 		ints = append(ints, m)
 	}
 	return ints, odd, exponent, true
-}
-
-// decimal is v as an integer over a power of ten, the exponent being least or
-// more; it is -1 if there is none.
-func decimal(v float64, least int) (m int64, exponent int) {
-	for e := least; e <= mostExponent; e++ {
-		m := math.RoundToEven(v * powers[e])
-		if !(m > -mostInteger && m < mostInteger) {
-			break
-		}
-		if m/powers[e] == v && (m != 0 || !math.Signbit(v)) {
-			return int64(m), e
-		}
-	}
-	return 0, -1
 }
 
 // appendDecimals writes what decimals found, at least two integers.

@@ -123,7 +123,8 @@ func kinds(n int) map[string][]float64 {
 	})
 	add("bytes of pages", func(_ int, v float64) float64 { return max(0, v+float64(r.IntN(2000)-900)*4096) })
 	add("temperature", func(i int, _ float64) float64 { return places(40+5*math.Sin(float64(i)/300)+r.NormFloat64()*0.2, 10) })
-	add("average of six", func(_ int, v float64) float64 { return v*0.9 + float64(r.IntN(1000))/600 })
+	add("average of decimals", func(_ int, _ float64) float64 { return places(300+r.NormFloat64()*5, 100) / 6 })
+	add("average of floats", func(_ int, v float64) float64 { return v*0.9 + float64(r.IntN(1000))/600 })
 	add("any float", func(int, float64) float64 { return r.NormFloat64() })
 	return all
 }

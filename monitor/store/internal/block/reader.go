@@ -63,13 +63,16 @@ func Open(in io.ReaderAt, size int64) (*Reader, error) {
 }
 
 func readAt(in io.ReaderAt, b []byte, off int64) error {
-	if n, err := in.ReadAt(b, off); n < len(b) {
-		if err == nil || errors.Is(err, io.EOF) {
-			return damaged("file ends at %d", off+int64(n))
-		}
-		return err
+	n, err := in.ReadAt(b, off)
+	switch {
+	case n == len(b):
+		return nil
+	case err == nil:
+		return io.ErrNoProgress
+	case errors.Is(err, io.EOF):
+		return damaged("file ends at %d", off+int64(n))
 	}
-	return nil
+	return err
 }
 
 // Series is how many series the block holds.
@@ -298,6 +301,40 @@ func (r *Reader) IDs() iter.Seq2[uint32, error] {
 			}
 			for _, it := range c.items {
 				if !yield(it.id, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Extent is what a block holds of one series: slots First to First+Count-1,
+// counted from its start, in so many bytes of chunk and index.
+type Extent struct {
+	ID           uint32
+	First, Count int
+	Bytes        int64
+}
+
+// Extents yields every series by ascending id, from the index alone. After an
+// error in one page it goes on behind it.
+func (r *Reader) Extents() iter.Seq2[Extent, error] {
+	return func(yield func(Extent, error) bool) {
+		c := r.Cursor(0)
+		for i, p := range r.pages {
+			if err := c.load(i); err != nil {
+				if !yield(Extent{ID: p.first}, fmt.Errorf("page %d: %w", i, err)) {
+					return
+				}
+				continue
+			}
+			index := p.length + dirEntry // in equal shares, the first one with the rest
+			for k, it := range c.items {
+				share := index / p.count
+				if k == 0 {
+					share += index % p.count
+				}
+				if !yield(Extent{it.id, it.first, it.count, int64(it.length + share)}, nil) {
 					return
 				}
 			}

@@ -3,11 +3,13 @@ package block
 import (
 	"encoding/binary"
 	"math"
+
+	"steer/monitor/store/internal/decimal"
 )
 
 // undecimal reads the values of a chunk of count from one on, as many as dst has.
 // Whatever the bytes are, it ends.
-func undecimal(data []byte, count, from int, dst []float64) error {
+func undecimal(data []byte, count, from int, dst []float64, thirds bool) error {
 	odd, n := binary.Uvarint(data)
 	if n <= 0 || odd > uint64(count) {
 		return errChunk
@@ -27,7 +29,7 @@ func undecimal(data []byte, count, from int, dst []float64) error {
 		return errChunk
 	}
 	exponent, order := int(data[0]), int(data[1])
-	if exponent > mostExponent || order > 2 || order > count {
+	if exponent > decimal.MostExponent || order > 2 || order > count {
 		return errChunk
 	}
 	factor, n := binary.Uvarint(data[2:])
@@ -35,7 +37,7 @@ func undecimal(data []byte, count, from int, dst []float64) error {
 		return errChunk
 	}
 	data = data[2+n:]
-	r := running{order: order, factor: int64(factor), power: powers[exponent]}
+	r := running{order: order, factor: int64(factor), power: decimal.Power(exponent)}
 	var ints [groupSize]int64
 	var room [groupSize]float64
 	for i, into := range []*int64{&r.number, &r.difference}[:order] {
@@ -75,6 +77,11 @@ func undecimal(data []byte, count, from int, dst []float64) error {
 	}
 	if len(data) != 0 && until == count {
 		return errChunk
+	}
+	if thirds {
+		for i := range dst {
+			dst[i] /= 3
+		}
 	}
 	at = 0
 	for range odd {

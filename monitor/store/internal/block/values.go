@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math"
 	"math/bits"
+
+	"steer/monitor/store/internal/decimal"
 )
 
 // A chunk is the values of one series in one block, from its first known slot
@@ -15,6 +17,7 @@ const (
 	valuesXOR      = 1 // differences of neighbours' bits
 	valuesRaw      = 2 // 8 bytes each
 	valuesDecimal  = 3 // integers over a power of ten, see decimal.go; since format 2
+	valuesThirds   = 4 // thirds of such, since format 2
 
 	knownAll    = 0 << 4 // every slot
 	knownBitmap = 1 << 4 // one bit per slot, low bit first
@@ -72,18 +75,11 @@ func (s *encoder) encode(known []float64) byte {
 		s.out = binary.LittleEndian.AppendUint64(s.out[:0], first)
 		return valuesConstant
 	}
-	ints, odd, exponent, ok := decimals(s.ints[:0], s.odd[:0], known)
-	s.ints, s.odd = ints, odd
-	if ok {
-		s.out = binary.AppendUvarint(s.out[:0], uint64(len(odd)))
-		at := 0
-		for _, i := range odd {
-			s.out = binary.AppendUvarint(s.out, uint64(i-at))
-			s.out = binary.LittleEndian.AppendUint64(s.out, math.Float64bits(known[i]))
-			at = i
-		}
-		s.out = s.appendDecimals(s.out, ints, exponent)
+	if s.decimals(known, decimal.Of) {
 		return valuesDecimal
+	}
+	if s.decimals(known, decimal.OfThird) {
+		return valuesThirds
 	}
 	s.bits = bitWriter{buf: s.out[:0]}
 	xor(&s.bits, known)
@@ -97,6 +93,24 @@ func (s *encoder) encode(known []float64) byte {
 		s.out = binary.LittleEndian.AppendUint64(s.out, math.Float64bits(v))
 	}
 	return valuesRaw
+}
+
+// decimals writes the values to s.out as decimals, if they are.
+func (s *encoder) decimals(known []float64, of func(v float64, least int) (int64, int)) bool {
+	ints, odd, exponent, ok := decimals(s.ints[:0], s.odd[:0], known, of)
+	s.ints, s.odd = ints, odd
+	if !ok {
+		return false
+	}
+	s.out = binary.AppendUvarint(s.out[:0], uint64(len(odd)))
+	at := 0
+	for _, i := range odd {
+		s.out = binary.AppendUvarint(s.out, uint64(i-at))
+		s.out = binary.LittleEndian.AppendUint64(s.out, math.Float64bits(known[i]))
+		at = i
+	}
+	s.out = s.appendDecimals(s.out, ints, exponent)
+	return true
 }
 
 // encoder is memory that appendChunk uses again.
@@ -251,8 +265,8 @@ func decodeValues(kind byte, data []byte, count, from int, dst []float64) error 
 		}
 	case valuesXOR:
 		return unxor(&bitReader{buf: data}, count, from, dst)
-	case valuesDecimal:
-		return undecimal(data, count, from, dst)
+	case valuesDecimal, valuesThirds:
+		return undecimal(data, count, from, dst, kind == valuesThirds)
 	default:
 		return errChunk
 	}
