@@ -66,8 +66,15 @@ func aliasFunctions() []*Function {
 				if err != nil {
 					return nil, err
 				}
-				replace := replacement(c.text("replace"))
-				return c.renamed(func(s *Result) string { return search.ReplaceAllString(s.Name, replace) })
+				list, replace := c.input(), replacement(c.text("replace"))
+				for i, s := range list {
+					r := *s
+					if r.Name, err = c.substitute(search, s.Name, replace); err != nil {
+						return nil, err
+					}
+					list[i] = &r
+				}
+				return list, nil
 			},
 		},
 	}

@@ -37,7 +37,7 @@ func (v *evaluation) plan(o *op, s span, leaves map[leaf]bool) error {
 		leaves[leaf{o.path, s}] = true
 		return nil
 	}
-	spans, err := o.spans(s)
+	spans, err := v.spans(o, s)
 	if err != nil {
 		return err
 	}
@@ -54,11 +54,11 @@ func (v *evaluation) plan(o *op, s span, leaves map[leaf]bool) error {
 }
 
 // spans are the ranges that the arguments of a call are read over.
-func (o *op) spans(s span) ([]span, error) {
+func (v *evaluation) spans(o *op, s span) ([]span, error) {
 	if o.fn.reach == nil {
 		return []span{s}, nil
 	}
-	spans, err := o.fn.reach(o, s)
+	spans, err := o.fn.reach(v, o, s)
 	for _, s := range spans {
 		if err == nil && (s.from < -maxEpoch || s.until > maxEpoch) {
 			err = refused("%s would read data from before or after all time", o.fn.Name)
@@ -193,18 +193,9 @@ func (v *evaluation) fetch(patterns []pattern, s span) error {
 
 // read is a fetched column as functions see it.
 func (v *evaluation) read(pattern string, c metric.Series) *Result {
-	name, rest, tagged := strings.Cut(c.Name, ";")
-	tags := map[string]string{"name": name}
-	for tagged {
-		var pair string
-		pair, rest, tagged = strings.Cut(rest, ";")
-		if k, value, ok := strings.Cut(pair, "="); ok && k != "" {
-			tags[k] = value
-		}
-	}
 	return &Result{
 		Series: c, End: c.Start + c.Step*int64(len(c.Values)),
-		PathExpression: pattern, Tags: tags, Consolidate: "average",
+		PathExpression: pattern, Tags: tagsOf(c.Name), Consolidate: "average",
 	}
 }
 

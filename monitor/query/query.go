@@ -48,6 +48,7 @@ type Options struct {
 // concurrently.
 type Engine struct {
 	source    Source
+	events    Events
 	limits    Limits
 	functions map[string]*Function
 }
@@ -70,7 +71,7 @@ func New(o Options) (*Engine, error) {
 	if l.Timeout == 0 {
 		l.Timeout = config.Duration(30 * time.Second)
 	}
-	return &Engine{source: o.Source, limits: l, functions: byName()}, nil
+	return &Engine{source: o.Source, events: o.Events, limits: l, functions: byName()}, nil
 }
 
 // Request is a set of targets over one range of time.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"steer/base/fault"
 	"steer/base/metric"
 )
 
@@ -62,7 +63,7 @@ func (m *Memory) Find(_ context.Context, pattern string, limit int) ([]metric.Ma
 	return matches[:min(limit, len(matches))], nil
 }
 
-// Select knows expressions with = and != only.
+// Select compares the tags behind the semicolons of the names, and "name".
 func (m *Memory) Select(_ context.Context, expressions []string, limit int) ([]string, error) {
 	var names []string
 	for name := range m.columns {
@@ -72,13 +73,23 @@ func (m *Memory) Select(_ context.Context, expressions []string, limit int) ([]s
 			k, v, _ := strings.Cut(pair, "=")
 			tags[k] = v
 		}
-		if !slices.ContainsFunc(expressions, func(e string) bool {
-			tag, value, ok := strings.Cut(e, "!=")
-			if !ok {
-				tag, value, _ = strings.Cut(e, "=")
+		fits := true
+		for _, x := range expressions {
+			part := regexp.MustCompile(`^([^!=]+)(!?)=(~?)(.*)$`).FindStringSubmatch(x)
+			if part == nil {
+				return nil, fault.New(fault.Invalid, "tag expression %q has no operator", x)
 			}
-			return (tags[tag] == value) == ok
-		}) {
+			equal := tags[part[1]] == part[4]
+			if part[3] != "" {
+				re, err := regexp.Compile("^(?:" + part[4] + ")")
+				if err != nil {
+					return nil, fault.New(fault.Invalid, "tag expression %q: %w", x, err)
+				}
+				equal = re.MatchString(tags[part[1]])
+			}
+			fits = fits && equal != (part[2] != "")
+		}
+		if fits {
 			names = append(names, name)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func steer(t *testing.T) http.Handler {
 			t.Fatal(err)
 		}
 	}
-	engine, err := query.New(query.Options{Source: source{s}})
+	engine, err := query.New(query.Options{Source: source{s}, Events: happened})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,4 +77,16 @@ func (s source) Select(ctx context.Context, expressions []string, limit int) ([]
 
 func (s source) Fetch(ctx context.Context, names []string, from, until int64, maxPoints int) ([]metric.Series, error) {
 	return s.Store.Fetch(ctx, store.Request{Names: names, From: from, Until: until, MaxPoints: maxPoints})
+}
+
+// happened are the events of the data set.
+func happened(_ context.Context, tags []string, from, until int64) ([]int64, error) {
+	var times []int64
+	for _, e := range Events() {
+		missing := slices.ContainsFunc(tags, func(tag string) bool { return !slices.Contains(e.Tags, tag) })
+		if !missing && e.When >= from && e.When < until {
+			times = append(times, e.When)
+		}
+	}
+	return times, nil
 }

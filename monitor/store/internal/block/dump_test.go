@@ -168,7 +168,7 @@ func (d *dump) group(n, exponent, factor int) {
 	wide := uint(head & groupWidth)
 	d.take(1, "group: width %d%s", wide, how)
 	d.varint("base")
-	rests := make([]uint64, n)
+	rests := make([]int64, n)
 	unpack(rests, d.data[d.at:], wide)
 	d.take(packed(n, wide), "%d distances: %s", n, strings.Trim(fmt.Sprint(rests), "[]"))
 	if head&groupExceptions != 0 {
