@@ -119,8 +119,8 @@ func (r reader) Select(ctx context.Context, expressions []string, limit int) ([]
 	return r.store.Select(ctx, match, limit)
 }
 
-func (r reader) Fetch(ctx context.Context, names []string, from, until int64, maxPoints int) ([]metric.Series, error) {
-	return r.store.Fetch(ctx, store.Request{Names: names, From: from, Until: until, MaxPoints: maxPoints})
+func (r reader) Fetch(ctx context.Context, names []string, from, until int64, most int, room func(n int) []float64) ([]metric.Series, error) {
+	return r.store.Fetch(ctx, store.Request{Names: names, From: from, Until: until, Most: max(most, 1), Room: room})
 }
 
 // addresses are what senders need to know.

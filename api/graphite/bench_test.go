@@ -28,8 +28,8 @@ func (s stored) Select(ctx context.Context, expressions []string, limit int) ([]
 	return s.Store.Select(ctx, match, limit)
 }
 
-func (s stored) Fetch(ctx context.Context, names []string, from, until int64, maxPoints int) ([]metric.Series, error) {
-	return s.Store.Fetch(ctx, store.Request{Names: names, From: from, Until: until, MaxPoints: maxPoints})
+func (s stored) Fetch(ctx context.Context, names []string, from, until int64, most int, room func(n int) []float64) ([]metric.Series, error) {
+	return s.Store.Fetch(ctx, store.Request{Names: names, From: from, Until: until, Most: max(most, 1), Room: room})
 }
 
 // blank is an answer that nobody reads.

@@ -44,7 +44,7 @@ func open(w http.ResponseWriter, p parameters) (*writer, error) {
 	if p.Get("pretty") != "" {
 		to = &indenter{to: w}
 	}
-	out := &writer{Writer: bufio.NewWriterSize(to, 32<<10)}
+	out := &writer{Writer: bufio.NewWriterSize(to, 64<<10)}
 	if name != "" {
 		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 		out.close = ")"
@@ -66,16 +66,25 @@ func (w *writer) number(v float64) { _, _ = w.Write(query.AppendFloat(w.Availabl
 
 func (w *writer) integer(n int64) { _, _ = w.Write(strconv.AppendInt(w.AvailableBuffer(), n, 10)) }
 
+// longest is more than a point takes.
+const longest = 64
+
 // points writes pairs of value and time, dense ones without nulls.
 func (w *writer) points(r query.Result, dense bool) {
-	comma := ""
+	separator := "["
 	at := newStamp(r.Start, r.Step)
+	b := w.AvailableBuffer()
 	for i, v := range r.Values {
 		if r.Start+int64(i)*r.Step > r.End {
 			break
 		}
 		if !dense || v == v {
-			b := append(append(w.AvailableBuffer(), comma...), '[')
+			if cap(b)-len(b) < longest {
+				_, _ = w.Write(b)
+				_ = w.Flush()
+				b = w.AvailableBuffer()
+			}
+			b = append(b, separator...)
 			switch {
 			case v != v:
 				b = append(b, "null"...)
@@ -86,12 +95,16 @@ func (w *writer) points(r query.Result, dense bool) {
 			default:
 				b = query.AppendFloat(b, v)
 			}
-			b = append(append(append(b, ", "...), at.text...), ']')
-			_, _ = w.Write(b)
-			comma = ", "
+			b = append(b, ", "...)
+			b = append(b, at.text...)
+			separator = "], ["
 		}
 		at.next()
 	}
+	if separator != "[" {
+		b = append(b, ']')
+	}
+	_, _ = w.Write(b)
 }
 
 // text writes a JSON string that is also safe within a script.
@@ -182,7 +195,7 @@ func sortedKeys(m map[string]string) []string {
 }
 
 func writeCSV(w io.Writer, results []query.Result, tz *time.Location) error {
-	out := &writer{Writer: bufio.NewWriterSize(w, 32<<10)}
+	out := &writer{Writer: bufio.NewWriterSize(w, 64<<10)}
 	for _, r := range results {
 		name := r.Name
 		if strings.ContainsAny(name, "\",\r\n") {
@@ -215,7 +228,7 @@ func (w *writer) plain(v float64, null string) {
 }
 
 func writeRaw(w io.Writer, results []query.Result) error {
-	out := &writer{Writer: bufio.NewWriterSize(w, 32<<10)}
+	out := &writer{Writer: bufio.NewWriterSize(w, 64<<10)}
 	for _, r := range results {
 		out.put(r.Name)
 		for i, n := range [...]int64{r.Start, r.End, r.Step} {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"steer/base/fault"
 	"steer/monitor/query"
@@ -63,48 +64,57 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, p parameters) er
 		picture.From, picture.Until, picture.TZ = min(request.From, request.Until), max(request.From, request.Until), request.TZ
 		request.MaxPoints = picture.Width
 	}
-	results, err := s.Engine.Eval(r.Context(), request)
-	if err != nil {
-		return err
-	}
+	a := answer{format: format, parameters: p, picture: picture, tz: request.TZ}
+	return s.Engine.Serve(r.Context(), request, func(results []query.Result) error { return a.write(w, results) })
+}
+
+// answer is how results are shown.
+type answer struct {
+	parameters
+	format  string
+	picture draw.Options
+	tz      *time.Location
+}
+
+func (a answer) write(w http.ResponseWriter, results []query.Result) (err error) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
-	switch format {
+	switch a.format {
 	case "json":
 		// As Graphite does: series without a point are listed only beside others.
 		if !slices.ContainsFunc(results, func(r query.Result) bool { return len(r.Values) > 0 }) {
 			results = nil
 		}
-		return writeJSON(w, results, p)
+		return writeJSON(w, results, a.parameters)
 	case "csv":
 		h.Set("Content-Type", "text/csv")
-		return writeCSV(w, results, request.TZ)
+		return writeCSV(w, results, a.tz)
 	case "raw":
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		return writeRaw(w, results)
 	case "pickle", "msgpack":
-		return packSeries(packed(w, format), results)
+		return packSeries(packed(w, a.format), results)
 	case "dygraph":
-		return writeDygraph(w, results, p)
+		return writeDygraph(w, results, a.parameters)
 	case "rickshaw":
-		return writeRickshaw(w, results, p)
+		return writeRickshaw(w, results, a.parameters)
 	}
 	var b bytes.Buffer
-	if format == "svg" {
+	if a.format == "svg" {
 		h.Set("Content-Type", "image/svg+xml")
 		// A picture opened by itself must not run anything either.
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-		err = draw.SVG(&b, results, picture)
+		err = draw.SVG(&b, results, a.picture)
 	} else {
 		h.Set("Content-Type", "image/png")
-		err = draw.PNG(&b, results, picture)
+		err = draw.PNG(&b, results, a.picture)
 	}
 	if err != nil {
 		return err
 	}
-	if format == "svg" && p.has("jsonp") {
-		out, err := open(w, p)
+	if a.format == "svg" && a.has("jsonp") {
+		out, err := open(w, a.parameters)
 		if err != nil {
 			return err
 		}

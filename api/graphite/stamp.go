@@ -16,18 +16,18 @@ func newStamp(at, step int64) *stamp {
 func (s *stamp) next() {
 	before := s.at
 	s.at += s.step
-	carry := uint64(s.step)
 	if before < 0 || s.step < 0 {
-		carry = 0
 		s.text = strconv.AppendInt(s.text[:0], s.at, 10)
+		return
 	}
+	carry := uint64(s.step)
 	for i := len(s.text) - 1; carry > 0; i-- {
 		if i < 0 { // one digit more
 			s.text = strconv.AppendInt(s.text[:0], s.at, 10)
 			return
 		}
-		carry += uint64(s.text[i] - '0')
-		s.text[i] = byte('0' + carry%10)
-		carry /= 10
+		n := carry + uint64(s.text[i]-'0')
+		carry = n / 10
+		s.text[i] = byte('0' + n - carry*10)
 	}
 }

@@ -22,7 +22,7 @@ type broken struct {
 	err error
 }
 
-func (b *broken) Fetch(context.Context, []string, int64, int64, int) ([]metric.Series, error) {
+func (b *broken) Fetch(context.Context, []string, int64, int64, int, func(int) []float64) ([]metric.Series, error) {
 	return nil, b.err
 }
 

@@ -24,14 +24,19 @@ func appendDecimal(b []byte, v float64) ([]byte, bool) {
 		b = append(b, '-')
 		n = -n
 	}
-	b = strconv.AppendUint(b, uint64(n)/unit, 10)
-	switch part := uint64(n) % unit; {
-	case part == 0:
-		return append(b, '.', '0'), true
-	case part%100 == 0:
-		b = appendTwo(append(b, '.'), part/100)
+	whole, part := uint64(n)/unit, uint64(n)%unit
+	switch {
+	case whole < 10:
+		b = append(b, byte('0'+whole))
+	case whole < 100:
+		b = append(b, two[2*whole], two[2*whole+1])
 	default:
-		b = appendTwo(appendTwo(append(b, '.'), part/100), part%100)
+		b = strconv.AppendUint(b, whole, 10)
+	}
+	high, low := part/100, part%100
+	b = append(b, '.', two[2*high], two[2*high+1])
+	if low > 0 {
+		b = append(b, two[2*low], two[2*low+1])
 	}
 	if b[len(b)-1] == '0' {
 		b = b[:len(b)-1]
@@ -39,4 +44,5 @@ func appendDecimal(b []byte, v float64) ([]byte, bool) {
 	return b, true
 }
 
-func appendTwo(b []byte, n uint64) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
+// two are the numbers below a hundred in two digits each.
+const two = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"

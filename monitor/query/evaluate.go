@@ -11,6 +11,7 @@ type evaluation struct {
 	ctx     context.Context
 	engine  *Engine
 	request Request
+	arena   *arena
 	xFiles  float64              // in force for the functions that run next; setXFilesFactor changes it
 	found   map[pattern][]string // names
 	fetched map[leaf][]*Result
@@ -33,9 +34,11 @@ func (v *evaluation) series(o *op, s span) ([]*Result, error) {
 		}
 		list := slices.Clone(v.fetched[l])
 		for i, r := range list {
-			c := *r
-			c.XFiles = v.xFiles
-			list[i] = &c
+			if r.XFiles != v.xFiles {
+				c := *r
+				c.XFiles = v.xFiles
+				list[i] = &c
+			}
 		}
 		return list, nil
 	}

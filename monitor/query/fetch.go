@@ -160,30 +160,21 @@ func (v *evaluation) fetch(patterns []pattern, s span) error {
 	if v.reads += len(wanted); v.reads > v.engine.limits.Series {
 		return fault.New(fault.TooMuch, "fetch series: the request reads more than %d series; narrow its patterns", v.engine.limits.Series)
 	}
-	columns := make(map[string]metric.Series, len(wanted))
-	for n := 1; len(wanted) > 0; n = chunk {
-		// The first series alone tells the step, and so what the others will cost.
-		n = min(n, len(wanted))
-		got, err := v.engine.source.Fetch(v.ctx, wanted[:n], s.from, s.until, 0)
-		if err != nil {
-			return fmt.Errorf("fetch %d series: %w", n, err)
-		}
-		points := 0
-		for _, c := range got {
-			columns[c.Name] = c
-			points += len(c.Values)
-		}
-		if err := v.spend(points); err != nil {
-			return err
-		}
-		wanted = wanted[n:]
+	columns, err := v.columns(wanted, s)
+	if err != nil {
+		return err
 	}
 	for _, p := range patterns {
 		names, _ := v.resolve(p)
-		list := make([]*Result, 0, len(names))
-		for _, name := range names {
-			if c, ok := columns[name]; ok && c.Step > 0 {
-				list = append(list, v.read(p.text, c))
+		list, room := make([]*Result, 0, len(names)), make([]Result, len(names))
+		rest := columns // both are sorted
+		for i, name := range names {
+			for len(rest) > 0 && rest[0].Name < name {
+				rest = rest[1:]
+			}
+			if len(rest) > 0 && rest[0].Name == name && rest[0].Step > 0 {
+				room[i] = v.read(p.text, rest[0])
+				list = append(list, &room[i])
 			}
 		}
 		v.fetched[leaf{p, s}] = list
@@ -191,11 +182,30 @@ func (v *evaluation) fetch(patterns []pattern, s span) error {
 	return nil
 }
 
+// columns reads names, which are sorted, as far as the limit on points goes.
+func (v *evaluation) columns(names []string, s span) ([]metric.Series, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	columns, err := v.engine.source.Fetch(v.ctx, names, s.from, s.until, v.engine.limits.Points-v.points, v.arena.column)
+	if fault.Of(err) == fault.TooMuch && v.ctx.Err() == nil {
+		return nil, v.excess()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fetch %d series: %w", len(names), err)
+	}
+	points := 0
+	for _, c := range columns {
+		points += len(c.Values)
+	}
+	return columns, v.spend(points)
+}
+
 // read is a fetched column as functions see it.
-func (v *evaluation) read(pattern string, c metric.Series) *Result {
-	return &Result{
+func (v *evaluation) read(pattern string, c metric.Series) Result {
+	return Result{
 		Series: c, End: c.Start + c.Step*int64(len(c.Values)),
-		PathExpression: pattern, Tags: tagsOf(c.Name), Consolidate: "average",
+		PathExpression: pattern, Tags: tagsOf(c.Name), Consolidate: "average", XFiles: v.xFiles,
 	}
 }
 
@@ -206,10 +216,14 @@ func (v *evaluation) spend(points int) error {
 		return err
 	}
 	if v.points += points; v.points > v.engine.limits.Points || points < 0 {
-		return fault.New(fault.TooMuch, "evaluate %s: the request reads or makes more than %d points; ask for fewer series, a shorter range or larger intervals",
-			brief(strings.Join(v.request.Targets, " & ")), v.engine.limits.Points)
+		return v.excess()
 	}
 	return nil
+}
+
+func (v *evaluation) excess() error {
+	return fault.New(fault.TooMuch, "evaluate %s: the request reads or makes more than %d points; ask for fewer series, a shorter range or larger intervals",
+		brief(strings.Join(v.request.Targets, " & ")), v.engine.limits.Points)
 }
 
 // reason replaces the bare end of the context by what ended it.

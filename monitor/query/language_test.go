@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -127,6 +128,7 @@ func (s *script) check() {
 		s.t.Fatal(err)
 	}
 	results, err := e.Eval(context.Background(), s.request)
+	s.again(e, results, err)
 	complain := func(format string, args ...any) {
 		s.t.Errorf("%s: %s\n  %s", s.place, s.request.Targets[0], fmt.Sprintf(format, args...))
 	}
@@ -177,5 +179,29 @@ func (s *script) check() {
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		complain("want\n    %s\n  got\n    %s", strings.Join(want, "\n    "), strings.Join(got, "\n    "))
+	}
+}
+
+// again gives the same request to Serve, whose memory has something in it.
+func (s *script) again(e *Engine, want []Result, failed error) {
+	rubbish := new(slab)
+	for i := range rubbish {
+		rubbish[i] = 1e99
+	}
+	e.slabs.Put(rubbish)
+	err := e.Serve(context.Background(), s.request, func(got []Result) error {
+		if len(got) != len(want) {
+			s.t.Errorf("%s: Serve gives %d series, Eval %d", s.place, len(got), len(want))
+			return nil
+		}
+		for i := range got {
+			if got[i].Name != want[i].Name || !slices.EqualFunc(got[i].Values, want[i].Values, same) {
+				s.t.Errorf("%s: Serve gives %s %v, Eval %s %v", s.place, got[i].Name, got[i].Values, want[i].Name, want[i].Values)
+			}
+		}
+		return nil
+	})
+	if (err == nil) != (failed == nil) {
+		s.t.Errorf("%s: Serve: %v, Eval: %v", s.place, err, failed)
 	}
 }

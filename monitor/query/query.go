@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"steer/base/config"
@@ -20,8 +21,11 @@ type Source interface {
 	// (host=a, host!=a, host=~a.*, host!=~a.*), sorted, at most limit of them.
 	Select(ctx context.Context, expressions []string, limit int) ([]string, error)
 	// Fetch returns the columns of the named series over (from, until], in epoch
-	// seconds. Unknown names are left out. maxPoints 0 asks for no bound.
-	Fetch(ctx context.Context, names []string, from, until int64, maxPoints int) ([]metric.Series, error)
+	// seconds, in the order of the names. Unknown names are left out. More values
+	// than most are fault.TooMuch, best before any of them is read. room gives
+	// memory for n values, whatever stands in it, from several goroutines; a source
+	// may make its own.
+	Fetch(ctx context.Context, names []string, from, until int64, most int, room func(n int) []float64) ([]metric.Series, error)
 }
 
 // Limits bound what one request may cost. Zero values get the defaults.
@@ -44,13 +48,14 @@ type Options struct {
 	Log    *slog.Logger
 }
 
-// Engine evaluates targets. It keeps nothing between requests and may be used
-// concurrently.
+// Engine evaluates targets. It keeps nothing but spare memory between requests and
+// may be used concurrently.
 type Engine struct {
 	source    Source
 	events    Events
 	limits    Limits
 	functions map[string]*Function
+	slabs     sync.Pool
 }
 
 // New makes an engine.
@@ -89,7 +94,22 @@ type Request struct {
 // Eval returns the series of all targets, in the order of the targets. An error
 // in a target is of kind Invalid and wraps a *TargetError; a limit that is
 // reached is TooMuch.
-func (e *Engine) Eval(ctx context.Context, r Request) ([]Result, error) {
+func (e *Engine) Eval(ctx context.Context, r Request) ([]Result, error) { return e.eval(ctx, r, nil) }
+
+// Serve is Eval for results that are done with when use returns: their values are
+// then overwritten by those of other requests. An error of use comes back as it is.
+func (e *Engine) Serve(ctx context.Context, r Request, use func(results []Result) error) error {
+	a := &arena{pool: &e.slabs}
+	defer a.release()
+	results, err := e.eval(ctx, r, a)
+	if err != nil {
+		return err
+	}
+	a.part(results)
+	return use(results)
+}
+
+func (e *Engine) eval(ctx context.Context, r Request, a *arena) ([]Result, error) {
 	if r.From > r.Until {
 		r.From, r.Until = r.Until, r.From
 	}
@@ -120,7 +140,7 @@ func (e *Engine) Eval(ctx context.Context, r Request) ([]Result, error) {
 		}
 		ops[i] = o
 	}
-	v := &evaluation{ctx: ctx, engine: e, request: r, fetched: map[leaf][]*Result{}, found: map[pattern][]string{}}
+	v := &evaluation{ctx: ctx, engine: e, request: r, arena: a, xFiles: r.XFiles, fetched: map[leaf][]*Result{}, found: map[pattern][]string{}}
 	leaves := map[leaf]bool{}
 	for i, o := range ops {
 		if err := v.plan(o, span{r.From, r.Until}, leaves); err != nil {

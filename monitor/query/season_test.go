@@ -112,11 +112,11 @@ type rolled struct {
 	cut    int64
 }
 
-func (r *rolled) Fetch(ctx context.Context, names []string, from, until int64, points int) ([]metric.Series, error) {
+func (r *rolled) Fetch(ctx context.Context, names []string, from, until int64, most int, room func(int) []float64) ([]metric.Series, error) {
 	if from < r.cut {
-		return r.coarse.Fetch(ctx, names, from, until, points)
+		return r.coarse.Fetch(ctx, names, from, until, most, room)
 	}
-	return r.Memory.Fetch(ctx, names, from, until, points)
+	return r.Memory.Fetch(ctx, names, from, until, most, room)
 }
 
 // Fine values stray further than the means that are left of earlier days, and

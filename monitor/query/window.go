@@ -11,7 +11,7 @@ func (v *evaluation) windows(column []float64, size int, function string, xFiles
 	if size >= len(column) {
 		return []float64{}, nil
 	}
-	out := make([]float64, len(column)-size)
+	out := v.arena.column(len(column) - size)
 	if size == 0 {
 		for i := range out {
 			out[i] = null()

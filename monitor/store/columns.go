@@ -15,10 +15,14 @@ type columns struct {
 	version uint64 // of the set when byStep was filled
 	ahead   int    // bytes read at once
 	byStep  map[int64][]cursor
-	scratch [][]float64 // by archive
+	spare   []*block.Cursor // for their memory
+	scratch [][]float64     // by archive
 	touched [][]bool
 	err     error // reading failed; that is no damage and may pass
 }
+
+// mostSpare are kept, each with what it reads at once, 128 KiB mostly.
+const mostSpare = 16
 
 type cursor struct {
 	*block.Cursor
@@ -43,24 +47,34 @@ func (c *columns) failed(b *blockFile, err error) {
 func (c *columns) refresh() {
 	if v := c.set.version.Load(); v != c.version {
 		c.close()
-		clear(c.byStep)
 		c.version = v
 	}
 }
 
+// close lets go of all files. c can be used again.
 func (c *columns) close() {
 	for _, cursors := range c.byStep {
 		for _, cur := range cursors {
 			cur.b.release()
+			if len(c.spare) < mostSpare {
+				c.spare = append(c.spare, cur.Cursor)
+			}
 		}
 	}
+	clear(c.byStep)
+	c.version = 0
 }
 
 func (c *columns) cursors(step int64) []cursor {
 	all, ok := c.byStep[step]
 	if !ok {
 		for _, b := range c.set.use(step) {
-			all = append(all, cursor{b.Cursor(c.ahead), b})
+			cur := &block.Cursor{}
+			if last := len(c.spare) - 1; last >= 0 {
+				cur, c.spare = c.spare[last], c.spare[:last]
+			}
+			cur.Use(b.Reader, c.ahead)
+			all = append(all, cursor{cur, b})
 		}
 		c.byStep[step] = all
 	}

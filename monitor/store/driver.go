@@ -90,6 +90,14 @@ type Request struct {
 	Names       []string
 	From, Until int64 // seconds since 1970
 
+	// Most is how many values may come, over all series (0: the driver's own
+	// bound). More is fault.TooMuch, before any of them is read.
+	Most int
+
+	// Room gives memory for the n values of a series, whatever stands in it; it is
+	// called from several goroutines. A driver may make its own; nil: it has to.
+	Room func(n int) []float64
+
 	// MaxPoints is how many values per series the caller can use (0: any). A
 	// driver may answer with a coarser step when it has one at hand, never
 	// with a finer one than asked for; Steer's engine returns the native step.

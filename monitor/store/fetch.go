@@ -26,7 +26,11 @@ func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
 	defer s.gate.RUnlock()
 	now := s.now().Unix()
 
-	var targets []target
+	most := int64(mostValues)
+	if r.Most > 0 {
+		most = min(most, int64(r.Most))
+	}
+	targets := make([]target, 0, len(r.Names))
 	total := int64(0)
 	for _, name := range r.Names {
 		ser := s.lookup(name)
@@ -34,8 +38,8 @@ func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
 			continue
 		}
 		k, slot, size := ser.plan.window(r.From, r.Until, now)
-		if total += size; total > mostValues {
-			return nil, fault.New(fault.TooMuch, "fetch of %d series from %d until %d: more than %d values (ask for fewer series or a shorter time)", len(r.Names), r.From, r.Until, mostValues)
+		if total += size; total > most {
+			return nil, fault.New(fault.TooMuch, "fetch of %d series from %d until %d: more than %d values (ask for fewer series or a shorter time)", len(r.Names), r.From, r.Until, most)
 		}
 		targets = append(targets, target{ser, len(targets), k, slot, size})
 	}
@@ -43,10 +47,16 @@ func (s *Store) Fetch(ctx context.Context, r Request) ([]metric.Series, error) {
 	slices.SortFunc(targets, func(a, b target) int { return cmp.Compare(a.ser.id, b.ser.id) })
 	out := make([]metric.Series, len(targets))
 	parts := min(runtime.GOMAXPROCS(0), 1+len(targets)/fewSeries)
+	if parts == 1 {
+		if err := s.read(ctx, targets, r.Room, out); err != nil {
+			return nil, err
+		}
+		return out, nil
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range parts {
 		part := targets[i*len(targets)/parts : (i+1)*len(targets)/parts]
-		g.Go(func() error { return s.read(ctx, part, out) })
+		g.Go(func() error { return s.read(ctx, part, r.Room, out) })
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -64,28 +74,46 @@ type target struct {
 	slot, size int64
 }
 
+// reader is what reading takes besides the answer. It serves one Fetch after the
+// other.
+type reader struct {
+	columns columns
+	view    view
+	records []byte
+}
+
 // read reads targets that are sorted by id.
-func (s *Store) read(ctx context.Context, targets []target, out []metric.Series) error {
-	window := 4 << 10
-	if len(targets) > 16 {
-		window = 128 << 10
+func (s *Store) read(ctx context.Context, targets []target, room func(n int) []float64, out []metric.Series) error {
+	r, _ := s.readers.Get().(*reader)
+	if r == nil {
+		r = &reader{columns: columns{set: s.blocks, byStep: map[int64][]cursor{}}}
 	}
-	cols := newColumns(s.blocks, window)
-	defer cols.close()
-	var records []byte
-	v := view{}
+	defer func() {
+		r.columns.close()
+		s.readers.Put(r)
+	}()
+	r.columns.ahead = 4 << 10
+	if len(targets) > 16 {
+		r.columns.ahead = 128 << 10
+	}
+	v := &r.view
 	for _, t := range targets {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		archive := t.ser.plan.archives[t.k]
 		var parted int
-		records, parted = s.snapshot(t.ser, records[:0])
-		cols.refresh()
+		r.records, parted = s.snapshot(t.ser, r.records[:0])
+		r.columns.refresh()
 		v.id, v.plan = t.ser.id, t.ser.plan
-		v.memory = recall(v.memory, len(v.plan.archives), records[:parted], records[parted:])
-		values := make([]float64, t.size)
-		cols.fill(&v, t.k, t.slot, values, true)
+		v.memory = recall(v.memory, len(v.plan.archives), r.records[:parted], r.records[parted:])
+		var values []float64
+		if room != nil {
+			values = room(int(t.size))
+		} else {
+			values = make([]float64, t.size)
+		}
+		r.columns.fill(v, t.k, t.slot, values, true)
 		out[t.at] = metric.Series{Name: t.ser.name, Start: t.slot * archive.step, Step: archive.step, Keep: archive.keep, Values: values}
 	}
 	return nil

@@ -38,6 +38,7 @@ type Store struct {
 	seeds   seeds
 	shards  [1 << shardBits]shard
 	batches sync.Pool
+	readers sync.Pool     // of *reader
 	tickets atomic.Uint64 // writes whose records stand in the shards' buffers
 	full    atomic.Bool   // a buffer wants to be written
 	count   atomic.Int64  // series

@@ -136,7 +136,7 @@ func expression(pattern string) string {
 }
 
 // Fetch lists every point of (from, until] on the grid of each series.
-func (m *Memory) Fetch(_ context.Context, names []string, from, until int64, _ int) ([]metric.Series, error) {
+func (m *Memory) Fetch(_ context.Context, names []string, from, until int64, _ int, room func(n int) []float64) ([]metric.Series, error) {
 	m.mu.Lock()
 	m.Fetches = append(m.Fetches, Fetch{slices.Clone(names), from, until})
 	m.mu.Unlock()
@@ -148,7 +148,7 @@ func (m *Memory) Fetch(_ context.Context, names []string, from, until int64, _ i
 		}
 		first := from - from%s.Step + s.Step
 		end := max(until-until%s.Step, first)
-		column := make([]float64, (end-first)/s.Step+1)
+		column := room(int((end-first)/s.Step + 1))
 		for i := range column {
 			column[i] = math.NaN()
 			if at := (first - s.Start + int64(i)*s.Step) / s.Step; first+int64(i)*s.Step >= s.Start && at < int64(len(s.Values)) {

@@ -58,14 +58,18 @@ func (s *Store) Fetch(ctx context.Context, r store.Request) ([]metric.Series, er
 	defer s.gate.RUnlock()
 	columns := map[string]*column{}
 	var all []*column
+	most := int64(mostValues)
+	if r.Most > 0 {
+		most = min(most, int64(r.Most))
+	}
 	total := int64(0)
 	for _, name := range r.Names {
 		if columns[name] != nil || !store.Proper([]byte(name)) {
 			continue
 		}
 		c := &column{name: name, window: s.window(name, r.From, r.Until)}
-		if total += c.window.size; total > mostValues {
-			return nil, fault.New(fault.TooMuch, "fetch of %d series from %d until %d: more than %d values (ask for fewer series or a shorter time)", len(r.Names), r.From, r.Until, mostValues)
+		if total += c.window.size; total > most {
+			return nil, fault.New(fault.TooMuch, "fetch of %d series from %d until %d: more than %d values (ask for fewer series or a shorter time)", len(r.Names), r.From, r.Until, most)
 		}
 		columns[name] = c
 		all = append(all, c)

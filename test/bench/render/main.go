@@ -85,9 +85,11 @@ func start(ctx context.Context, args []string, out, progress io.Writer) (err err
 	if b.dir, err = os.MkdirTemp(b.dir, "steer-bench-render-"); err != nil {
 		return err
 	}
-	if !b.keep {
-		defer os.RemoveAll(b.dir)
-	}
+	defer func() {
+		if !b.keep && err == nil { // else the logs of the servers are of use
+			os.RemoveAll(b.dir)
+		}
+	}()
 	fmt.Fprintln(out, server.Machine())
 	return b.run(ctx)
 }

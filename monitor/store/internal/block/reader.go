@@ -98,7 +98,17 @@ type Cursor struct {
 }
 
 // Cursor returns one that reads at least ahead bytes at once.
-func (r *Reader) Cursor(ahead int) *Cursor { return &Cursor{r: r, ahead: ahead, page: -1} }
+func (r *Reader) Cursor(ahead int) *Cursor {
+	c := &Cursor{}
+	c.Use(r, ahead)
+	return c
+}
+
+// Use makes c a cursor of r, whatever it was before; it keeps its memory.
+func (c *Cursor) Use(r *Reader, ahead int) {
+	c.r, c.ahead, c.page = r, ahead, -1
+	c.window, c.at = c.window[:0], 0
+}
 
 // read returns n bytes at off, valid until the next read.
 func (c *Cursor) read(off int64, n int) ([]byte, error) {
