@@ -45,6 +45,9 @@ func TestGraphsShowWhatHappened(t *testing.T) {
 	if got := find("tags=server%20sale&set=union"); !strings.HasSuffix(got, ", Sale begins") {
 		t.Errorf("union: %s", got)
 	}
+	if r := s.as("").do("GET", `/render?target=sumSeries(events("sale"),events("no.such"))&from=-1h&until=%2B1min&format=json&noNullPoints=1`, nil); !strings.Contains(r.body, "[[1.0, ") {
+		t.Errorf("the function events: %v", r)
+	}
 	var journal []struct {
 		Seq            int64
 		Actor, Summary string
