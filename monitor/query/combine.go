@@ -1,6 +1,9 @@
 package query
 
-import "strings"
+import (
+	"maps"
+	"strings"
+)
 
 func several() Param {
 	return Param{Name: "seriesLists", Type: SeriesList, Repeated: true, Doc: "the series to combine"}
@@ -26,6 +29,9 @@ func combineFunctions() []*Function {
 				}
 				return c.combined(c.input(), f.function, c.xFiles)
 			},
+		}
+		if newTotals(f.function, 0) != nil {
+			fn.total = f.function
 		}
 		if f.alias != "" {
 			fn.Aliases = []string{f.alias}
@@ -89,30 +95,42 @@ func (v *evaluation) combined(list []*Result, function string, xFiles float64) (
 	if err != nil {
 		return nil, err
 	}
-	r := v.fresh(function+"Series("+pathExpressions(list)+")", g.start, g.end, g.step, g.aggregate(function, xFiles))
-	r.Tags = commonTags(list)
+	r := v.fresh("", g.start, g.end, g.step, g.aggregate(function, xFiles))
+	return v.total(r, pathExpressions(list), function, commonTags(list), xFiles), nil
+}
+
+// total names a series that was made of others after their path expressions, and
+// gives it their common tags.
+func (v *evaluation) total(r *Result, paths, function string, tags map[string]string, xFiles float64) []*Result {
+	r = r.named(function + "Series(" + paths + ")")
+	r.Tags = tags
 	if r.Tags["name"] == "" {
 		r.Tags["name"] = r.Name
 	}
 	r.Tags["aggregatedBy"] = function
 	r.XFiles = xFiles
-	return []*Result{r}, nil
+	return []*Result{r}
 }
 
 // commonTags are those that all series have with the same value.
 func commonTags(list []*Result) map[string]string {
-	tags := map[string]string{}
-	for k, v := range list[0].Tags {
-		tags[k] = v
+	tags := maps.Clone(list[0].Tags)
+	if tags == nil {
+		tags = map[string]string{}
 	}
 	for _, s := range list[1:] {
-		for k, v := range tags {
-			if other, ok := s.Tags[k]; !ok || other != v {
-				delete(tags, k)
-			}
-		}
+		keepCommon(tags, s.Tags)
 	}
 	return tags
+}
+
+// keepCommon leaves the tags that another series has as well.
+func keepCommon(tags, others map[string]string) {
+	for k, v := range tags {
+		if other, ok := others[k]; !ok || other != v {
+			delete(tags, k)
+		}
+	}
 }
 
 func countSeries(c *call) ([]*Result, error) {

@@ -165,31 +165,15 @@ func (g grid) each(f func(row []float64) float64) []float64 {
 // aggregate merges the columns with a named aggregation. The common ones run
 // along the columns, which is kinder to the memory than along the rows.
 func (g grid) aggregate(name string, xFiles float64) []float64 {
-	var totals []float64
-	var nulls []int32
-	switch name {
-	case "sum", "total", "average", "avg":
-		totals, nulls = g.totals(math.Copysign(0, -1), addColumns)
-	case "min":
-		totals, nulls = g.totals(null(), extreme(func(v, than float64) bool { return v < than }))
-	case "max":
-		totals, nulls = g.totals(null(), extreme(func(v, than float64) bool { return v > than }))
-	default:
-		f := aggregationOf(name)
-		return g.each(func(row []float64) float64 {
-			if !enough(known(row), len(row), xFiles) {
-				return null()
-			}
-			return f(row)
-		})
+	if t := newTotals(name, g.rows); t != nil {
+		t.more(g.columns)
+		return t.end(xFiles)
 	}
-	for i := range totals {
-		switch n := len(g.columns) - int(nulls[i]); {
-		case !enough(n, len(g.columns), xFiles):
-			totals[i] = null()
-		case name == "average" || name == "avg":
-			totals[i] /= float64(n)
+	f := aggregationOf(name)
+	return g.each(func(row []float64) float64 {
+		if !enough(known(row), len(row), xFiles) {
+			return null()
 		}
-	}
-	return totals
+		return f(row)
+	})
 }

@@ -47,6 +47,11 @@ func (v *evaluation) series(o *op, s span) ([]*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.streams() {
+		if list, done, err := v.stream(o, spans[0]); done || err != nil {
+			return list, placed(err, o.expr.Pos)
+		}
+	}
 	for i, a := range o.args {
 		for _, child := range a.series {
 			list, err := v.series(child, spans[0])

@@ -27,11 +27,9 @@ type leaf struct {
 	span    span
 }
 
-// chunk is how many series are fetched at once, so that the limit on points is
-// noticed before a hostile request fills the memory.
-const chunk = 256
-
 // plan adds the leaves below an op, as far as they are known before any data is.
+// They are true if they are to be read at once; one that a single call takes as a
+// stream is false.
 func (v *evaluation) plan(o *op, s span, leaves map[leaf]bool) error {
 	if o.fn == nil {
 		leaves[leaf{o.path, s}] = true
@@ -42,6 +40,9 @@ func (v *evaluation) plan(o *op, s span, leaves map[leaf]bool) error {
 		return err
 	}
 	for _, s := range spans {
+		if o.streams() && o.alone(s, leaves) {
+			continue
+		}
 		for _, a := range o.args {
 			for _, child := range a.series {
 				if err := v.plan(child, s, leaves); err != nil {
@@ -51,6 +52,19 @@ func (v *evaluation) plan(o *op, s span, leaves map[leaf]bool) error {
 		}
 	}
 	return nil
+}
+
+// alone adds the leaves of a call that streams, if nobody wants one of them yet.
+func (o *op) alone(s span, leaves map[leaf]bool) bool {
+	for _, child := range o.args[0].series {
+		if _, wanted := leaves[leaf{child.path, s}]; wanted {
+			return false
+		}
+	}
+	for _, child := range o.args[0].series {
+		leaves[leaf{child.path, s}] = false
+	}
+	return true
 }
 
 // spans are the ranges that the arguments of a call are read over.
@@ -72,8 +86,8 @@ func (v *evaluation) spans(o *op, s span) ([]span, error) {
 // together.
 func (v *evaluation) prefetch(leaves map[leaf]bool) error {
 	patterns := map[span][]pattern{}
-	for l := range leaves {
-		if _, ok := v.fetched[l]; !ok {
+	for l, whole := range leaves {
+		if _, ok := v.fetched[l]; whole && !ok {
 			patterns[l.span] = append(patterns[l.span], l.pattern)
 		}
 	}
@@ -157,10 +171,10 @@ func (v *evaluation) fetch(patterns []pattern, s span) error {
 	}
 	slices.Sort(wanted)
 	wanted = slices.Compact(wanted)
-	if v.reads += len(wanted); v.reads > v.engine.limits.Series {
-		return fault.New(fault.TooMuch, "fetch series: the request reads more than %d series; narrow its patterns", v.engine.limits.Series)
+	if err := v.open(len(wanted)); err != nil {
+		return err
 	}
-	columns, err := v.columns(wanted, s)
+	columns, err := v.columns(wanted, s, v.arena.column)
 	if err != nil {
 		return err
 	}
@@ -183,11 +197,11 @@ func (v *evaluation) fetch(patterns []pattern, s span) error {
 }
 
 // columns reads names, which are sorted, as far as the limit on points goes.
-func (v *evaluation) columns(names []string, s span) ([]metric.Series, error) {
+func (v *evaluation) columns(names []string, s span, room func(n int) []float64) ([]metric.Series, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
-	columns, err := v.engine.source.Fetch(v.ctx, names, s.from, s.until, v.engine.limits.Points-v.points, v.arena.column)
+	columns, err := v.engine.source.Fetch(v.ctx, names, s.from, s.until, v.engine.limits.Points-v.points, room)
 	if fault.Of(err) == fault.TooMuch && v.ctx.Err() == nil {
 		return nil, v.excess()
 	}

@@ -56,6 +56,8 @@ type Function struct {
 	// combine marks functions that make one series of many: they can be the
 	// callback of groupByNode.
 	combine bool
+	// total is the aggregation of those that need one series after the other only.
+	total string
 	// selects marks the function whose arguments are expressions about tags: it is
 	// read like a path.
 	selects bool

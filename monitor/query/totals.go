@@ -1,28 +1,70 @@
 package query
 
+import "math"
+
 // rowsAtOnce are worked on together: their totals stay in the fastest memory
 // while the columns go past.
 const rowsAtOnce = 1024
 
-// totals makes one value of each row, in the order of the columns, beginning with
-// the value none, and counts the nulls of the row.
-func (g grid) totals(none float64, add func(columns [][]float64, totals []float64, nulls []int32)) (totals []float64, nulls []int32) {
-	totals, nulls = make([]float64, g.rows), make([]int32, g.rows)
-	_ = parallel(g.rows, g.rows*len(g.columns), func(from, to int) error {
-		parts := make([][]float64, len(g.columns))
+// totals makes one value of each row, column by column, in the order of the
+// columns.
+type totals struct {
+	function string
+	values   []float64
+	nulls    []int32 // of each row
+	columns  int     // so far
+	add      func(columns [][]float64, totals []float64, nulls []int32)
+}
+
+// newTotals is nil for an aggregation that needs all values of a row at once.
+func newTotals(function string, rows int) *totals {
+	t := &totals{function: function}
+	none := null()
+	switch function {
+	case "sum", "total", "average", "avg":
+		none, t.add = math.Copysign(0, -1), addColumns
+	case "min":
+		t.add = extreme(func(v, than float64) bool { return v < than })
+	case "max":
+		t.add = extreme(func(v, than float64) bool { return v > than })
+	default:
+		return nil
+	}
+	t.values, t.nulls = make([]float64, rows), make([]int32, rows)
+	for i := range t.values {
+		t.values[i] = none
+	}
+	return t
+}
+
+// more adds further columns.
+func (t *totals) more(columns [][]float64) {
+	t.columns += len(columns)
+	rows := len(t.values)
+	_ = parallel(rows, rows*len(columns), func(from, to int) error {
+		parts := make([][]float64, len(columns))
 		for ; from < to; from += rowsAtOnce {
 			end := min(from+rowsAtOnce, to)
-			for i, c := range g.columns {
+			for i, c := range columns {
 				parts[i] = c[min(from, len(c)):min(end, len(c))]
 			}
-			for i := from; i < end; i++ {
-				totals[i] = none
-			}
-			add(parts, totals[from:end], nulls[from:end])
+			t.add(parts, t.values[from:end], t.nulls[from:end])
 		}
 		return nil
 	})
-	return totals, nulls
+}
+
+// end is the aggregation of each row, null where too few of its values are known.
+func (t *totals) end(xFiles float64) []float64 {
+	for i, nulls := range t.nulls {
+		switch n := t.columns - int(nulls); {
+		case !enough(n, t.columns, xFiles):
+			t.values[i] = null()
+		case t.function == "average" || t.function == "avg":
+			t.values[i] /= float64(n)
+		}
+	}
+	return t.values
 }
 
 // addColumns adds columns to totals that begin with -0, which adds nothing to any
