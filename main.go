@@ -15,6 +15,7 @@ import (
 
 	"steer/api"
 	"steer/app"
+	"steer/base/backup"
 	"steer/catalog"
 	"steer/cli"
 	"steer/examples"
@@ -41,6 +42,7 @@ func main() {
 		ResetToken: func(ctx context.Context, s cli.ServeArgs) (string, error) {
 			return app.ResetToken(ctx, arguments(s))
 		},
+		Restore:   backup.Restore,
 		Hook:      app.Hook,
 		Reference: func() (map[string][]byte, error) { return app.Reference(api.OpenAPIYAML) },
 		Examples:  examples.Files,

@@ -53,6 +53,7 @@ type Options struct {
 	Checks      *state.Engine
 	Timeline    *timeline.Timeline
 	Flow        *flow.Flow
+	Backup      BeginBackup
 	Store       Store // nil when metrics are not on disk
 
 	Graphite http.Handler // /render, /metrics/find, …
@@ -96,6 +97,7 @@ func New(o Options) *API {
 	a.handle(v1, "POST /api/v1/store/whisper", a.require(operator, false, http.HandlerFunc(a.importWhisper)))
 	a.handle(v1, "GET /api/v1/store/whisper", a.require(viewer, false, http.HandlerFunc(a.exportWhisper)))
 	a.handle(v1, "GET /api/v1/nodes/{id}/log", a.require(viewer, false, http.HandlerFunc(a.nodeLog)))
+	a.handle(v1, "GET /api/v1/backup", a.require(admin, false, http.HandlerFunc(a.backup)))
 
 	mux := http.NewServeMux()
 	a.session(mux)
@@ -145,6 +147,7 @@ func (a *API) describe(mux *http.ServeMux) {
 	a.definitions()
 	a.secrets()
 	a.tokens()
+	a.store()
 }
 
 func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {

@@ -88,7 +88,7 @@ func TestOnlySomeRoutesAreForProgramsHere(t *testing.T) {
 			r.RemoteAddr = "127.0.0.1:4000"
 			w := httptest.NewRecorder()
 			a.ServeHTTP(w, r)
-			free := anonymous && regexp.MustCompile(`^/(render|metrics|functions|version|check)(/|$)`).MatchString(path)
+			free := anonymous && regexp.MustCompile(`^/(render|metrics|tags|functions|version|check)(/|$)`).MatchString(path)
 			if open[path] || open[method+" "+path] {
 				continue
 			}

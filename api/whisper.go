@@ -11,13 +11,16 @@ import (
 	"steer/base/event"
 	"steer/base/fault"
 	"steer/base/id"
+	"steer/monitor/store"
 	"steer/monitor/store/whisper"
 )
 
-// Store is the metric store on disk, for moving Whisper files in and out.
+// Store is the metric store on disk, for moving Whisper files in and out, and for
+// what series take up.
 type Store interface {
 	whisper.Target
 	whisper.Source
+	Usage(ctx context.Context, query string) (store.Usage, error)
 }
 
 // mostTrees is how many imports and exports of Whisper files may be under way:

@@ -42,6 +42,8 @@ func (s *shelf) WriteArchive(_ context.Context, _ int64, points []metric.Point) 
 
 func (*shelf) Sync(context.Context) error { return nil }
 
+func (*shelf) Usage(context.Context, string) (store.Usage, error) { return store.Usage{}, nil }
+
 func (s *shelf) Find(context.Context, string, int) (all []metric.Match, _ error) {
 	for _, n := range s.names {
 		all = append(all, metric.Match{Path: n, Leaf: true})

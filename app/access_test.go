@@ -72,6 +72,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"GET", "/api/v1/session", nil, all(viewer)},
 		{"GET", "/api/v1/openapi.yaml", nil, all(viewer)},
 		{"GET", "/api/v1/secrets/recipient", nil, all(viewer)},
+		{"GET", "/api/v1/store/stats", nil, all(viewer)},
+		{"GET", "/api/v1/backup", nil, all(admin)},
 		{"GET", "/api/v1/runs/1/stages/commit/log", nil, all(viewer)},
 		{"GET", "/api/v1/nodes/" + node + "/log", nil, all(viewer)},
 		{"GET", "/git/shop.git/info/refs?service=git-upload-pack", nil, all(viewer)},

@@ -16,12 +16,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"steer/api"
 	"steer/base/access"
+	"steer/base/backup"
 	"steer/base/config"
 	"steer/base/database"
 	"steer/base/definitions"
@@ -74,6 +76,7 @@ type App struct {
 	server   *http.Server
 	ready    atomic.Bool
 	stopping chan struct{}
+	backups  sync.Mutex // held by the one under way
 }
 
 // New opens everything that a server needs; after it, all addresses are known.
@@ -116,6 +119,9 @@ func (a *App) openFolder(context.Context) error {
 		return a.noFolder(err)
 	}
 	a.o.Data = abs
+	if err := backup.Interrupted(a.o.Data); err != nil {
+		return err
+	}
 	path := a.path("lock")
 	a.lock, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -130,7 +136,7 @@ func (a *App) openFolder(context.Context) error {
 	a.lock.Truncate(0)
 	a.lock.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
 
-	// Uploads that a crash cut short.
+	// Uploads and backups that a crash cut short.
 	if err := os.RemoveAll(a.path("tmp")); err != nil {
 		return a.noFolder(err)
 	}
@@ -268,7 +274,7 @@ func (a *App) openHTTP(context.Context) (err error) {
 			}
 			return nil
 		},
-		Stopping: a.stopping, Log: a.log,
+		Backup: a.Backup, Stopping: a.stopping, Log: a.log,
 	})
 	a.server = &http.Server{
 		// Streams, logs, pushes and uploads give themselves more time to write.

@@ -84,7 +84,7 @@ func (a *App) openMonitor(context.Context) (err error) {
 	if m.engine, err = query.New(query.Options{Source: reader{m.store}, Limits: a.o.Query, Log: a.log}); err != nil {
 		return err
 	}
-	m.graphite = graphite.New(graphite.Options{Engine: m.engine, Log: a.log})
+	m.graphite = graphite.New(graphite.Options{Engine: m.engine, Tags: m.store, Log: a.log})
 	m.umpire = umpire.New(umpire.Options{Engine: m.engine, Log: a.log})
 	return nil
 }
@@ -109,6 +109,14 @@ type reader struct{ store store.Driver }
 
 func (r reader) Find(ctx context.Context, pattern string, limit int) ([]metric.Match, error) {
 	return r.store.Find(ctx, pattern, limit)
+}
+
+func (r reader) Select(ctx context.Context, expressions []string, limit int) ([]string, error) {
+	match, err := store.ParseTagMatches(expressions)
+	if err != nil {
+		return nil, err
+	}
+	return r.store.Select(ctx, match, limit)
 }
 
 func (r reader) Fetch(ctx context.Context, names []string, from, until int64, maxPoints int) ([]metric.Series, error) {

@@ -36,6 +36,9 @@ type Program struct {
 	// ResetToken replaces the admin's token in the data folder of a server that does
 	// not run, and returns the file with the new one.
 	ResetToken func(ctx context.Context, s ServeArgs) (file string, err error)
+	// Restore unpacks the archive of a backup into a folder that is absent or empty,
+	// and checks it; tell gets the name of each file as it begins.
+	Restore func(ctx context.Context, in io.Reader, dir string, tell func(name string)) (client.BackupSummary, error)
 	// Hook runs as Git's pre-receive hook of the definitions repository.
 	Hook func(ctx context.Context, in io.Reader, out io.Writer) error
 	// Pack builds the service in dir and writes what it needs as a tar.gz with its
@@ -138,7 +141,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage.`,
 	group("start", s.serve(), s.tour(), s.init(), s.validate())
 	group("change", s.deploy(), s.rollback(), s.approve(), s.reject(), s.retry(), s.pin(), s.unpin(), s.hold(), s.release(), s.ack())
 	group("look", s.status(), s.history(), s.runs(), s.logs(), s.incident(), s.why(), s.events(), s.query(), s.flow(), s.checks())
-	group("keep", s.imports(), s.exports(), s.config(), s.tokens(), s.secrets(), s.version())
+	group("keep", s.backup(), s.restore(), s.store(), s.imports(), s.exports(), s.config(), s.tokens(), s.secrets(), s.version())
 	root.AddCommand(s.hook(), s.docs())
 	root.InitDefaultCompletionCmd("completion")
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

@@ -2,9 +2,11 @@ package graphite
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"steer/base/fault"
@@ -32,18 +34,19 @@ func (s *server) find(w http.ResponseWriter, r *http.Request, p parameters) erro
 	if _, _, _, err := s.times(p); err != nil {
 		return fmt.Errorf("find: %w", err)
 	}
+	switches, err := p.switches("leavesOnly", "wildcards", "automatic_variants", "local", "position")
+	if err != nil {
+		return fmt.Errorf("find: %w", err)
+	}
 	base := pattern[:strings.LastIndexByte(pattern, '.')+1]
 	if format == "completer" {
-		pattern = strings.ReplaceAll(pattern, "..", "*.")
-		if !strings.HasSuffix(pattern, "*") {
-			pattern += "*"
-		}
+		pattern = completing(pattern, switches["automatic_variants"] != 0)
 	}
-	matches, err := s.Find(r.Context(), pattern)
+	matches, err := s.nodes(r.Context(), pattern)
 	if err != nil {
 		return err
 	}
-	if p.yes("leavesOnly") {
+	if switches["leavesOnly"] != 0 {
 		matches = slices.DeleteFunc(matches, func(m metric.Match) bool { return !m.Leaf })
 	}
 	slices.SortStableFunc(matches, func(a, b metric.Match) int { return strings.Compare(node(a), node(b)) })
@@ -54,11 +57,15 @@ func (s *server) find(w http.ResponseWriter, r *http.Request, p parameters) erro
 	}
 	switch format {
 	case "treejson":
-		tree(out, matches, base, p.yes("wildcards"))
+		tree(out, matches, base, switches["wildcards"] != 0)
 	case "completer":
-		completer(out, matches, p.yes("wildcards"))
+		completer(out, matches, switches["wildcards"] != 0)
 	case "nodelist":
-		nodelist(out, matches)
+		position := -1
+		if p.has("position") {
+			position = switches["position"]
+		}
+		nodelist(out, matches, position)
 	default:
 		slices.SortStableFunc(matches, func(a, b metric.Match) int { return strings.Compare(a.Path, b.Path) })
 		out.put("[")
@@ -75,6 +82,49 @@ func (s *server) find(w http.ResponseWriter, r *http.Request, p parameters) erro
 		out.put("]")
 	}
 	return out.end()
+}
+
+// nodes are the matches of a glob, without series that have tags unless it asks
+// for some.
+func (s *server) nodes(ctx context.Context, pattern string) ([]metric.Match, error) {
+	matches, err := s.Find(ctx, pattern)
+	if err != nil || strings.Contains(pattern, ";") {
+		return matches, err
+	}
+	return slices.DeleteFunc(slices.Clone(matches), func(m metric.Match) bool { return strings.Contains(m.Path, ";") }), nil
+}
+
+// completing makes a glob of what somebody has typed so far.
+func completing(typed string, variants bool) string {
+	pattern := strings.ReplaceAll(typed, "..", "*.")
+	if !strings.HasSuffix(pattern, "*") {
+		pattern += "*"
+	}
+	if variants { // a,b without braces
+		nodes := strings.Split(pattern, ".")
+		for i, n := range nodes {
+			if strings.Contains(n, ",") && !strings.Contains(n, "{") {
+				nodes[i] = "{" + n + "}"
+			}
+		}
+		pattern = strings.Join(nodes, ".")
+	}
+	return pattern
+}
+
+// switches reads parameters that are whole numbers, 0 by default.
+func (p parameters) switches(names ...string) (map[string]int, error) {
+	m := map[string]int{}
+	for _, name := range names {
+		if text := p.Get(name); text != "" {
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				return nil, fault.New(fault.Invalid, "the parameter %s is a whole number, found %q", name, text)
+			}
+			m[name] = n
+		}
+	}
+	return m, nil
 }
 
 // node is the last part of a path.
@@ -136,10 +186,18 @@ func completer(out *writer, matches []metric.Match, wildcards bool) {
 	out.put("]}")
 }
 
-func nodelist(out *writer, matches []metric.Match) {
-	names := make([]string, len(matches))
-	for i, m := range matches {
-		names[i] = node(m)
+// nodelist lists the nodes at one position, from the end where it is negative.
+func nodelist(out *writer, matches []metric.Match, position int) {
+	var names []string
+	for _, m := range matches {
+		nodes := strings.Split(m.Path, ".")
+		at := position
+		if at < 0 {
+			at += len(nodes)
+		}
+		if at >= 0 && at < len(nodes) {
+			names = append(names, nodes[at])
+		}
 	}
 	slices.Sort(names)
 	out.put(`{"nodes": `)
@@ -156,76 +214,4 @@ func (w *writer) list(texts []string) {
 		w.text(t)
 	}
 	w.put("]")
-}
-
-// expand lists the paths that globs match.
-func (s *server) expand(w http.ResponseWriter, r *http.Request, p parameters) error {
-	patterns := p.Values["query"]
-	if len(patterns) == 0 {
-		return fault.New(fault.Invalid, "expand: the parameter query is missing; for example query=servers.*")
-	}
-	if len(patterns) > 100 {
-		return fault.New(fault.Invalid, "expand: %d patterns at once, the limit is 100", len(patterns))
-	}
-	groups := map[string][]string{}
-	var all []string
-	for _, pattern := range patterns {
-		matches, err := s.Find(r.Context(), pattern)
-		if err != nil {
-			return err
-		}
-		paths := []string{}
-		for _, m := range matches {
-			if m.Leaf || !p.yes("leavesOnly") {
-				paths = append(paths, m.Path)
-			}
-		}
-		slices.Sort(paths)
-		groups[pattern] = slices.Compact(paths)
-		all = append(all, paths...)
-	}
-	out, err := open(w, p)
-	if err != nil {
-		return err
-	}
-	out.put(`{"results": `)
-	if p.yes("groupByExpr") {
-		out.put("{")
-		slices.Sort(patterns)
-		for i, pattern := range slices.Compact(patterns) {
-			if i > 0 {
-				out.put(", ")
-			}
-			out.text(pattern)
-			out.put(": ")
-			out.list(groups[pattern])
-		}
-		out.put("}")
-	} else {
-		slices.Sort(all)
-		out.list(slices.Compact(all))
-	}
-	out.put("}")
-	return out.end()
-}
-
-// index lists the names of all series.
-func (s *server) index(w http.ResponseWriter, r *http.Request, p parameters) error {
-	matches, err := s.Find(r.Context(), "**")
-	if err != nil {
-		return err
-	}
-	var names []string
-	for _, m := range matches {
-		if m.Leaf {
-			names = append(names, m.Path)
-		}
-	}
-	slices.Sort(names)
-	out, err := open(w, p)
-	if err != nil {
-		return err
-	}
-	out.list(slices.Compact(names))
-	return out.end()
 }

@@ -29,8 +29,7 @@ func callback(p parameters) (string, error) {
 // buffer.
 type writer struct {
 	*bufio.Writer
-	scratch []byte
-	close   string
+	close string
 }
 
 // open starts an answer in JSON, wrapped into a call where jsonp asks for it.
@@ -58,23 +57,36 @@ func (w *writer) end() error {
 
 func (w *writer) put(s string) { _, _ = w.WriteString(s) }
 
-func (w *writer) number(v float64) {
-	switch {
-	case v != v:
-		w.put("null")
-	case math.IsInf(v, 1):
-		w.put("1e9999")
-	case math.IsInf(v, -1):
-		w.put("-1e9999")
-	default:
-		w.scratch = query.AppendFloat(w.scratch[:0], v)
-		_, _ = w.Write(w.scratch)
-	}
-}
+func (w *writer) number(v float64) { _, _ = w.Write(query.AppendFloat(w.AvailableBuffer(), v)) }
 
-func (w *writer) integer(n int64) {
-	w.scratch = strconv.AppendInt(w.scratch[:0], n, 10)
-	_, _ = w.Write(w.scratch)
+func (w *writer) integer(n int64) { _, _ = w.Write(strconv.AppendInt(w.AvailableBuffer(), n, 10)) }
+
+// points writes pairs of value and time, dense ones without nulls.
+func (w *writer) points(r query.Result, dense bool) {
+	comma := ""
+	at := newStamp(r.Start, r.Step)
+	for i, v := range r.Values {
+		if r.Start+int64(i)*r.Step > r.End {
+			break
+		}
+		if !dense || v == v {
+			b := append(append(w.AvailableBuffer(), comma...), '[')
+			switch {
+			case v != v:
+				b = append(b, "null"...)
+			case v > math.MaxFloat64:
+				b = append(b, "1e9999"...)
+			case v < -math.MaxFloat64:
+				b = append(b, "-1e9999"...)
+			default:
+				b = query.AppendFloat(b, v)
+			}
+			b = append(append(append(b, ", "...), at.text...), ']')
+			_, _ = w.Write(b)
+			comma = ", "
+		}
+		at.next()
+	}
 }
 
 // text writes a JSON string that is also safe within a script.
@@ -118,6 +130,10 @@ func writeJSON(w http.ResponseWriter, results []query.Result, p parameters) erro
 		return err
 	}
 	dense := p.has("noNullPoints")
+	// As in Graphite, nothing is listed where no series has a point.
+	if !slices.ContainsFunc(results, func(r query.Result) bool { return len(r.Values) > 0 }) {
+		results = nil
+	}
 	out.put("[")
 	first := true
 	for _, r := range results {
@@ -129,7 +145,11 @@ func writeJSON(w http.ResponseWriter, results []query.Result, p parameters) erro
 		}
 		first = false
 		out.put(`{"target": `)
-		out.text(r.Name)
+		if r.Nameless() {
+			out.put("null")
+		} else {
+			out.text(r.Name)
+		}
 		out.put(`, "tags": {`)
 		for i, k := range sortedKeys(r.Tags) {
 			if i > 0 {
@@ -140,25 +160,7 @@ func writeJSON(w http.ResponseWriter, results []query.Result, p parameters) erro
 			out.text(r.Tags[k])
 		}
 		out.put(`}, "datapoints": [`)
-		comma := false
-		for i, v := range r.Values {
-			at := r.Start + int64(i)*r.Step
-			if at > r.End {
-				break
-			}
-			if dense && v != v {
-				continue
-			}
-			if comma {
-				out.put(", ")
-			}
-			comma = true
-			out.put("[")
-			out.number(v)
-			out.put(", ")
-			out.integer(at)
-			out.put("]")
-		}
+		out.points(r, dense)
 		out.put("]}")
 	}
 	out.put("]")
@@ -184,8 +186,7 @@ func writeCSV(w io.Writer, results []query.Result, tz *time.Location) error {
 		for i, v := range r.Values {
 			out.put(name)
 			out.put(",")
-			out.scratch = time.Unix(r.Start+int64(i)*r.Step, 0).In(tz).AppendFormat(out.scratch[:0], time.DateTime)
-			_, _ = out.Write(out.scratch)
+			_, _ = out.Write(time.Unix(r.Start+int64(i)*r.Step, 0).In(tz).AppendFormat(out.AvailableBuffer(), time.DateTime))
 			out.put(",")
 			out.plain(v, "")
 			out.put("\r\n")

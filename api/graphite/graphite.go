@@ -1,6 +1,6 @@
 // Package graphite speaks Graphite's HTTP API, so that existing dashboards and
 // scripts read from Steer unchanged: /render, /metrics/find, /metrics/expand,
-// /metrics/index.json, /functions and /version.
+// /metrics/index.json, /tags, /functions and /version.
 //
 // Errors are plain texts. A wrong target is 400 and names the character; what
 // nothing matches is 200 and empty.
@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -33,6 +34,7 @@ type Find func(ctx context.Context, pattern string) ([]metric.Match, error)
 type Options struct {
 	Engine *query.Engine
 	Find   Find             // nil: the engine's
+	Tags   Tags             // nil: nothing below /tags
 	TZ     *time.Location   // where requests without tz are; nil is UTC
 	Now    func() time.Time // nil: the clock
 	Log    *slog.Logger
@@ -51,9 +53,13 @@ func New(o Options) http.Handler {
 		s.Now = time.Now
 	}
 	mux := http.NewServeMux()
-	for path, handle := range map[string]func(http.ResponseWriter, *http.Request, parameters) error{
+	read := map[string]func(http.ResponseWriter, *http.Request, parameters) error{
 		"/render": s.render, "/metrics/find": s.find, "/metrics/expand": s.expand, "/metrics/index.json": s.index,
-	} {
+	}
+	if s.Tags != nil {
+		maps.Copy(read, s.tagHandlers())
+	}
+	for path, handle := range read {
 		for _, method := range [...]string{"GET ", "POST "} {
 			mux.HandleFunc(method+path, s.checked(handle))
 			mux.HandleFunc(method+path+"/{$}", s.checked(handle))
@@ -70,7 +76,7 @@ func New(o Options) http.Handler {
 
 // Paths are the patterns to mount the handler at in a mux of others.
 func Paths() []string {
-	return []string{"/render", "/render/", "/metrics/", "/functions", "/functions/", "/version", "/version/"}
+	return []string{"/render", "/render/", "/metrics/", "/functions", "/functions/", "/version", "/version/", "/tags", "/tags/"}
 }
 
 type server struct{ Options }

@@ -141,7 +141,7 @@ func TestOnlyOwnPathsAndMethods(t *testing.T) {
 			t.Errorf("%s: %d, want %d", address, w.Code, status)
 		}
 	}
-	if w := get(t, h, "/render?target=**&target=group(**,**,**,**)&format=json"); w.Code != 429 {
+	if w := get(t, h, "/render?target=**&target=group(**,**,**,**,**)&format=json"); w.Code != 429 {
 		t.Errorf("limit: %d %s", w.Code, w.Body)
 	}
 }

@@ -3,6 +3,7 @@ package graphite
 import (
 	"bytes"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,6 +68,10 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, p parameters) er
 	h.Set("X-Content-Type-Options", "nosniff")
 	switch format {
 	case "json":
+		// As Graphite does: series without a point are listed only beside others.
+		if !slices.ContainsFunc(results, func(r query.Result) bool { return len(r.Values) > 0 }) {
+			results = nil
+		}
 		return writeJSON(w, results, p)
 	case "csv":
 		h.Set("Content-Type", "text/csv")

@@ -78,4 +78,6 @@ const (
 	TokenRevoked       = "dev.cdeventsx.steer-token.revoked.0.1.0"
 	ServerStarted      = "dev.cdeventsx.steer-server.started.0.1.0"
 	ServerStopped      = "dev.cdeventsx.steer-server.stopped.0.1.0"
+	BackupTaken        = "dev.cdeventsx.steer-backup.taken.0.1.0"
+	BackupFailed       = "dev.cdeventsx.steer-backup.failed.0.1.0"
 )

@@ -89,10 +89,10 @@ def chunk(data, count):
     """The known slots, counted from the chunk's first, and their values."""
     b = Bytes(data)
     kind = b.u8()
-    if kind >> 4 > 2 or kind & 15 > 3:
+    if kind >> 4 > 2 or kind & 15 > 4:
         raise Damaged("chunk of an unknown kind")
     slots = (all_known, bitmap, runs)[kind >> 4](b, count)
-    values = (constant, xor, raw, decimals)[kind & 15](b, len(slots))
+    values = (constant, xor, raw, decimals, thirds)[kind & 15](b, len(slots))
     if b.left():
         raise Damaged("chunk is too long")
     return zip(slots, values)
@@ -153,7 +153,11 @@ def xor(b, n):
     return struct.unpack("<%dd" % n, struct.pack("<%dQ" % n, *values))
 
 
-def decimals(b, n):
+def thirds(b, n):
+    return decimals(b, n, 3)
+
+
+def decimals(b, n, divisor=1):
     odd, place = {}, 0
     for _ in range(b.uvarint()):
         place += b.uvarint()
@@ -168,7 +172,7 @@ def decimals(b, n):
     numbers = [number * factor for number in numbers]
     for first in reversed(firsts):
         numbers = list(itertools.accumulate(numbers, initial=first))
-    return [odd.get(i, number / 10**exponent) for i, number in enumerate(numbers)]
+    return [odd.get(i, number / 10**exponent / divisor) for i, number in enumerate(numbers)]
 
 
 def group(b, n):

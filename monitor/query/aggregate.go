@@ -164,7 +164,9 @@ func median(values []float64) float64 {
 }
 
 // deviation is the standard deviation of the whole population.
-func deviation(values []float64) float64 {
+func deviation(values []float64) float64 { return math.Sqrt(variance(values)) }
+
+func variance(values []float64) float64 {
 	mean, squares, n := average(values), 0.0, 0
 	for _, v := range values {
 		if v == v {
@@ -175,7 +177,7 @@ func deviation(values []float64) float64 {
 	if n == 0 {
 		return null()
 	}
-	return math.Sqrt(squares / float64(n))
+	return squares / float64(n)
 }
 
 // sorted are the known values, ascending, in a slice of their own.
@@ -193,7 +195,11 @@ func sorted(values []float64) []float64 {
 // percentile of the known values: rank n/100*(count+1), rounded up unless
 // interpolated, held within the ends.
 func percentile(values []float64, n float64, interpolate bool) float64 {
-	s := sorted(values)
+	return ranked(sorted(values), n, interpolate)
+}
+
+// ranked is the percentile of sorted values.
+func ranked(s []float64, n float64, interpolate bool) float64 {
 	if len(s) == 0 {
 		return null()
 	}

@@ -62,19 +62,26 @@ func aliasFunctions() []*Function {
 				{Name: "search", Type: String, Doc: "regular expression (RE2)"},
 				{Name: "replace", Type: String, Doc: `the text to put there; \1 is the first group`}},
 			run: func(c *call) ([]*Result, error) {
-				search, err := pattern(c, "search")
+				search, err := compiled(c, "search")
 				if err != nil {
 					return nil, err
 				}
-				replace := replacement(c.text("replace"))
-				return c.renamed(func(s *Result) string { return search.ReplaceAllString(s.Name, replace) })
+				list, replace := c.input(), replacement(c.text("replace"))
+				for i, s := range list {
+					r := *s
+					if r.Name, err = c.substitute(search, s.Name, replace); err != nil {
+						return nil, err
+					}
+					list[i] = &r
+				}
+				return list, nil
 			},
 		},
 	}
 }
 
-// pattern compiles the regular expression in a parameter.
-func pattern(c *call, param string) (*regexp.Regexp, error) {
+// compiled is the regular expression in a parameter.
+func compiled(c *call, param string) (*regexp.Regexp, error) {
 	re, err := regexp.Compile(c.text(param))
 	if err != nil {
 		return nil, refused("%s of %s is no regular expression: %w", param, c.op.fn.Name, err)

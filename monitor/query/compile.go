@@ -6,13 +6,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // op is an expression that yields series, checked against the table: a path, or
 // a call with all its arguments in place.
 type op struct {
 	expr *Expr
-	path string    // the pattern, where fn is nil
+	path pattern   // where fn is nil
 	fn   *Function // nil for a path
 	args []arg     // one for each parameter
 }
@@ -39,6 +40,9 @@ func (e *Engine) compile(target string, template map[string]string) (*op, error)
 		return nil, err
 	}
 	o, err := (&compiler{functions: e.functions, template: template}).op(x)
+	if err == nil {
+		err = o.single()
+	}
 	if err != nil {
 		return nil, within("evaluate", target, err)
 	}
@@ -52,6 +56,14 @@ func (e *Engine) Check(target string) error {
 	return err
 }
 
+// single refuses lists of lists where one list belongs.
+func (o *op) single() error {
+	if o.fn != nil && o.fn.lists {
+		return at(o.expr.Pos, "%s makes several lists of series, which only reduceSeries takes", o.fn.Name)
+	}
+	return nil
+}
+
 type compiler struct {
 	functions map[string]*Function
 	template  map[string]string // from the request
@@ -61,7 +73,7 @@ type compiler struct {
 func (c *compiler) op(x *Expr) (*op, error) {
 	switch {
 	case x.Kind == Path:
-		return &op{expr: x, path: c.replaced(x.Text)}, nil
+		return &op{expr: x, path: pattern{text: c.replaced(x.Text)}}, nil
 	case x.Kind != Call:
 		return nil, at(x.Pos, "expected series here, found %s", describe(x))
 	case x.Text == "template":
@@ -107,6 +119,16 @@ func (c *compiler) op(x *Expr) (*op, error) {
 			return nil, at(x.End-1, "%s needs the argument %s: %s", fn.Name, p.Name, fn.Signature())
 		}
 	}
+	if fn.selects {
+		var tags []string
+		for _, s := range o.args[0].scalars {
+			if s.text == "" || strings.Contains(s.text, "\x00") {
+				return nil, at(x.Pos, "%s needs expressions such as host=web1, found %q", fn.Name, s.text)
+			}
+			tags = append(tags, s.text)
+		}
+		return &op{expr: x, path: pattern{x.source, strings.Join(tags, "\x00")}}, nil
+	}
 	return o, nil
 }
 
@@ -120,8 +142,13 @@ func (c *compiler) take(o *op, slot int, x *Expr) error {
 		return nil
 	}
 	a := &o.args[slot]
-	if p.Type == SeriesList || p.Type == Any && (x.Kind == Call || x.Kind == Path) {
+	if p.Type == SeriesList || p.Type == SeriesLists || p.Type == Any && (x.Kind == Call || x.Kind == Path) {
 		child, err := c.op(x)
+		if err == nil && p.Type != SeriesLists {
+			err = child.single()
+		} else if err == nil && (child.fn == nil || !child.fn.lists) {
+			err = at(x.Pos, "%s of %s is several lists of series, as mapSeries makes them", p.Name, o.fn.Name)
+		}
 		if err != nil {
 			return err
 		}
@@ -144,7 +171,7 @@ func (c *compiler) take(o *op, slot int, x *Expr) error {
 		return at(x.Pos, "%s of %s %s, found %s", p.Name, o.fn.Name, why, describe(x))
 	}
 	if p.Type == AggOrSeriesFunc && aggregationOf(strings.TrimSuffix(s.text, "Series")) == nil {
-		if f := c.functions[s.text]; f == nil || !f.content() {
+		if f := c.functions[s.text]; f == nil || !f.takesLists(1) {
 			return at(x.Pos, "%s of %s is an aggregation (%s) or a function that needs nothing but series, found %s",
 				p.Name, o.fn.Name, strings.Join(aggregationNames(), ", "), describe(x))
 		}
@@ -173,7 +200,7 @@ func convert(p Param, x *Expr) (scalar, string) {
 			return s, "is a number"
 		}
 	case Integer, Node:
-		if !s.integer {
+		if !s.integer && !(p.lenient && number) {
 			return s, "is a whole number"
 		}
 	case IntOrInf:
@@ -211,14 +238,23 @@ func convert(p Param, x *Expr) (scalar, string) {
 		default:
 			return s, "is true or false"
 		}
-	case AggFunc, AggOrSeriesFunc, String:
+	case AggFunc, AggOrSeriesFunc, Tag, Date, String:
+		if p.lenient && x.Kind == Boolean {
+			return s, ""
+		}
 		if x.Kind != Text {
 			return s, "is a quoted text"
+		}
+		if p.Type == Date {
+			// What counts is how it is written; a leap year knows all days.
+			if _, err := ParseTime(x.Text, time.Unix(0, 0).AddDate(2, 0, 0), nil); err != nil {
+				return s, "is a time such as \"-1h\": " + err.Error()
+			}
 		}
 		if p.Type == AggFunc && aggregationOf(strings.TrimSuffix(x.Text, "Series")) == nil {
 			return s, "is an aggregation (" + strings.Join(aggregationNames(), ", ") + ")"
 		}
-		if p.Options != nil && !slices.Contains(p.Options, x.Text) {
+		if p.Options != nil && !p.lenient && !(p.Optional && x.Text == "") && !slices.Contains(p.Options, x.Text) {
 			return s, "is one of " + strings.Join(p.Options, ", ")
 		}
 	case Any:

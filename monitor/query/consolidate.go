@@ -136,34 +136,44 @@ func lcm(a, b int64) int64 {
 }
 
 // each calls f with every row of the grid and returns what it makes of them. The
-// row is reused.
+// row is reused. f is called from several goroutines.
 func (g grid) each(f func(row []float64) float64) []float64 {
-	out := make([]float64, g.rows)
-	row := make([]float64, len(g.columns))
-	for i := range out {
-		for j, c := range g.columns {
-			if i < len(c) {
-				row[j] = c[i]
-			} else {
-				row[j] = null()
+	const tile = 16 // rows that are gathered at once: a column is read in pieces, not value by value
+	out, n := make([]float64, g.rows), len(g.columns)
+	_ = parallel(g.rows, g.rows*n, func(from, to int) error {
+		rows := make([]float64, tile*n)
+		for ; from < to; from += tile {
+			end := min(from+tile, to)
+			for j, c := range g.columns {
+				for i := from; i < end; i++ {
+					v := null()
+					if i < len(c) {
+						v = c[i]
+					}
+					rows[(i-from)*n+j] = v
+				}
+			}
+			for i := from; i < end; i++ {
+				out[i] = f(rows[(i-from)*n:][:n])
 			}
 		}
-		out[i] = f(row)
-	}
+		return nil
+	})
 	return out
 }
 
 // aggregate merges the columns with a named aggregation. The common ones run
 // along the columns, which is kinder to the memory than along the rows.
 func (g grid) aggregate(name string, xFiles float64) []float64 {
-	var add func(total, v float64) float64
+	var totals []float64
+	var nulls []int32
 	switch name {
 	case "sum", "total", "average", "avg":
-		add = nil
+		totals, nulls = g.totals(math.Copysign(0, -1), addColumns)
 	case "min":
-		add = func(total, v float64) float64 { return min(total, v) }
+		totals, nulls = g.totals(null(), extreme(func(v, than float64) bool { return v < than }))
 	case "max":
-		add = func(total, v float64) float64 { return max(total, v) }
+		totals, nulls = g.totals(null(), extreme(func(v, than float64) bool { return v > than }))
 	default:
 		f := aggregationOf(name)
 		return g.each(func(row []float64) float64 {
@@ -173,24 +183,8 @@ func (g grid) aggregate(name string, xFiles float64) []float64 {
 			return f(row)
 		})
 	}
-	totals, counts := make([]float64, g.rows), make([]int, g.rows)
-	for _, c := range g.columns {
-		for i, v := range c {
-			switch {
-			case v != v:
-				continue
-			case counts[i] == 0:
-				totals[i] = v
-			case add == nil:
-				totals[i] += v
-			default:
-				totals[i] = add(totals[i], v)
-			}
-			counts[i]++
-		}
-	}
-	for i, n := range counts {
-		switch {
+	for i := range totals {
+		switch n := len(g.columns) - int(nulls[i]); {
 		case !enough(n, len(g.columns), xFiles):
 			totals[i] = null()
 		case name == "average" || name == "avg":

@@ -11,10 +11,13 @@ type evaluation struct {
 	ctx     context.Context
 	engine  *Engine
 	request Request
-	xFiles  float64             // in force for the functions that run next; setXFilesFactor changes it
-	found   map[string][]string // names by pattern
+	xFiles  float64              // in force for the functions that run next; setXFilesFactor changes it
+	found   map[pattern][]string // names
 	fetched map[leaf][]*Result
-	reads   int // series
+	depth   int                  // functions around that write targets, see nested
+	texts   int                  // bytes, see made
+	stacks  map[string][]float64 // values of stacked() so far, by the name of the stack
+	reads   int                  // series
 	points  int
 }
 
@@ -24,7 +27,7 @@ func (v *evaluation) series(o *op, s span) ([]*Result, error) {
 	if o.fn == nil {
 		l := leaf{o.path, s}
 		if _, ok := v.fetched[l]; !ok {
-			if err := v.fetch([]string{o.path}, s); err != nil {
+			if err := v.fetch([]pattern{o.path}, s); err != nil {
 				return nil, err
 			}
 		}
@@ -37,7 +40,7 @@ func (v *evaluation) series(o *op, s span) ([]*Result, error) {
 		return list, nil
 	}
 	c := &call{evaluation: v, op: o, span: s, lists: make([][][]*Result, len(o.args))}
-	spans, err := o.spans(s)
+	spans, err := v.spans(o, s)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +135,9 @@ func (c *call) again(s span) ([]*Result, error) {
 	if s.from < -maxEpoch || s.until > maxEpoch {
 		return nil, refused("%s would read data from before or after all time", c.op.fn.Name)
 	}
+	if len(c.op.args[0].series) == 0 { // called by another function
+		return nil, refused("%s reads data of another time, which %s has not", c.op.fn.Name, c.op.expr.Text)
+	}
 	child, leaves := c.op.args[0].series[0], map[leaf]bool{}
 	if err := c.plan(child, s, leaves); err != nil {
 		return nil, err
@@ -143,16 +149,24 @@ func (c *call) again(s span) ([]*Result, error) {
 }
 
 // each makes a new list from the input, one result for each, and counts its
-// points.
+// points. f is called from several goroutines.
 func (c *call) each(f func(s *Result) *Result) ([]*Result, error) {
-	list := c.input()
-	for i, s := range list {
-		if err := c.spend(len(s.Values)); err != nil {
-			return nil, err
-		}
-		list[i] = f(s)
+	list, points := c.input(), 0
+	for _, s := range list {
+		points += len(s.Values)
 	}
-	return list, nil
+	if err := c.spend(points); err != nil {
+		return nil, err
+	}
+	return list, parallel(len(list), points, func(from, to int) error {
+		for i := from; i < to; i++ {
+			if err := c.ctx.Err(); err != nil {
+				return err
+			}
+			list[i] = f(list[i])
+		}
+		return nil
+	})
 }
 
 // values makes a new column from one value at a time. f never sees a null.

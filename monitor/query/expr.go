@@ -27,7 +27,7 @@ type Expr struct {
 	Number  float64 // Number
 	Integer bool    // Number was written without fraction and exponent
 	Bool    bool    // Boolean
-	source  string  // Path: as it was written, with its backslashes
+	source  string  // Path and Call: as it was written
 	Args    []*Expr // Call: arguments by position; what came through a pipe is the first
 	Named   []Named // Call: arguments by name, in the order in which they were written
 }

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,15 @@ import (
 // span is a range of time, (from, until], in epoch seconds.
 type span struct{ from, until int64 }
 
+// pattern finds series: a path with globs, or expressions about tags.
+type pattern struct {
+	text string // as combining functions list it in their names
+	tags string // the expressions of seriesByTag, joined by NUL; empty for a path
+}
+
 // leaf is a pattern over a span: the unit of the fetch plan.
 type leaf struct {
-	pattern string
+	pattern pattern
 	span    span
 }
 
@@ -30,7 +37,7 @@ func (v *evaluation) plan(o *op, s span, leaves map[leaf]bool) error {
 		leaves[leaf{o.path, s}] = true
 		return nil
 	}
-	spans, err := o.spans(s)
+	spans, err := v.spans(o, s)
 	if err != nil {
 		return err
 	}
@@ -47,11 +54,11 @@ func (v *evaluation) plan(o *op, s span, leaves map[leaf]bool) error {
 }
 
 // spans are the ranges that the arguments of a call are read over.
-func (o *op) spans(s span) ([]span, error) {
+func (v *evaluation) spans(o *op, s span) ([]span, error) {
 	if o.fn.reach == nil {
 		return []span{s}, nil
 	}
-	spans, err := o.fn.reach(o, s)
+	spans, err := o.fn.reach(v, o, s)
 	for _, s := range spans {
 		if err == nil && (s.from < -maxEpoch || s.until > maxEpoch) {
 			err = refused("%s would read data from before or after all time", o.fn.Name)
@@ -64,7 +71,7 @@ func (o *op) spans(s span) ([]span, error) {
 // resolved once, and the names of all patterns with the same span are fetched
 // together.
 func (v *evaluation) prefetch(leaves map[leaf]bool) error {
-	patterns := map[span][]string{}
+	patterns := map[span][]pattern{}
 	for l := range leaves {
 		if _, ok := v.fetched[l]; !ok {
 			patterns[l.span] = append(patterns[l.span], l.pattern)
@@ -78,7 +85,7 @@ func (v *evaluation) prefetch(leaves map[leaf]bool) error {
 	return nil
 }
 
-func sortedSpans(m map[span][]string) []span {
+func sortedSpans(m map[span][]pattern) []span {
 	spans := make([]span, 0, len(m))
 	for s := range m {
 		spans = append(spans, s)
@@ -93,34 +100,53 @@ func sortedSpans(m map[span][]string) []span {
 }
 
 // resolve finds the names of the series that a pattern matches, sorted.
-func (v *evaluation) resolve(pattern string) ([]string, error) {
-	if names, ok := v.found[pattern]; ok {
+func (v *evaluation) resolve(p pattern) ([]string, error) {
+	if names, ok := v.found[p]; ok {
 		return names, nil
 	}
-	limit := v.engine.limits.Series
-	// Branches are matches too: a pattern over one level may have as many.
-	matches, err := v.engine.source.Find(v.ctx, pattern, 2*limit+1)
-	if err != nil {
-		return nil, fmt.Errorf("find series %q: %w", brief(pattern), err)
+	find := v.find
+	if p.tags != "" {
+		find = v.selected
 	}
-	names := make([]string, 0, len(matches))
-	for _, m := range matches {
-		if m.Leaf {
-			names = append(names, m.Path)
-		}
+	limit := v.engine.limits.Series
+	names, all, err := find(p, limit)
+	if err != nil {
+		return nil, fmt.Errorf("find series %q: %w", brief(p.text), err)
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	if len(names) > limit || len(matches) > 2*limit {
-		return nil, fault.New(fault.TooMuch, "find series %q: it matches more than %d series; narrow the pattern", brief(pattern), limit)
+	if len(names) > limit || !all {
+		return nil, fault.New(fault.TooMuch, "find series %q: it matches more than %d series; narrow the pattern", brief(p.text), limit)
 	}
-	v.found[pattern] = names
+	v.found[p] = names
 	return names, nil
 }
 
+// find returns names by their path, and whether these are all.
+func (v *evaluation) find(p pattern, limit int) (names []string, all bool, err error) {
+	// Branches are matches too: a pattern over one level may have as many.
+	matches, err := v.engine.source.Find(v.ctx, p.text, 2*limit+1)
+	tagged := strings.Contains(p.text, ";")
+	for _, m := range matches {
+		// As in Graphite, globs over paths don't find series with tags.
+		if m.Leaf && (tagged || !strings.Contains(m.Path, ";")) {
+			names = append(names, m.Path)
+		}
+	}
+	return names, len(matches) <= 2*limit, err
+}
+
+// selected returns names by their tags.
+func (v *evaluation) selected(p pattern, limit int) (names []string, all bool, err error) {
+	names, err = v.engine.source.Select(v.ctx, strings.Split(p.tags, "\x00"), limit+1)
+	return slices.Clone(names), true, err
+}
+
 // fetch reads the series of some patterns over one span.
-func (v *evaluation) fetch(patterns []string, s span) error {
-	slices.Sort(patterns)
+func (v *evaluation) fetch(patterns []pattern, s span) error {
+	slices.SortFunc(patterns, func(a, b pattern) int {
+		return cmp.Or(strings.Compare(a.text, b.text), strings.Compare(a.tags, b.tags))
+	})
 	var wanted []string
 	for _, p := range patterns {
 		names, err := v.resolve(p)
@@ -157,7 +183,7 @@ func (v *evaluation) fetch(patterns []string, s span) error {
 		list := make([]*Result, 0, len(names))
 		for _, name := range names {
 			if c, ok := columns[name]; ok && c.Step > 0 {
-				list = append(list, v.read(p, c))
+				list = append(list, v.read(p.text, c))
 			}
 		}
 		v.fetched[leaf{p, s}] = list
@@ -167,18 +193,9 @@ func (v *evaluation) fetch(patterns []string, s span) error {
 
 // read is a fetched column as functions see it.
 func (v *evaluation) read(pattern string, c metric.Series) *Result {
-	name, rest, tagged := strings.Cut(c.Name, ";")
-	tags := map[string]string{"name": name}
-	for tagged {
-		var pair string
-		pair, rest, tagged = strings.Cut(rest, ";")
-		if k, value, ok := strings.Cut(pair, "="); ok && k != "" {
-			tags[k] = value
-		}
-	}
 	return &Result{
 		Series: c, End: c.Start + c.Step*int64(len(c.Values)),
-		PathExpression: pattern, Tags: tags, Consolidate: "average",
+		PathExpression: pattern, Tags: tagsOf(c.Name), Consolidate: "average",
 	}
 }
 

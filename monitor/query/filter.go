@@ -162,7 +162,7 @@ func filterFunctions() []*Function {
 }
 
 func matching(c *call, keep bool) ([]*Result, error) {
-	re, err := pattern(c, "pattern")
+	re, err := compiled(c, "pattern")
 	if err != nil {
 		return nil, err
 	}

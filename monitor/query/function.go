@@ -11,6 +11,7 @@ type Type string
 // The types of parameters.
 const (
 	SeriesList      Type = "seriesList"
+	SeriesLists     Type = "seriesLists"
 	Integer         Type = "integer"
 	Float           Type = "float"
 	IntOrInf        Type = "intOrInf"
@@ -18,6 +19,8 @@ const (
 	IntOrInterval   Type = "intOrInterval"
 	Node            Type = "node"
 	NodeOrTag       Type = "nodeOrTag"
+	Tag             Type = "tag"
+	Date            Type = "date"
 	String          Type = "string"
 	Bool            Type = "boolean"
 	AggFunc         Type = "aggFunc"
@@ -34,6 +37,11 @@ type Param struct {
 	Optional bool     // it may be left out; without Default the function sees that it is missing
 	Repeated bool     // the last parameter: takes all further arguments
 	Options  []string // the values that it takes, where they are few
+	Suggest  []string // values that people often want
+
+	// lenient lets through what Graphite's own functions do: fractions for an
+	// Integer, other texts than the Options.
+	lenient bool
 }
 
 // Function is one entry of the table of functions. The table feeds the
@@ -48,12 +56,18 @@ type Function struct {
 	// combine marks functions that make one series of many: they can be the
 	// callback of groupByNode.
 	combine bool
+	// selects marks the function whose arguments are expressions about tags: it is
+	// read like a path.
+	selects bool
+	// lists marks functions whose result is several lists of series, one behind
+	// the other: only a SeriesLists parameter takes them.
+	lists bool
 	// run makes the series of a call from the series of its arguments.
 	run func(c *call) ([]*Result, error)
 	// reach tells the ranges over which the arguments are read, as far as they are
 	// known before any data is: the first is the one that run sees, run evaluates
 	// the others again. nil: only the call's own.
-	reach func(o *op, s span) ([]span, error)
+	reach func(v *evaluation, o *op, s span) ([]span, error)
 }
 
 // Signature writes the function with its parameters:
@@ -87,7 +101,11 @@ func (f *Function) Signature() string {
 
 // Quoted tells whether values of the parameter are written in quotes.
 func (p Param) Quoted() bool {
-	return p.Type == Interval || p.Type == String || p.Type == AggFunc || p.Type == AggOrSeriesFunc
+	switch p.Type {
+	case Interval, Date, Tag, String, AggFunc, AggOrSeriesFunc:
+		return true
+	}
+	return false
 }
 
 // Choices are the values that the parameter takes, where they are few.
@@ -108,23 +126,16 @@ func (p Param) Choices() []string {
 	return p.Options
 }
 
-// content tells whether the function can do with one list of series and nothing
-// else.
-func (f *Function) content() bool {
-	for i, p := range f.Params {
-		if i == 0 && p.Type != SeriesList || i > 0 && !p.Optional && p.Default == "" {
-			return false
-		}
-	}
-	return len(f.Params) > 0
-}
-
 // Functions is the table of functions, family by family.
 func Functions() []*Function {
 	var all []*Function
 	for _, family := range [][]*Function{
 		aliasFunctions(), calculateFunctions(), combineFunctions(), filterFunctions(),
 		graphFunctions(), sortFunctions(), specialFunctions(), transformFunctions(), shiftFunctions(),
+		mathFunctions(), intervalFunctions(), sliceFunctions(), lineFunctions(), smoothFunctions(), holtWintersFunctions(),
+		forecastFunctions(), seasonFunctions(),
+		pairFunctions(), reduceFunctions(), tagFunctions(), nestedFunctions(), varyFunctions(),
+		legendFunctions(), stackFunctions(), clockFunctions(),
 	} {
 		all = append(all, family...)
 	}

@@ -34,8 +34,8 @@ func groupFunctions() []*Function {
 	} {
 		list = append(list, &Function{
 			Name: f.name, Group: "Combine", Doc: f.doc + " the series that agree in all nodes but those at some positions.",
-			Params: []Param{many(), positions()},
-			run:    func(c *call) ([]*Result, error) { return without(c, f.function) },
+			Params: []Param{many(), positions()}, combine: true,
+			run: func(c *call) ([]*Result, error) { return without(c, f.function) },
 		})
 	}
 	return list
@@ -62,17 +62,9 @@ func grouped(list []*Result, key func(s *Result) string) (map[string][]*Result, 
 
 func groupBy(c *call, nodes []scalar) ([]*Result, error) {
 	groups, keys := grouped(c.input(), func(s *Result) string { return key(s, nodes) })
-	callback := c.text("callback")
-	fn := c.engine.functions[callback]
 	var out []*Result
 	for _, k := range keys {
-		var made []*Result
-		var err error
-		if fn != nil {
-			made, err = c.callback(fn, groups[k])
-		} else {
-			made, err = c.combined(groups[k], strings.TrimSuffix(callback, "Series"), c.xFiles)
-		}
+		made, err := c.merged(groups[k], c.text("callback"))
 		if err != nil {
 			return nil, err
 		}
@@ -85,8 +77,16 @@ func groupBy(c *call, nodes []scalar) ([]*Result, error) {
 	return out, nil
 }
 
-// callback calls a function with one list and nothing else.
-func (c *call) callback(fn *Function, list []*Result) ([]*Result, error) {
+// merged makes one series of a group, by the name of a function or aggregation.
+func (c *call) merged(list []*Result, callback string) ([]*Result, error) {
+	if fn := c.engine.functions[callback]; fn != nil {
+		return c.callback(fn, list)
+	}
+	return c.combined(list, strings.TrimSuffix(callback, "Series"), c.xFiles)
+}
+
+// callback calls a function with lists of series and nothing else.
+func (c *call) callback(fn *Function, given ...[]*Result) ([]*Result, error) {
 	o := &op{expr: c.op.expr, fn: fn, args: make([]arg, len(fn.Params))}
 	for i, p := range fn.Params {
 		if p.Default != "" {
@@ -95,7 +95,11 @@ func (c *call) callback(fn *Function, list []*Result) ([]*Result, error) {
 		}
 	}
 	lists := make([][][]*Result, len(fn.Params))
-	lists[0] = [][]*Result{list}
+	for i, list := range given {
+		slot := min(i, len(lists)-1)
+		lists[slot] = append(lists[slot], list)
+		o.args[slot].given = true
+	}
 	return fn.run(&call{evaluation: c.evaluation, op: o, span: c.span, lists: lists})
 }
 

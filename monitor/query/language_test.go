@@ -122,7 +122,7 @@ func (s *script) check() {
 		return
 	}
 	s.pending = false
-	e, err := New(Options{Source: s.memory})
+	e, err := New(Options{Source: s.memory, Events: happenings(120, 300, 300)})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -133,6 +133,9 @@ func trimZeros(s string) string {
 // that reads back the same, with ".0" behind whole numbers, and an exponent from
 // 1e16 up and below 1e-4. It is not for NaN and infinities.
 func AppendFloat(b []byte, v float64) []byte {
+	if b, ok := appendDecimal(b, v); ok {
+		return b
+	}
 	if a := math.Abs(v); a != 0 && (a >= 1e16 || a < 1e-4) {
 		return strconv.AppendFloat(b, v, 'e', -1, 64)
 	}

@@ -225,7 +225,7 @@ func (p *parser) call(name string, start, depth int) (*Expr, error) {
 	p.space()
 	if p.peek() == ')' {
 		p.pos++
-		x.End = p.pos
+		x.End, x.source = p.pos, p.in[start:p.pos]
 		return x, nil
 	}
 	for {
@@ -239,7 +239,7 @@ func (p *parser) call(name string, start, depth int) (*Expr, error) {
 			p.pos++
 		case ')':
 			p.pos++
-			x.End = p.pos
+			x.End, x.source = p.pos, p.in[start:p.pos]
 			return x, nil
 		default:
 			return nil, at(p.pos, "expected \",\" or \")\" in the arguments of %s, found %s", name, p.next())

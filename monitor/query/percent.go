@@ -20,10 +20,10 @@ func asPercentFunction() *Function {
 			switch {
 			case len(nodes) > 0 && withNumber:
 				return nil, refused("asPercent takes nodes only with a list of totals or without one, not with the number %s", number.text)
-			case len(nodes) > 0:
-				return percentByNodes(c, list, total, withList, nodes)
 			case len(list) == 0:
 				return nil, nil
+			case len(nodes) > 0:
+				return percentByNodes(c, list, total, withList, nodes)
 			case withNumber:
 				return c.each(func(s *Result) *Result {
 					column := values(s, func(v float64) float64 { return quotient(v, number.number) * 100 })

@@ -16,6 +16,9 @@ type Source interface {
 	// Find returns the nodes of the name tree that a glob matches, at most limit
 	// of them.
 	Find(ctx context.Context, pattern string, limit int) ([]metric.Match, error)
+	// Select returns the names of the series whose tags are as all expressions say
+	// (host=a, host!=a, host=~a.*, host!=~a.*), sorted, at most limit of them.
+	Select(ctx context.Context, expressions []string, limit int) ([]string, error)
 	// Fetch returns the columns of the named series over (from, until], in epoch
 	// seconds. Unknown names are left out. maxPoints 0 asks for no bound.
 	Fetch(ctx context.Context, names []string, from, until int64, maxPoints int) ([]metric.Series, error)
@@ -28,9 +31,15 @@ type Limits struct {
 	Timeout config.Duration `yaml:"timeout" default:"30s" doc:"Time that one request may take."`
 }
 
+// Events tells when the events happened that have all of the tags; without tags,
+// all events. Times are epoch seconds from from until before until, one for each
+// event, in any order.
+type Events func(ctx context.Context, tags []string, from, until int64) ([]int64, error)
+
 // Options is what the application hands to New.
 type Options struct {
 	Source Source
+	Events Events // nil: there are none, and events() is refused
 	Limits Limits
 	Log    *slog.Logger
 }
@@ -39,6 +48,7 @@ type Options struct {
 // concurrently.
 type Engine struct {
 	source    Source
+	events    Events
 	limits    Limits
 	functions map[string]*Function
 }
@@ -61,7 +71,7 @@ func New(o Options) (*Engine, error) {
 	if l.Timeout == 0 {
 		l.Timeout = config.Duration(30 * time.Second)
 	}
-	return &Engine{source: o.Source, limits: l, functions: byName()}, nil
+	return &Engine{source: o.Source, events: o.Events, limits: l, functions: byName()}, nil
 }
 
 // Request is a set of targets over one range of time.
@@ -110,7 +120,7 @@ func (e *Engine) Eval(ctx context.Context, r Request) ([]Result, error) {
 		}
 		ops[i] = o
 	}
-	v := &evaluation{ctx: ctx, engine: e, request: r, fetched: map[leaf][]*Result{}, found: map[string][]string{}}
+	v := &evaluation{ctx: ctx, engine: e, request: r, fetched: map[leaf][]*Result{}, found: map[pattern][]string{}}
 	leaves := map[leaf]bool{}
 	for i, o := range ops {
 		if err := v.plan(o, span{r.From, r.Until}, leaves); err != nil {

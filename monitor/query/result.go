@@ -18,6 +18,7 @@ type Result struct {
 	Tags           map[string]string // read only; "name" and what functions add
 	Consolidate    string            // how points are merged: average, sum, min, max, first, last, avg_zero
 	XFiles         float64           // share of known values that merging asks for
+	unnamed        bool              // it was given no name
 	Style          Style
 }
 
@@ -30,7 +31,15 @@ type Style struct {
 	Right     bool    // it has the axis at the right
 	Infinite  bool    // vertical lines where the value is above zero
 	Threshold bool    // it is a line to compare with, not data
+	Stack     string  // not empty: the area is filled down to the series before it that has the same stack, or to zero
+	Invisible bool    // it is only the lower border of an area
 }
+
+// What stands for a name that is none, as in scale(None,2).
+const noName = "None"
+
+// Nameless tells that the name is none, and nothing to show.
+func (r *Result) Nameless() bool { return r.unnamed && r.Name == noName }
 
 // named is a copy with another name, which is also its path expression.
 func (r *Result) named(name string) *Result {

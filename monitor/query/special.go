@@ -9,6 +9,10 @@ func specialFunctions() []*Function {
 	}
 	return []*Function{
 		{
+			Name: "seriesByTag", Group: "Special", Doc: "Finds series by their tags.", selects: true,
+			Params: []Param{{Name: "tagExpressions", Type: String, Repeated: true,
+				Doc: `tag=value, tag!=value, tag=~regexp or tag!=~regexp (RE2, from the start); a tag that is not there has the value ""`}},
+		}, {
 			Name: "consolidateBy", Group: "Special", Doc: "Sets how points are merged where there are more than asked for, or where steps differ.",
 			Params: []Param{many(), {Name: "consolidationFunc", Type: String, Options: consolidations(), Doc: "the way to merge"}},
 			run:    func(c *call) ([]*Result, error) { return consolidateBy(c, c.text("consolidationFunc")) },

@@ -35,21 +35,30 @@ func (v *evaluation) windows(column []float64, size int, function string, xFiles
 	default:
 		f := aggregationOf(function)
 		buffer := make([]float64, 0, size)
-		for i := range out {
-			if i%1024 == 0 {
-				if err := v.ctx.Err(); err != nil {
-					return nil, err
-				}
-			}
+		one := func(window []float64) float64 {
 			buffer = buffer[:0]
-			for _, x := range column[i+1 : i+1+size] {
+			for _, x := range window {
 				if x == x {
 					buffer = append(buffer, x)
 				}
 			}
-			out[i] = null()
-			if enough(len(buffer), size, xFiles) {
-				out[i] = f(buffer)
+			if !enough(len(buffer), size, xFiles) {
+				return null()
+			}
+			return f(buffer)
+		}
+		for i := 0; i < len(out); i += 1024 {
+			if err := v.ctx.Err(); err != nil {
+				return nil, err
+			}
+			part := out[i:min(i+1024, len(out))]
+			switch function {
+			case "average", "avg", "sum", "total":
+				exactSums(column[i:], size, function[0] == 'a', part, one)
+			default:
+				for k := range part {
+					part[k] = one(column[i+k+1 : i+k+1+size])
+				}
 			}
 		}
 	}

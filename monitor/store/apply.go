@@ -11,7 +11,7 @@ import (
 // leaves it to Config. Points that are there already are read as before, in the
 // archives that they were written to. Writers and readers wait for a moment: as
 // long as it takes to flush what came during a first flush. On an error the rules
-// stay as they were.
+// stay as they were; when it was the disk's fault, Run tries again.
 func (s *Store) Apply(r Rules) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
@@ -19,11 +19,13 @@ func (s *Store) Apply(r Rules) error {
 	if err != nil {
 		return err
 	}
-	if err := s.apply(whole); err != nil {
+	if err = s.apply(whole); fault.Of(err) == fault.Invalid {
 		return err
 	}
-	s.rules, s.tried = r, whole
-	return nil
+	if s.rules = r; err == nil {
+		s.tried = whole
+	}
+	return err
 }
 
 // reload applies the files of the configuration when their texts are others.
@@ -35,8 +37,9 @@ func (s *Store) reload() {
 		if whole.equal(s.tried) {
 			return
 		}
-		s.tried = whole
-		err = s.apply(whole)
+		if err = s.apply(whole); err == nil || fault.Of(err) == fault.Invalid {
+			s.tried = whole // else it is the disk's fault, and that may pass
+		}
 	}
 	if err != nil {
 		s.log.Error("retentions stay as they were", "err", err)
@@ -53,7 +56,9 @@ func (s *Store) apply(r Rules) error {
 	}
 	same := s.planner.equal(next)
 	if !same {
-		err = s.flush()
+		s.maintain.Lock()
+		err = s.move()
+		s.maintain.Unlock()
 	}
 	s.gate.RUnlock()
 	if same || err != nil {

@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,6 +64,118 @@ func TestApply(t *testing.T) {
 	}
 	if got := values(t, s, "a", testNow-241, testNow-231); got[0] != 0 {
 		t.Errorf("after wrong rules: %v", got)
+	}
+}
+
+// TestNewArchives: an archive that comes to those that a series has shows what they
+// hold, and late points of the time before it do not wipe their rollups.
+func TestNewArchives(t *testing.T) {
+	for _, c := range []struct {
+		before, after string
+		sum           float64 // when late points of the time before have come
+	}{
+		{"10s:1h,10m:2d", "10s:1h,1m:6h,10m:2d", 61},
+		{"10s:1h", "10s:1h,1m:2d", 61},
+		{"10s:1h,1m:2d", "5s:30m,10s:1h,1m:2d", 61},
+		{"1m:2d", "10s:1h,1m:2d", 11}, // the last of six points stands for a minute
+		{"20s:1h,1m:2d", "30s:1h,1m:2d", 0},
+	} {
+		o := testOptions(t)
+		o.Rules = sums(c.before)
+		s := mustOpen(t, o)
+		start := int64(testNow - 1800)
+		for i := range int64(60) {
+			put(t, s, "a", start+i*10, 1)
+		}
+		want := 0.0
+		check := func(when string) {
+			t.Helper()
+			for _, age := range []int64{1801, 3599, 3 * 3600, 30 * 3600} {
+				got := 0.0
+				for _, v := range values(t, s, "a", testNow-age, testNow) {
+					if v == v {
+						got += v
+					}
+				}
+				if want == 0 {
+					want = got
+				}
+				if got != want {
+					t.Errorf("%s to %s, %s, from %d s ago: %v, want %v", c.before, c.after, when, age, got, want)
+				}
+			}
+		}
+		check("before")
+		if err := s.Apply(sums(c.after)); err != nil {
+			t.Fatal(err)
+		}
+		o.Rules = sums(c.after)
+		check("after")
+		if c.sum == 0 {
+			continue // a late point stands for more than it did before
+		}
+		put(t, s, "a", start+600, 1) // a late point of the time before
+		want++
+		check("with a late point")
+		put(t, s, "a", start+40, 1)
+		check("with a late point again")
+		for range 2 {
+			if err := s.flush(); err != nil {
+				t.Fatal(err)
+			}
+			check("flushed")
+			s = crash(t, s, o)
+		}
+		if want != c.sum {
+			t.Errorf("%s to %s: %v, want %v", c.before, c.after, want, c.sum)
+		}
+	}
+}
+
+// TestLongerRetention: a schema that gets a coarser and longer archive keeps what it
+// had before, for as long as that archive says and no longer.
+func TestLongerRetention(t *testing.T) {
+	o := testOptions(t)
+	now := int64(testNow)
+	o.Now = func() time.Time { return time.Unix(now, 0) }
+	o.Rules = sums("10s:1h")
+	s := mustOpen(t, o)
+	for i := range int64(60) {
+		put(t, s, "a", now-1800+i*10, 1)
+	}
+	if err := s.Apply(sums("10s:1h,1m:2d")); err != nil {
+		t.Fatal(err)
+	}
+	o.Rules = sums("10s:1h,1m:2d")
+	for range 46 {
+		now += 3600
+		put(t, s, "b", now, 1)
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.0
+		for _, v := range values(t, s, "a", testNow-3600, testNow) {
+			if v == v {
+				sum += v
+			}
+		}
+		if sum != 60 {
+			t.Fatalf("after %d h: %v", (now-testNow)/3600, sum)
+		}
+		if now == testNow+36000 {
+			s = crash(t, s, o)
+		}
+	}
+	if n := len(files(t, o.Dir, "10s-1h/*.blk")); n > 16 {
+		t.Errorf("%d files of ten seconds", n)
+	}
+	now += 4 * 3600
+	put(t, s, "b", now, 1)
+	if err := s.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(files(t, o.Dir, "10s-1h/*.blk")); n != 1 {
+		t.Errorf("%d files of ten seconds after two days: %v", n, files(t, o.Dir, "10s-1h/*.blk"))
 	}
 }
 
@@ -157,6 +271,53 @@ func TestFilesAreReadAgain(t *testing.T) {
 	})
 }
 
+// TestNewRulesOnABadDisk: what could not be put in force is tried again.
+func TestNewRulesOnABadDisk(t *testing.T) {
+	for _, file := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			o, disk := testOptions(t), newBadDisk()
+			o.disk = disk
+			if file {
+				o.Schemas = filepath.Join(t.TempDir(), "storage.yaml")
+				if err := os.WriteFile(o.Schemas, rules("10s:1h").Schemas.Data, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				o.Rules = rules("10s:1h")
+			}
+			s := mustOpen(t, o)
+			put(t, s, "a", testNow, 1)
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error)
+			go func() { done <- s.Run(ctx) }()
+			disk.mu.Lock()
+			disk.broken = true
+			disk.mu.Unlock()
+			if !file {
+				if err := s.Apply(rules("30s:1h")); !errors.Is(err, syscall.EIO) {
+					t.Errorf("got %v", err)
+				}
+			} else if err := os.WriteFile(o.Schemas, rules("30s:1h").Schemas.Data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range []int64{10, 30} {
+				time.Sleep(11 * time.Second)
+				got, err := s.Fetch(context.Background(), Request{Names: []string{"a"}, From: testNow - 60, Until: testNow})
+				if err != nil || got[0].Step != step {
+					t.Errorf("from a file: %v: step %d, want %d, %v", file, got[0].Step, step, err)
+				}
+				disk.mu.Lock()
+				disk.broken = false
+				disk.mu.Unlock()
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // TestForget: a series whose points have all expired is not listed any more, and
 // may come again, also when the list of series could not be written.
 func TestForget(t *testing.T) {
@@ -213,7 +374,7 @@ func TestMergesKeepTheOrderOfFlushes(t *testing.T) {
 		return Rules{Schemas: File{"storage.yaml", []byte("- {name: a, pattern: ^a, retentions: '" + a + "'}\n- {name: b, pattern: '', retentions: '10s:1h'}")}}
 	}
 	o := testOptions(t)
-	o.Rules = set("10s:1h")
+	o.disk, o.Rules = newBadDisk(), set("10s:1h")
 	s := mustOpen(t, o)
 	last := 0.0
 	for _, step := range []string{"10s:1h", "10s:1d", "10s:1h", "10s:1d"} {
@@ -241,6 +402,21 @@ func TestMergesKeepTheOrderOfFlushes(t *testing.T) {
 		s = mustOpen(t, o)
 		if got := values(t, s, "a", testNow-101, testNow-100); got[0] != last {
 			t.Errorf("as %s, after a restart: %v, want %v", step, got[0], last)
+		}
+	}
+	// The order stays when so much has changed since that nobody remembers.
+	for change := range 2 * mostEras {
+		r := set("10s:1d")
+		r.Schemas.Data = fmt.Appendf(r.Schemas.Data, "\n- {name: c, pattern: ^c, retentions: '10s:%ds'}", 1000+10*change)
+		if err := s.Apply(r); err != nil {
+			t.Fatal(err)
+		}
+		put(t, s, "b", testNow-100, float64(change))
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		if got := values(t, s, "a", testNow-101, testNow-100); got[0] != last {
+			t.Fatalf("after %d changes: %v, want %v", change, got[0], last)
 		}
 	}
 	if n := len(files(t, o.Dir, ".blk")); n > 20 {

@@ -89,7 +89,7 @@ const (
 func (s *Store) crowded(sender *tally) room {
 	left := s.maxSeries - s.count.Load()
 	switch made := int64(sender.created.sum); {
-	case left <= 0:
+	case left <= 0 || s.lastID.Load() > lastID:
 		return roomNone
 	case sender.name == "":
 		return roomEnough

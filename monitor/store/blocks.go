@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"steer/monitor/store/internal/block"
 	"steer/monitor/store/internal/schema"
@@ -41,6 +42,7 @@ type blockFile struct {
 	size     int64
 	refs     atomic.Int32 // 1 for the set, 1 for each reader
 	bad      atomic.Bool  // something in it is damaged
+	told     atomic.Int64 // when the log was told that reading failed, seconds
 }
 
 func (b *blockFile) release() {
@@ -99,8 +101,12 @@ func openBlocks(d disk, dir string, log *slog.Logger) (*blockSet, error) {
 		return nil, fmt.Errorf("open blocks: %w", err)
 	}
 	set.sort()
+	stretches := map[block.Meta][]*blockFile{}
+	for _, b := range set.files {
+		stretches[b.Meta] = append(stretches[b.Meta], b)
+	}
 	for _, b := range slices.Clone(set.files) {
-		if i := slices.IndexFunc(set.files, b.replacedBy); i >= 0 {
+		if slices.ContainsFunc(stretches[b.Meta], b.replacedBy) {
 			if err := set.remove(b); err != nil {
 				set.close()
 				return nil, err
@@ -188,6 +194,17 @@ func (set *blockSet) use(step int64) []*blockFile {
 	return files
 }
 
+// pin returns every file; each has to be released.
+func (set *blockSet) pin() []*blockFile {
+	set.mu.RLock()
+	defer set.mu.RUnlock()
+	files := slices.Clone(set.files)
+	for _, b := range files {
+		b.refs.Add(1)
+	}
+	return files
+}
+
 func (set *blockSet) all() []*blockFile {
 	set.mu.RLock()
 	defer set.mu.RUnlock()
@@ -196,8 +213,12 @@ func (set *blockSet) all() []*blockFile {
 
 // report notes that reading b went wrong.
 func (set *blockSet) report(b *blockFile, err error) {
-	if errors.Is(err, block.ErrDamaged) && b.bad.Swap(true) {
-		return // said once
+	if errors.Is(err, block.ErrDamaged) {
+		if b.bad.Swap(true) {
+			return // said once
+		}
+	} else if now, told := time.Now().Unix(), b.told.Load(); now-told < 60 || !b.told.CompareAndSwap(told, now) {
+		return // said in this minute
 	}
 	set.damaged.Add(1)
 	set.log.Error("part of a block left out: it cannot be read; the rest is served", "file", b.path, "err", err)
@@ -230,7 +251,9 @@ func (set *blockSet) maxID() (id uint32) {
 }
 
 func (set *blockSet) close() {
-	for _, b := range set.all() {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	for _, b := range set.files {
 		b.release()
 	}
 	set.files = nil

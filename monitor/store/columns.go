@@ -1,8 +1,11 @@
 package store
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+
 	"steer/monitor/store/internal/block"
-	"steer/monitor/store/internal/schema"
 )
 
 // columns reads values of memory and blocks together, many series of the same
@@ -14,6 +17,7 @@ type columns struct {
 	byStep  map[int64][]cursor
 	scratch [][]float64 // by archive
 	touched [][]bool
+	err     error // reading failed; that is no damage and may pass
 }
 
 type cursor struct {
@@ -23,6 +27,14 @@ type cursor struct {
 
 func newColumns(set *blockSet, ahead int) *columns {
 	return &columns{set: set, ahead: ahead, byStep: map[int64][]cursor{}}
+}
+
+// failed notes that values are missing.
+func (c *columns) failed(b *blockFile, err error) {
+	c.set.report(b, err)
+	if !errors.Is(err, block.ErrDamaged) {
+		c.err = fmt.Errorf("read block %s: %w", b.path, err)
+	}
 }
 
 // refresh makes sure that blocks written before this call are seen. Whoever
@@ -62,84 +74,158 @@ type view struct {
 	memory []column // by archive
 }
 
+// written is what memory holds of an archive itself.
+func (v *view) written(o other) *column {
+	for k, a := range v.plan.archives {
+		if o.now && a.step == o.Step {
+			return &v.memory[k]
+		}
+	}
+	return &column{}
+}
+
 // fill sets dst to slots at, at+1, … of archive k: what memory holds of that
 // archive, else the rollup where memory holds something finer, else what the
 // blocks say, else NaN. Without blocks it leaves those of archive k itself out.
 func (c *columns) fill(v *view, k int, at int64, dst []float64, blocks bool) {
-	block.Missing(dst)
+	known := written{dst: dst}
 	col := &v.memory[k]
 	i, j := col.between(at, at+int64(len(dst)))
+	gaps := len(dst) - (j - i)
+	if i < j {
+		known.clear(int(col.slots[i]-at), int(col.slots[j-1]-at)+1)
+	}
 	for ; i < j; i++ {
 		dst[col.slots[i]-at] = col.values[i]
 	}
-	gaps := 0
-	for _, value := range dst {
-		if value != value {
-			gaps++
+	if k > 0 {
+		gaps -= c.roll(v, k, at, &known)
+	}
+	step := v.plan.archives[k].step
+	if blocks && gaps > 0 {
+		for _, cur := range c.cursors(step) {
+			if b := cur.b; b.Start < at+int64(len(dst)) && b.End() > at {
+				if err := cur.into(v.id, at, &known); err != nil {
+					c.failed(b, err)
+				}
+			}
 		}
 	}
-	if k > 0 {
-		gaps -= c.roll(v, k, at, dst)
-	}
+	known.end()
 	if !blocks || gaps == 0 {
 		return
 	}
-	step := v.plan.archives[k].step
-	for _, cur := range c.cursors(step) {
-		b := cur.b
-		if b.Start >= at+int64(len(dst)) || b.End() <= at {
-			continue
+	for _, o := range v.plan.others {
+		part := dst
+		if o.now { // what it has from later on is in here by rollups
+			part = dst[:max(0, min(int64(len(dst)), floor(v.plan.mixed-1, step)+1-at))]
 		}
-		if _, err := cur.Fill(v.id, at, dst); err != nil {
-			c.set.report(b, err)
-		}
-	}
-	for _, a := range v.plan.past {
-		if a.Step != step {
-			c.fillPast(v, a, step, at, dst)
+		if o.Step != step && len(part) > 0 {
+			c.fillOther(v, o, step, at, part)
 		}
 	}
 }
 
-// fillPast fills missing slots from an archive of another step that the series
-// had under an earlier schema: finer values are rolled up, coarser ones stand
-// where their interval starts.
-func (c *columns) fillPast(v *view, a schema.Archive, step, at int64, dst []float64) {
+// into adds what a block has of a series and nobody had before; slot at comes
+// first.
+func (cur cursor) into(id uint32, at int64, known *written) error {
+	chunk, ok, err := cur.Find(id)
+	from, to := max(chunk.First, at), min(chunk.End, at+int64(len(known.dst)))
+	if err != nil || !ok || from >= to {
+		return err
+	}
+	part := known.dst[from-at : to-at]
+	if !known.add(int(from-at), int(to-at)) {
+		_, err = cur.Fill(id, from, part)
+		return err
+	}
+	if err = cur.Read(chunk, from, part); err != nil {
+		block.Missing(part)
+	}
+	return err
+}
+
+// atOnce is how many finer values are held at once to roll them up.
+const atOnce = 1 << 18
+
+// fillOther fills missing slots from an archive of another step: finer values are
+// rolled up, a coarser one stands where its interval starts when nothing finer is
+// known in it.
+func (c *columns) fillOther(v *view, o other, step, at int64, dst []float64) {
+	a := o.Archive
 	from := floor(at*step, a.Step)
 	to := floor((at+int64(len(dst)))*step-1, a.Step) + 1
-	var old []float64
+	memory := v.written(o)
+	i, j := memory.between(from, to)
+	// Only where something is: between may be years.
+	low, high := to, from
+	if i < j {
+		low, high = memory.slots[i], memory.slots[j-1]+1
+	}
+	for _, cur := range c.cursors(a.Step) {
+		if b := cur.b; b.Keep == a.Keep && b.Start < to && b.End() > from {
+			low, high = min(low, max(from, b.Start)), max(high, min(to, b.End()))
+		}
+	}
+	if low >= high {
+		return
+	}
+	first := max(floor(low*a.Step, step), at)
+	dst = dst[first-at : min(floor(high*a.Step-1, step)+1-at, int64(len(dst)))]
+	at = first
+	from = floor(at*step, a.Step)
+	to = floor((at+int64(len(dst)))*step-1, a.Step) + 1
+
+	if half := int64(len(dst) / 2); half > 0 && to-from > atOnce {
+		c.fillOther(v, o, step, at, dst[:half])
+		c.fillOther(v, o, step, at+half, dst[half:])
+		return
+	}
+	old := missing(to - from)
+	i, j = memory.between(from, to)
+	found := i < j
+	for ; i < j; i++ {
+		old[memory.slots[i]-from] = memory.values[i]
+	}
 	for _, cur := range c.cursors(a.Step) {
 		if cur.b.Keep != a.Keep || cur.b.Start >= to || cur.b.End() <= from {
 			continue
 		}
-		if old == nil {
-			old = missing(to - from)
+		ok, err := cur.Fill(v.id, from, old)
+		if err != nil {
+			c.failed(cur.b, err)
 		}
-		if _, err := cur.Fill(v.id, from, old); err != nil {
-			c.set.report(cur.b, err)
-		}
+		found = found || ok
 	}
-	if step%a.Step == 0 {
-		ratio := int(step / a.Step)
-		for i := 0; len(old) > 0; i++ {
-			if value, ok := v.plan.roll.Roll(old[:ratio]); ok && dst[i] != dst[i] {
-				dst[i] = value
-			}
-			old = old[ratio:]
-		}
+	if !found {
 		return
 	}
-	for i, value := range old {
-		s := floor((from+int64(i))*a.Step, step) - at
-		if value == value && s >= 0 && s < int64(len(dst)) && dst[s] != dst[s] {
+	for i := 0; i < len(old); {
+		start := (from + int64(i)) * a.Step
+		s := floor(start, step) - at
+		n := 1 // values that start in this slot
+		for i+n < len(old) && floor(start+int64(n)*a.Step, step)-at == s {
+			n++
+		}
+		value, ok := v.plan.roll.Roll(old[i : i+n])
+		i += n
+		if !ok || s < 0 || s >= int64(len(dst)) {
+			continue
+		}
+		end := s + 1
+		if a.Step > step {
+			end = min(floor(start+a.Step-1, step)+1-at, int64(len(dst)))
+		}
+		if !slices.ContainsFunc(dst[s:end], func(known float64) bool { return known == known }) {
 			dst[s] = value
 		}
 	}
 }
 
-// roll fills the missing slots of dst that memory's finer points fall into, and
-// says how many.
-func (c *columns) roll(v *view, k int, at int64, dst []float64) (filled int) {
+// roll fills the missing slots that memory's finer points fall into, and says how
+// many.
+func (c *columns) roll(v *view, k int, at int64, known *written) (filled int) {
+	dst := known.dst
 	for len(c.scratch) <= k {
 		c.scratch, c.touched = append(c.scratch, nil), append(c.touched, nil)
 	}
@@ -154,6 +240,9 @@ func (c *columns) roll(v *view, k int, at int64, dst []float64) (filled int) {
 		fine := v.plan.archives[archive].step
 		col := &v.memory[archive]
 		i, j := col.between(at*step/fine, (at+int64(len(dst)))*step/fine)
+		if i < j {
+			known.clear(int(floor(col.slots[i]*fine, step)-at), int(floor(col.slots[j-1]*fine, step)-at)+1)
+		}
 		for ; i < j; i++ {
 			s := floor(col.slots[i]*fine, step) - at
 			if !touched[s] && dst[s] != dst[s] {
@@ -171,7 +260,7 @@ func (c *columns) roll(v *view, k int, at int64, dst []float64) (filled int) {
 			continue
 		}
 		end := i
-		for end < len(dst) && touched[end] && end-i < 4096 {
+		for end < len(dst) && touched[end] && (end == i || int64(end-i+1)*ratio <= atOnce) {
 			end++
 		}
 		n -= end - i

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"path/filepath"
+	"slices"
 
 	"steer/monitor/store/internal/block"
 )
@@ -15,46 +16,41 @@ const fanIn = 4
 
 // compact merges, in every stretch of time, the newest files when enough of
 // them are of about the same size, and writes damaged files anew without what
-// cannot be read. It never merges what was flushed before a change of the schemas
-// with what came after: a series that then went from one archive to another of the
-// same step has values in both, and their flushes say which are newer.
-func (s *Store) compact() error {
-	type stretch struct {
-		block.Meta
-		era int
-	}
-	groups := map[stretch][]*blockFile{} // newest first
-	for _, b := range s.blocks.all() {
-		at := stretch{b.Meta, s.era(b)}
-		groups[at] = append(groups[at], b)
+// cannot be read.
+func (s *Store) compact() (err error) {
+	all := s.blocks.all()
+	groups := map[block.Meta][]*blockFile{} // newest first
+	for _, b := range all {
+		groups[b.Meta] = append(groups[b.Meta], b)
 	}
 	for _, files := range groups {
 		n, sum := 0, int64(0)
-		for n < len(files) && (n == 0 || files[n].size <= 2*sum) {
+		for n < len(files) && (n == 0 || files[n].size <= 2*sum && !parted(all, files[n], files[0])) {
 			sum += files[n].size
 			n++
 		}
 		if n >= fanIn {
-			if err := s.merge(files[:n]); err != nil {
-				return err
-			}
+			err = errors.Join(err, s.merge(files[:n]))
 			files = files[n:]
 		}
 		for _, b := range files {
 			if b.bad.Load() {
-				if err := s.merge([]*blockFile{b}); err != nil {
-					return err
-				}
+				err = errors.Join(err, s.merge([]*blockFile{b}))
 			}
 		}
 	}
-	return nil
+	return err
 }
 
-func (s *Store) era(b *blockFile) int {
-	s.plans.Lock()
-	defer s.plans.Unlock()
-	return s.planner.era(b.new)
+// parted says whether a file of another archive with the same step has to stand
+// between two. A series that went from one of them to the other has values of one slot
+// in both, and their flushes say which are newer: merged they would all count as from
+// the last one.
+func parted(all []*blockFile, older, newer *blockFile) bool {
+	return slices.ContainsFunc(all, func(b *blockFile) bool {
+		return b.Step == newer.Step && b.Keep != newer.Keep && b.Start < newer.End() && newer.Start < b.End() &&
+			older.new < b.new && b.new <= newer.new
+	})
 }
 
 // merge writes files of one stretch, newest first, into one. What cannot be read

@@ -61,11 +61,13 @@ type Options struct {
 
 // limits are numbers that tests make small.
 type limits struct {
-	segment int64 // bytes of a log segment
-	log     int64 // bytes of log that bring a flush forward
-	memory  int64 // bytes of points in memory that bring a flush forward, at least; four times as many stop writes
+	segment int64         // bytes of a log segment
+	log     int64         // bytes of log that bring a flush forward
+	memory  int64         // bytes of points in memory that bring a flush forward, at least; four times as many stop writes
+	loose   int           // series behind the sorted part of their list that bring its rewriting, at least
+	forget  time.Duration // between looks for series that have no points any more
 }
 
 func (l limits) or(d limits) limits {
-	return limits{cmp.Or(l.segment, d.segment), cmp.Or(l.log, d.log), cmp.Or(l.memory, d.memory)}
+	return limits{cmp.Or(l.segment, d.segment), cmp.Or(l.log, d.log), cmp.Or(l.memory, d.memory), cmp.Or(l.loose, d.loose), cmp.Or(l.forget, d.forget)}
 }

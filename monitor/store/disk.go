@@ -83,7 +83,8 @@ func (osDisk) SyncDir(dir string) error {
 	return d.Sync()
 }
 
-// readAll reads a whole file through d.
+// readAll reads a whole file through d. Less than that is an error: who cuts off a
+// torn tail must not take a short read for one.
 func readAll(d disk, name string) ([]byte, error) {
 	f, size, err := d.Open(name)
 	if err != nil {
@@ -91,9 +92,20 @@ func readAll(d disk, name string) ([]byte, error) {
 	}
 	defer f.Close()
 	b := make([]byte, size)
-	n, err := f.ReadAt(b, 0)
-	if err == io.EOF || n == len(b) {
-		err = nil
+	if n, err := f.ReadAt(b, 0); n < len(b) {
+		if err == nil || err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
 	}
-	return b[:n], err
+	return b, nil
+}
+
+// writeAll writes b whole or fails.
+func writeAll(f io.Writer, b []byte) error {
+	n, err := f.Write(b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return err
 }

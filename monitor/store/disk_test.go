@@ -18,9 +18,27 @@ type badDisk struct {
 	mu     sync.Mutex
 	room   int64 // bytes that can be written before ENOSPC; <0 no bound
 	broken bool  // syncs, renames and truncations fail with EIO
-	fuse   int   // operations until everything fails with EIO; <0 never
+	fuse   int   // operations that change something until all of those fail with EIO; <0 never
 	synced map[string]int64
 	undo   []undo
+
+	// fail is asked before each operation, which are create, open, append,
+	// truncate, rename, link, remove, syncdir, write, sync and read. What it
+	// returns the operation returns; a short is half done before.
+	fail func(op, name string) error
+}
+
+// short is how a write or a read ends that is done in part only.
+type short struct{ error }
+
+func (s short) Error() string { return fmt.Sprint("a part only, ", s.error) }
+
+// ask is called without the lock.
+func (d *badDisk) ask(op, name string) error {
+	if d.fail == nil {
+		return nil
+	}
+	return d.fail(op, name)
 }
 
 // undo takes back one change of a folder.
@@ -45,6 +63,9 @@ func (d *badDisk) change(dir string, back, keep func()) {
 }
 
 func (d *badDisk) Create(name string) (file, error) {
+	if err := d.ask("create", name); err != nil {
+		return nil, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead() {
@@ -60,6 +81,9 @@ func (d *badDisk) Create(name string) (file, error) {
 }
 
 func (d *badDisk) Append(name string) (file, int64, error) {
+	if err := d.ask("append", name); err != nil {
+		return nil, 0, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead() {
@@ -77,7 +101,40 @@ func (d *badDisk) Append(name string) (file, int64, error) {
 	return &badFile{f, d, name}, size, nil
 }
 
+func (d *badDisk) Open(name string) (file, int64, error) {
+	if err := d.ask("open", name); err != nil {
+		return nil, 0, err
+	}
+	f, size, err := d.osDisk.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	return &badFile{f, d, name}, size, nil
+}
+
+func (d *badDisk) Link(from, to string) error {
+	if err := d.ask("link", to); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead() || d.broken {
+		return syscall.EIO
+	}
+	if err := d.osDisk.Link(from, to); err != nil {
+		return err
+	}
+	if synced, ok := d.synced[from]; ok {
+		d.synced[to] = synced
+	}
+	d.change(filepath.Dir(to), func() { os.Remove(to); delete(d.synced, to) }, nil)
+	return nil
+}
+
 func (d *badDisk) Truncate(name string, size int64) error {
+	if err := d.ask("truncate", name); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead() || d.broken {
@@ -93,6 +150,9 @@ func (d *badDisk) Truncate(name string, size int64) error {
 }
 
 func (d *badDisk) Rename(from, to string) error {
+	if err := d.ask("rename", to); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead() || d.broken {
@@ -120,6 +180,9 @@ func (d *badDisk) Rename(from, to string) error {
 }
 
 func (d *badDisk) Remove(name string) error {
+	if err := d.ask("remove", name); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead() {
@@ -134,6 +197,9 @@ func (d *badDisk) Remove(name string) error {
 }
 
 func (d *badDisk) SyncDir(dir string) error {
+	if err := d.ask("syncdir", dir); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead() || d.broken {
@@ -179,12 +245,31 @@ type badFile struct {
 	name string
 }
 
+func (f *badFile) ReadAt(b []byte, off int64) (int, error) {
+	if err := f.d.ask("read", f.name); err != nil {
+		if half, ok := err.(short); ok {
+			n, _ := f.file.ReadAt(b[:len(b)/2], off)
+			return n, half.error
+		}
+		return 0, err
+	}
+	return f.file.ReadAt(b, off)
+}
+
 func (f *badFile) Write(b []byte) (int, error) {
+	failed := f.d.ask("write", f.name)
+	if _, half := failed.(short); failed != nil && !half {
+		return 0, failed
+	}
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	if f.d.dead() {
 		n, _ := f.file.Write(b[:len(b)/2])
 		return n, syscall.EIO
+	}
+	if half, ok := failed.(short); ok {
+		n, _ := f.file.Write(b[:len(b)/2])
+		return n, half.error
 	}
 	n := int64(len(b))
 	if f.d.room >= 0 && n > f.d.room {
@@ -199,6 +284,9 @@ func (f *badFile) Write(b []byte) (int, error) {
 }
 
 func (f *badFile) Sync() error {
+	if err := f.d.ask("sync", f.name); err != nil {
+		return err
+	}
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	if f.d.dead() || f.d.broken {

@@ -43,6 +43,9 @@
 //	                  blocks of internal/block: one archive, one stretch of time
 //	                  from slot START, the points of flushes OLD to NEW
 //
+// Once memory is flushed, names, retentions.json and blocks are the whole store:
+// that is what a Snapshot holds.
+//
 // A file is complete when it has its name: it is written as .tmp, synced,
 // renamed, and the folder synced. (Log and list of names grow, frame by frame.) A
 // .tmp in blocks, and a block whose flushes are all in another one, is removed at

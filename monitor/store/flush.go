@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ type flusher struct {
 	gen    uint64       // number of the last flush
 	last   time.Time    // when its points were parted from newer ones
 	failed time.Time    // when one failed, by the machine's clock
+	unread time.Time    // since when values that one needs cannot be read
 	forgot time.Time    // when series without points were last looked for
 	frozen bool         // shards hold records of a flush that is not done
 	cut    uint64       // log segments up to here hold nothing newer than it
@@ -64,13 +66,8 @@ func (s *Store) flush() (err error) {
 	if err := s.move(); err != nil {
 		return err
 	}
-	if err := s.expire(m.last.Unix()); err != nil {
-		return err
-	}
-	if err := s.compact(); err != nil {
-		return err
-	}
-	return s.tidyNames()
+	// What does not work with one file must not keep others from it.
+	return errors.Join(s.expire(m.last.Unix()), s.compact(), s.tidyNames())
 }
 
 // move writes what memory holds to block files and removes the log of it.
@@ -79,12 +76,9 @@ func (s *Store) flush() (err error) {
 func (s *Store) move() error {
 	m := &s.maintain
 	if !m.frozen {
-		now := s.now()
 		if err := s.freeze(); err != nil {
 			return err
 		}
-		m.frozen, m.last = true, now
-		m.gen++
 	}
 	if err := m.names.add(m.fresh); err != nil {
 		return err
@@ -96,7 +90,7 @@ func (s *Store) move() error {
 	}
 	s.blocks.add(files...)
 	s.thaw()
-	m.frozen = false
+	m.frozen, m.unread = false, time.Time{}
 	s.counters.flushes.Add(1)
 	return s.journal.remove(m.cut)
 }
@@ -105,6 +99,7 @@ func (s *Store) move() error {
 // are cut at the same point of every shard.
 func (s *Store) freeze() error {
 	m, j := &s.maintain, s.journal
+	now := s.now()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	// With a failing disk there is no use in going on.
@@ -123,8 +118,11 @@ func (s *Store) freeze() error {
 		sh.fresh = nil
 		sh.mu.Unlock()
 	}
-	// Should this fail, the records go into the next segment, in front of newer
-	// ones: read again after the flush they say what the blocks say.
+	m.frozen, m.last = true, now
+	m.gen++
+	// Should this fail, the next try goes on from here, and the records go into the
+	// next segment, in front of newer ones: read again after the flush they say what
+	// the blocks say.
 	err := j.flush(target, true)
 	j.rotate()
 	m.cut = j.number
@@ -149,6 +147,9 @@ type output struct {
 	w   *block.Writer
 }
 
+// mostOutputs is how many block files are written at a time; each takes a buffer.
+const mostOutputs = 256
+
 // writeBlocks writes what is frozen, and the rollups that it touches, to one
 // file per archive and stretch of time.
 func (s *Store) writeBlocks() (files []*blockFile, err error) {
@@ -157,6 +158,22 @@ func (s *Store) writeBlocks() (files []*blockFile, err error) {
 		all = append(all, s.shards[i].frozen...)
 	}
 	slices.SortFunc(all, func(a, b *series) int { return cmp.Compare(a.id, b.id) })
+	done := map[block.Meta]bool{}
+	for more := true; more; {
+		var some []*blockFile
+		if some, more, err = s.writeSome(all, done); err != nil {
+			for _, b := range files {
+				b.release()
+			}
+			return nil, err
+		}
+		files = append(files, some...)
+	}
+	return files, nil
+}
+
+// writeSome writes files that are not done yet, and says whether there are more.
+func (s *Store) writeSome(all []*series, done map[block.Meta]bool) (files []*blockFile, more bool, err error) {
 	cols := newColumns(s.blocks, 256<<10)
 	defer cols.close()
 	outs := map[block.Meta]*output{}
@@ -183,20 +200,53 @@ func (s *Store) writeBlocks() (files []*blockFile, err error) {
 				n, _ := slices.BinarySearch(slots, start+a.part)
 				at := slots[0]
 				size := int(slots[n-1] - at + 1)
+				slots = slots[n:]
+				m := block.Meta{Step: a.step, Keep: a.keep, Start: start, Slots: int(a.part)}
+				if done[m] {
+					continue
+				}
+				if outs[m] == nil && len(outs) >= mostOutputs {
+					more = true
+					continue
+				}
 				values = slices.Grow(values[:0], size)[:size]
 				cols.fill(v, k, at, values, false)
-				o, err := s.output(outs, block.Meta{Step: a.step, Keep: a.keep, Start: start, Slots: int(a.part)})
+				if err := s.maintain.patience(cols.err); err != nil {
+					return nil, false, err
+				}
+				o, err := s.output(outs, m)
 				if err != nil {
-					return nil, err
+					return nil, false, err
 				}
 				if err := o.w.Add(ser.id, int(at-start), values); err != nil {
-					return nil, fmt.Errorf("write block %s: %w", o.tmp, err)
+					return nil, false, fmt.Errorf("write block %s: %w", o.tmp, err)
 				}
-				slots = slots[n:]
 			}
 		}
 	}
-	return s.publish(outs)
+	for m := range outs {
+		done[m] = true
+	}
+	files, err = s.publish(outs)
+	return files, more, err
+}
+
+// unreadable is how long a flush waits for values that it needs for rollups, as
+// long as reading fails. What can be read must then do: points come first.
+const unreadable = 10 * time.Minute
+
+// patience returns an error of reading for so long.
+func (m *flusher) patience(err error) error {
+	if err == nil {
+		return nil
+	}
+	if m.unread.IsZero() {
+		m.unread = time.Now()
+	}
+	if time.Since(m.unread) >= unreadable {
+		return nil
+	}
+	return err
 }
 
 // frozen appends the records of a series that are being flushed.
@@ -299,19 +349,17 @@ func (s *Store) publish(outs map[block.Meta]*output) (files []*blockFile, err er
 // expire removes blocks whose last value no archive shows and no rollup needs.
 // Now is when the last flush parted its points from newer ones: rollups of
 // those still need what counted as young enough then.
-func (s *Store) expire(now int64) error {
+func (s *Store) expire(now int64) (err error) {
 	for _, b := range s.blocks.all() {
 		if b.End()*b.Step <= now-s.keeps(b) {
-			if err := s.blocks.remove(b); err != nil {
-				return err
-			}
+			err = errors.Join(err, s.blocks.remove(b))
 		}
 	}
-	return nil
+	return err
 }
 
 func (s *Store) keeps(b *blockFile) int64 {
 	s.plans.Lock()
 	defer s.plans.Unlock()
-	return s.planner.keeps(b.Step, b.Keep)
+	return s.planner.keeps(b.Step, b.Keep, b.new)
 }

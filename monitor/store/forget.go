@@ -1,40 +1,36 @@
 package store
 
-import "time"
-
-// forgetEach is how often series are looked for that have no points any more.
-const forgetEach = 6 * time.Hour
-
 // tidyNames keeps the list of series short and sorted: the sorted part is the
 // tree of names, ready to be read. Now and then it forgets series all of whose
 // points have expired.
 func (s *Store) tidyNames() error {
 	m := &s.maintain
 	forgotten := 0
-	if m.last.Sub(m.forgot) >= forgetEach {
+	if m.last.Sub(m.forgot) >= s.limit.forget {
 		m.forgot = m.last
 		forgotten = s.forget()
 	}
-	if forgotten == 0 && m.names.loose <= 4096+int(s.count.Load())/4 {
+	if forgotten == 0 && !m.names.damaged && m.names.loose <= s.limit.loose+int(s.count.Load())/4 {
 		return nil
 	}
 	all := make([]*series, 0, s.count.Load())
-	s.index.Each(func(name []byte) {
+	pick := func(name []byte) (string, bool) {
 		k := s.seeds.key(name)
 		sh := &s.shards[k.shard()]
 		sh.mu.Lock()
 		defer sh.mu.Unlock()
-		if ser := sh.series.get(k); ser != nil { // else it is forgotten
-			all = append(all, ser)
+		ser := sh.series.get(k)
+		if ser == nil {
+			return "", false // it is forgotten
 		}
-	})
+		all = append(all, ser)
+		return ser.name, true
+	}
 	if forgotten > 0 {
-		names := make([]string, len(all))
-		for i, ser := range all {
-			names[i] = ser.name
-		}
-		s.index.Replace(names)
+		s.index.Replace(pick)
 		s.log.Info("series forgotten: all their points have expired", "series", forgotten, "left", len(all))
+	} else {
+		s.index.Each(func(name []byte) { pick(name) })
 	}
 	// What is created from here on is fresh and gets appended by the next flush; a
 	// series that is in both places does no harm.
@@ -57,7 +53,6 @@ func (s *Store) all() []*series {
 // says how many. Should one come again, it gets a new id: the list of series may
 // then hold both, and the later one counts.
 func (s *Store) forget() (forgotten int) {
-	s.index.Grow() // what waits there must not come back
 	kept := make([]uint64, s.lastID.Load()/64+1)
 	for _, b := range s.blocks.all() {
 		for id, err := range b.IDs() {

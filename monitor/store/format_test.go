@@ -173,7 +173,7 @@ func (p python) compare(s *Store, names []string, now int64, archives int) {
 				case ok && math.Float64bits(v) == math.Float64bits(want):
 					known++
 				case !ok && want != want:
-				case !ok && len(plan.past) > 0: // Fetch has it from an archive of another step
+				case !ok && len(plan.others) > 0: // Fetch has it from an archive of another step
 				default:
 					if wrong++; wrong < 4 {
 						p.t.Errorf("%s, %v, at %d: read %v %v, Fetch says %v", name, a, at, v, ok, want)

@@ -73,7 +73,7 @@ func openJournal(d disk, dir string, limit int64, log *slog.Logger, r wal.Reader
 	}
 	slices.Sort(numbers)
 	for _, n := range numbers {
-		size, err := replay(d, segmentName(dir, n), log, r)
+		size, _, err := replay(d, segmentName(dir, n), log, r)
 		if err != nil {
 			return nil, err
 		}
@@ -84,11 +84,12 @@ func openJournal(d disk, dir string, limit int64, log *slog.Logger, r wal.Reader
 	return j, nil
 }
 
-// replay reads one file of frames and cuts off what is behind the last good one.
-func replay(d disk, name string, log *slog.Logger, r wal.Reader) (int64, error) {
+// replay reads one file of frames and cuts off what is behind the last good one. It
+// returns its size then, and whether something in it was damaged.
+func replay(d disk, name string, log *slog.Logger, r wal.Reader) (size int64, damaged bool, err error) {
 	data, err := readAll(d, name)
 	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", name, err)
+		return 0, false, fmt.Errorf("read %s: %w", name, err)
 	}
 	bad := 0
 	report, err := wal.Scan(data, func(b []byte) error {
@@ -102,23 +103,44 @@ func replay(d disk, name string, log *slog.Logger, r wal.Reader) (int64, error) 
 		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", name, err)
+		return 0, false, fmt.Errorf("read %s: %w", name, err)
 	}
-	if report.Damaged+bad > 0 {
-		log.Error("damaged records left out", "file", name, "places", report.Damaged, "bytes", report.Lost, "records", bad)
-		// What is lost here may be worth a look by a person, and the file goes at
-		// the next flush.
-		if err := d.Link(name, name+".damaged"); err != nil && !errors.Is(err, fs.ErrExist) {
-			log.Error("keep a copy of a damaged file", "file", name, "err", err)
-		}
+	if damaged = report.Damaged+bad > 0 || report.Broken; damaged {
+		log.Error("damaged records left out", "file", name, "places", report.Damaged, "bytes", report.Lost, "records", bad, "at_the_end", report.Broken)
+		keepDamaged(d, name, data, log)
 	}
 	if report.Tail > 0 {
 		if err := d.Truncate(name, report.Good); err != nil {
-			return 0, fmt.Errorf("cut torn tail of %s: %w", name, err)
+			return 0, false, fmt.Errorf("cut torn tail of %s: %w", name, err)
 		}
-		log.Warn("torn tail cut off: the last write was interrupted before it was synced", "file", name, "bytes", report.Tail, "kept", report.Good)
+		if !report.Broken {
+			log.Warn("torn tail cut off: the last write was interrupted before it was synced", "file", name, "bytes", report.Tail, "kept", report.Good)
+		}
 	}
-	return report.Good, nil
+	return report.Good, damaged, nil
+}
+
+// keepDamaged keeps a copy of a file that will be repaired: what is lost in it may be
+// worth a look by a person. One that nobody looked at yet stays.
+func keepDamaged(d disk, name string, data []byte, log *slog.Logger) {
+	name += ".damaged"
+	if f, _, err := d.Open(name); err == nil {
+		f.Close()
+		return
+	}
+	f, err := d.Create(name + ".tmp")
+	if err == nil {
+		defer f.Close()
+		if err = writeAll(f, data); err == nil {
+			err = f.Sync()
+		}
+		if err == nil {
+			err = d.Rename(name+".tmp", name)
+		}
+	}
+	if err != nil {
+		log.Error("keep a copy of a damaged file", "file", name, "err", err)
+	}
 }
 
 // pieceSize is how many bytes of frames go into one write.
@@ -200,7 +222,7 @@ func (j *journal) write(sync bool) error {
 		if cap(out) <= 2*pieceSize {
 			j.out = out
 		}
-		if _, err := j.f.Write(out); err != nil {
+		if err := writeAll(j.f, out); err != nil {
 			return err
 		}
 		j.written = n

@@ -12,10 +12,12 @@ import (
 // the last flush. Most of it is in the order of the tree of names, what came
 // since stands behind that.
 type names struct {
-	disk  disk
-	path  string
-	size  int64
-	loose int // series behind the sorted part
+	disk    disk
+	path    string
+	size    int64
+	loose   int  // series behind the sorted part
+	damaged bool // the next flush writes the sound part anew
+	renamed bool // the file has its name, but maybe not on disk
 }
 
 func openNames(d disk, path string, log *slog.Logger, r wal.Reader) (*names, error) {
@@ -24,14 +26,18 @@ func openNames(d disk, path string, log *slog.Logger, r wal.Reader) (*names, err
 		return nil, fmt.Errorf("open list of series: %w", err)
 	}
 	f.Close()
-	size, err := replay(d, path, log, r)
-	return &names{disk: d, path: path, size: size}, err
+	n := &names{disk: d, path: path}
+	n.size, n.damaged, err = replay(d, path, log, r)
+	return n, err
 }
 
 // add appends series and returns when they are on disk.
 func (n *names) add(fresh []*series) (err error) {
 	if len(fresh) == 0 {
 		return nil
+	}
+	if err := n.settle(); err != nil {
+		return err
 	}
 	f, size, err := n.disk.Append(n.path)
 	if err != nil {
@@ -50,7 +56,7 @@ func (n *names) add(fresh []*series) (err error) {
 		}
 	}
 	out := appendNames(nil, n.size, fresh)
-	if _, err := f.Write(out); err != nil {
+	if err := writeAll(f, out); err != nil {
 		return fmt.Errorf("write list of series: %w", err)
 	}
 	if err := f.Sync(); err != nil {
@@ -80,7 +86,7 @@ func (n *names) rewrite(all []*series) (err error) {
 	for part := all; len(part) > 0; {
 		m := min(len(part), 10_000)
 		out = appendNames(out[:0], size, part[:m])
-		if _, err := f.Write(out); err != nil {
+		if err := writeAll(f, out); err != nil {
 			return fmt.Errorf("write list of series: %w", err)
 		}
 		size += int64(len(out))
@@ -92,10 +98,19 @@ func (n *names) rewrite(all []*series) (err error) {
 	if err := n.disk.Rename(tmp, n.path); err != nil {
 		return fmt.Errorf("publish list of series: %w", err)
 	}
-	n.size, n.loose = size, 0
+	n.size, n.loose, n.damaged, n.renamed = size, 0, false, true
+	return n.settle()
+}
+
+// settle returns when the name of a rewritten file is on disk.
+func (n *names) settle() error {
+	if !n.renamed {
+		return nil
+	}
 	if err := n.disk.SyncDir(filepath.Dir(n.path)); err != nil {
 		return fmt.Errorf("sync %s: %w", filepath.Dir(n.path), err)
 	}
+	n.renamed = false
 	return nil
 }
 

@@ -2,13 +2,11 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
-
-	"slices"
 
 	"steer/monitor/store/internal/schema"
 )
@@ -17,7 +15,12 @@ import (
 type plan struct {
 	archives []archive // from fine to coarse
 	roll     schema.Aggregation
-	past     []schema.Archive // that earlier schemas had, from fine to coarse
+	others   []other // archives that missing values may stand in, from fine to coarse
+	eras     []era   // when archives were others, the last one first
+	since    int64   // the end of eras, seconds since 1970
+	mixed    int64   // until when values may stand in others, seconds since 1970
+
+	schema, aggregation int // numbers among the planner's
 }
 
 type archive struct {
@@ -29,7 +32,7 @@ type archive struct {
 func (a archive) String() string { return schema.Archive{Step: a.step, Keep: a.keep}.String() }
 
 func newPlan(archives []schema.Archive, roll schema.Aggregation) *plan {
-	p := &plan{roll: roll}
+	p := &plan{roll: roll, since: math.MinInt64, mixed: math.MinInt64}
 	for i, a := range archives {
 		// An eighth of what is kept: so much more than needed stays on disk until
 		// a block can go.
@@ -50,18 +53,24 @@ func (p *plan) coarsest() archive { return p.archives[len(p.archives)-1] }
 // thought of as longer by the length of one: so all points of one coarse
 // interval go to the same archive at one moment and to coarser ones only later,
 // and a rollup never overwrites a value that was written to its archive itself.
+// A point from before a change of the schema goes to no finer archive than it would
+// have gone to then: a rollup would lack the values of a time when that was not there.
 func (p *plan) place(t, now int64) (k int, slot int64, ok bool) {
 	finest := &p.archives[0]
-	if now-t < finest.keep { // nearly always: it is young enough by any count
+	if t > now-finest.keep && t >= p.since { // nearly always: it is young enough by any count
 		return 0, floor(t, finest.step), true
 	}
 	last := len(p.archives) - 1
 	coarse := &p.archives[last]
-	if now-t >= coarse.keep {
+	if t <= now-coarse.keep { // this way round no time overflows
 		return 0, 0, false
 	}
 	age := now - floor(t, coarse.step)*coarse.step
 	for k = 0; k < last && age >= p.archives[k].keep+coarse.step; k++ {
+	}
+	if t < p.since {
+		for step := p.placed(t, now); k < last && p.archives[k].step < step; k++ {
+		}
 	}
 	return k, floor(t, p.archives[k].step), true
 }
@@ -82,9 +91,8 @@ func floor(t, step int64) int64 {
 type planner struct {
 	schemas []schema.Schema
 	rolls   []schema.Aggregation
-	past    [][]schema.Schema // what stood in the place of schemas before
-	borders []uint64          // the last flush of each of past
-	made    map[string]*plan  // by the numbers of schemas and aggregation
+	past    []past           // what stood in the place of schemas before, the last one first
+	made    map[string]*plan // by the numbers of schemas and aggregation
 }
 
 // The default keeps ten seconds for six hours, as senders of Graphite and
@@ -177,35 +185,23 @@ func (p *planner) plan(name string) *plan {
 	}
 	at = binary.AppendUvarint(at, uint64(roll))
 	for _, past := range p.past {
-		at = binary.AppendUvarint(at, uint64(firstSchema(past, name)))
+		at = binary.AppendUvarint(at, uint64(firstSchema(past.schemas, name)))
 	}
 	if made := p.made[string(at)]; made != nil {
 		return made
 	}
-	now := p.schemas[firstSchema(p.schemas, name)].Archives
+	number := firstSchema(p.schemas, name)
+	now := p.schemas[number].Archives
 	made := newPlan(now, p.rolls[roll])
+	made.schema, made.aggregation = number, roll
 	for _, past := range p.past {
-		if i := firstSchema(past, name); i < len(past) {
-			for _, a := range past[i].Archives {
-				if !slices.Contains(now, a) && !slices.Contains(made.past, a) {
-					made.past = append(made.past, a)
-				}
-			}
+		if i := firstSchema(past.schemas, name); i < len(past.schemas) {
+			made.succeed(past, past.schemas[i].Archives, now)
 		}
 	}
-	slices.SortFunc(made.past, func(a, b schema.Archive) int { return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Keep, b.Keep)) })
+	made.finish()
 	p.made[string(at)] = made
 	return made
-}
-
-// era says under which of the schemas, now or past, a flush was.
-func (p *planner) era(flush uint64) (n int) {
-	for _, last := range p.borders {
-		if flush > last {
-			n++
-		}
-	}
-	return n
 }
 
 // firstSchema is the number of the schema that counts for a name.
@@ -216,31 +212,4 @@ func firstSchema(schemas []schema.Schema, name string) int {
 		}
 	}
 	return len(schemas)
-}
-
-// keeps says for how long blocks of an archive may be needed, rollups of late
-// points included. An archive that no schema has any more lives as long as the
-// longest with its step, or the longest of all.
-func (p *planner) keeps(step, keep int64) int64 {
-	var same, all, coarsest int64
-	for _, s := range p.schemas {
-		for _, a := range s.Archives {
-			coarsest = max(coarsest, a.Step)
-			all = max(all, a.Keep)
-			if a.Step == step {
-				same = max(same, a.Keep)
-			}
-		}
-	}
-	for _, s := range p.schemas {
-		for _, a := range s.Archives {
-			if a.Step == step && a.Keep == keep {
-				return keep + coarsest
-			}
-		}
-	}
-	if same == 0 {
-		same = all
-	}
-	return max(same, keep) + coarsest
 }

@@ -56,6 +56,7 @@ type Store struct {
 	maintain flusher
 	counters counters
 	births   births
+	counting chan struct{} // holds one value while somebody counts, see Usage
 }
 
 var _ Driver = (*Store)(nil)
@@ -82,7 +83,7 @@ func Open(o Options) (_ *Store, err error) {
 	s := &Store{
 		dir: o.Dir, disk: o.disk, log: cmp.Or(o.Log, slog.Default()), now: o.Now, interval: interval,
 		flushEach: cmp.Or(o.Flush.Std(), 10*time.Minute), maxSeries: int64(cmp.Or(o.MaxSeries, 2_000_000)), newSeries: int64(cmp.Or(o.NewSeries, 1_000_000)),
-		limit: o.limit.or(limits{segment: 64 << 20, log: 1 << 30, memory: 32 << 20}),
+		limit: o.limit.or(limits{segment: 64 << 20, log: 1 << 30, memory: 32 << 20, loose: 4096, forget: 6 * time.Hour}), counting: make(chan struct{}, 1),
 		seeds: newSeeds(), planner: planner, config: o.Config, rules: o.Rules, tried: rules,
 	}
 	s.batches.New = func() any { return new(batch) }
@@ -103,6 +104,9 @@ func Open(o Options) (_ *Store, err error) {
 			s.release()
 		}
 	}()
+	for _, name := range []string{"names.tmp", "retentions.json.tmp"} {
+		s.disk.Remove(filepath.Join(o.Dir, name)) //nolint:errcheck // it is there after interrupted work only
+	}
 	if s.blocks, err = openBlocks(s.disk, filepath.Join(o.Dir, "blocks"), s.log); err != nil {
 		return nil, err
 	}
@@ -125,7 +129,7 @@ func Open(o Options) (_ *Store, err error) {
 	for i := range s.shards {
 		s.maintain.bytes.Add(s.shards[i].pages.inUse * pageSize)
 	}
-	if r.points > 0 {
+	if r.points+r.unknown+r.expired > 0 {
 		s.log.Info("points taken over from the write-ahead log", "points", r.points, "series", s.count.Load(), "unknown", r.unknown, "expired", r.expired)
 	}
 	s.maintain.last = s.now()
@@ -137,7 +141,7 @@ func Open(o Options) (_ *Store, err error) {
 type recovery struct {
 	s       *Store
 	log     bool // the log is read, no longer the list of names
-	byID    []*series
+	byID    byID
 	points  int
 	unknown int // points of series whose name was lost
 	expired int
@@ -160,19 +164,18 @@ func (r *recovery) Series(id uint32, name []byte) {
 			sh.fresh = append(sh.fresh, ser)
 		}
 	}
-	if int(id) >= len(r.byID) {
-		r.byID = append(r.byID, make([]*series, int(id)+1-len(r.byID)+len(r.byID)/2)...)
-	}
-	r.byID[id] = ser
+	r.byID.set(id, ser)
 	s.lastID.Store(max(s.lastID.Load(), id))
 }
 
 func (r *recovery) Point(id uint32, clock, t int64, v float64) {
-	if int(id) >= len(r.byID) || r.byID[id] == nil {
+	ser := r.byID.get(id)
+	if ser == nil {
+		s := r.s // nobody else must get this id as long as its points are in the log
+		s.lastID.Store(max(s.lastID.Load(), id))
 		r.unknown++
 		return
 	}
-	ser := r.byID[id]
 	k, slot, ok := ser.plan.place(t, clock)
 	if !ok {
 		r.expired++ // the schema was changed since
@@ -180,6 +183,28 @@ func (r *recovery) Point(id uint32, clock, t int64, v float64) {
 	}
 	r.s.shards[ser.key.shard()].put(ser, k, slot, v)
 	r.points++
+}
+
+// byID finds series by their ids, of which most may be gone: it has memory for 64
+// neighbours of each one.
+type byID []*[64]*series
+
+func (x *byID) set(id uint32, ser *series) {
+	page := int(id / 64)
+	if page >= len(*x) {
+		*x = append(*x, make([]*[64]*series, page+1-len(*x)+page/2)...)
+	}
+	if (*x)[page] == nil {
+		(*x)[page] = new([64]*series)
+	}
+	(*x)[page][id%64] = ser
+}
+
+func (x byID) get(id uint32) *series {
+	if page := int(id / 64); page < len(x) && x[page] != nil {
+		return x[page][id%64]
+	}
+	return nil
 }
 
 func (s *Store) plan(name []byte) *plan {

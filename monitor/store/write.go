@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -15,6 +16,9 @@ const (
 	longestName = 4096
 	// A point may be this far ahead of the store's clock.
 	ahead = 24 * 3600
+	// Series get no id above it: the last ones are for those that come at once. With
+	// ten new series a second it is reached after thirteen years.
+	lastID = math.MaxUint32 - 1<<20
 	// A shard's buffer of this size is written before the next sync is due.
 	enough = 64 << 10
 )

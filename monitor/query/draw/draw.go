@@ -97,7 +97,7 @@ type line struct {
 	color color
 	style query.Style
 	runs  [][]point // unbroken parts, in seconds and values
-	base  [][]point // lower border of each part, for stacked areas
+	base  [][]point // lower border of each part, for areas in a stack
 	right bool
 }
 

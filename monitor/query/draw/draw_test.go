@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,13 @@ func TestVariants(t *testing.T) {
 		scaled[1].Values[i] *= 1e6
 	}
 	scaled[1].Style.Right = true
+	band, stacks := waves(3), waves(3)
+	for i := range 2 {
+		band[i].Style = query.Style{Stack: "band", Invisible: i == 0, Alpha: 0.3}
+	}
+	for i := range stacks {
+		stacks[i].Style.Stack = []string{"in", "in", "out"}[i]
+	}
 	for name, v := range map[string]struct {
 		results []query.Result
 		options Options
@@ -60,6 +68,8 @@ func TestVariants(t *testing.T) {
 		"staircase": {[]query.Result{series("deploys", 3600, 1, 3, 2, math.NaN(), 5, 4)}, Options{Width: 400, Height: 200, LineMode: "staircase"}},
 		"right":     {scaled, Options{Width: 700, Height: 300, Title: "Two axes"}},
 		"empty":     {nil, Options{Width: 400, Height: 200, Title: "No data", From: 1767312000, Until: 1767315600}},
+		"band":      {band, Options{Width: 500, Height: 250, AreaMode: "stacked"}},
+		"stacks":    {stacks, Options{Width: 500, Height: 250}},
 		"many":      {waves(14), Options{Width: 500, Height: 250}},
 		"graphOnly": {waves(2), Options{Width: 200, Height: 50, GraphOnly: true}},
 	} {
@@ -82,6 +92,33 @@ func TestVariants(t *testing.T) {
 				_ = os.WriteFile(filepath.Join(dir, name+".svg"), s.Bytes(), 0o644)
 			}
 		})
+	}
+}
+
+// A stack fills the area from one of its lines down to the line before, and the
+// lower border of a band is not seen.
+func TestStacks(t *testing.T) {
+	results := []query.Result{series("low", 60, 1, 2), series("other", 60, 7, 7), series("high", 60, 5, math.NaN(), 6)}
+	results[0].Style = query.Style{Stack: "band", Invisible: true}
+	results[2].Style = query.Style{Stack: "band"}
+	lines := prepare(results, Options{Colors: []string{"red"}}.filled())
+	if lines[0].name != "" || lines[1].base != nil {
+		t.Errorf("%+v", lines)
+	}
+	at := float64(results[0].Start)
+	// Where the lower line has no value the area goes down to zero.
+	if got, want := lines[2].base, [][]point{{{at, 1}}, {{at + 120, 0}}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("lower border %v, want %v", got, want)
+	}
+	if low, high, _ := extent(lines, false, Options{}); low != 0 || high != 7 {
+		t.Errorf("from %v to %v", low, high)
+	}
+	var b bytes.Buffer
+	if err := SVG(&b, results, Options{Width: 300}); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.String(); strings.Contains(s, ">low<") || !strings.Contains(s, ">high<") {
+		t.Error(s)
 	}
 }
 
@@ -123,7 +160,8 @@ func TestAnyData(t *testing.T) {
 		var results []query.Result
 		for range rapid.IntRange(0, 4).Draw(t, "series") {
 			r := series(rapid.String().Draw(t, "name"), rapid.Int64Range(1, 1<<33).Draw(t, "step"), rapid.SliceOfN(value, 0, 20).Draw(t, "values")...)
-			r.Style = query.Style{Dash: rapid.Float64Range(0, 100).Draw(t, "dash"), Right: rapid.Bool().Draw(t, "right"), Infinite: rapid.Bool().Draw(t, "infinite")}
+			r.Style = query.Style{Dash: rapid.Float64Range(0, 100).Draw(t, "dash"), Right: rapid.Bool().Draw(t, "right"), Infinite: rapid.Bool().Draw(t, "infinite"),
+				Stack: rapid.SampledFrom([]string{"", "", "a", "b"}).Draw(t, "stack"), Invisible: rapid.Bool().Draw(t, "invisible"), Alpha: rapid.Float64Range(0, 1).Draw(t, "alpha")}
 			results = append(results, r)
 		}
 		o := Options{

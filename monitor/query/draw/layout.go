@@ -2,6 +2,7 @@ package draw
 
 import (
 	"math"
+	"slices"
 
 	"steer/monitor/query"
 )
@@ -155,8 +156,13 @@ func plot(c canvas, lines []line, scales map[bool]scale, x func(t float64) float
 		return scales[false] // nothing at the right has values to measure
 	}
 	for i, l := range lines {
-		if l.style.Threshold || l.style.Infinite || o.AreaMode == "" || o.AreaMode == "none" || o.AreaMode == "first" && i > 0 {
+		none := o.AreaMode == "" || o.AreaMode == "none" || o.AreaMode == "first" && i > 0
+		if l.style.Threshold || l.style.Infinite || l.style.Invisible || none && l.style.Stack == "" {
 			continue
+		}
+		alpha := o.AreaAlpha
+		if l.style.Stack != "" && l.style.Alpha > 0 {
+			alpha = l.style.Alpha
 		}
 		s := on(l)
 		floor := math.Min(math.Max(s.y(0), s.top), s.base)
@@ -173,13 +179,16 @@ func plot(c canvas, lines []line, scales map[bool]scale, x func(t float64) float
 			} else {
 				border = append(border, point{border[len(border)-1].x, floor}, point{border[0].x, floor})
 			}
-			c.area(border, l.color.faded(o.AreaAlpha))
+			c.area(border, l.color.faded(alpha))
 		}
 	}
 	for _, l := range lines {
 		s, ink := on(l), l.color
 		if l.style.Alpha > 0 {
 			ink = ink.faded(l.style.Alpha)
+		}
+		if l.style.Invisible {
+			continue
 		}
 		width := o.LineWidth
 		if l.style.Width > 0 {
@@ -206,6 +215,7 @@ func plot(c canvas, lines []line, scales map[bool]scale, x func(t float64) float
 // legend puts the names into columns above the bottom, and returns where it
 // starts.
 func legend(c canvas, f *fonts, lines []line, o Options, gap, bottom float64, ink color) float64 {
+	lines = slices.DeleteFunc(slices.Clone(lines), func(l line) bool { return l.name == "" })
 	hide := len(lines) > 10
 	if o.HideLegend != nil {
 		hide = *o.HideLegend

@@ -2,6 +2,7 @@ package draw
 
 import (
 	"math"
+	"slices"
 
 	"steer/monitor/query"
 )
@@ -25,20 +26,27 @@ func bounds(results []query.Result, o Options) (from, until int64) {
 // prepare breaks every series into its unbroken runs.
 func prepare(results []query.Result, o Options) []line {
 	lines := make([]line, 0, len(results))
-	var stack map[int64]float64
-	if o.AreaMode == "stacked" {
-		stack = map[int64]float64{}
-	}
+	borders := map[string]map[int64]float64{} // upper ends of the areas so far, by stack
 	colored := 0
 	for _, r := range results {
 		l := line{name: r.Name, style: r.Style, right: r.Style.Right}
+		if r.Nameless() || r.Style.Invisible {
+			l.name = ""
+		}
 		c, ok := parseColor(r.Style.Color)
 		if !ok {
 			c, _ = parseColor(o.Colors[colored%len(o.Colors)])
 			colored++
 		}
 		l.color = c
-		stacked := stack != nil && !r.Style.Threshold && !r.Style.Infinite && !r.Style.Right
+		// Series with a stack of their own are sums already.
+		adds := r.Style.Stack == "" && o.AreaMode == "stacked" && !r.Style.Threshold && !r.Style.Infinite && !r.Style.Right
+		stacked := adds || r.Style.Stack != ""
+		border := borders[r.Style.Stack]
+		if border == nil {
+			border = map[int64]float64{}
+			borders[r.Style.Stack] = border
+		}
 		var run, base []point
 		flush := func() {
 			if n := len(run); n > 0 {
@@ -64,9 +72,10 @@ func prepare(results []query.Result, o Options) []line {
 			t := float64(at)
 			below := 0.0
 			if stacked {
-				below = stack[at]
-				stack[at] += v
-				v += below
+				if below = border[at]; adds {
+					v += below
+				}
+				border[at] = v
 			}
 			if o.LineMode == "staircase" && len(run) > 0 {
 				run = append(run, point{t, run[len(run)-1].y})
@@ -88,7 +97,11 @@ func extent(lines []line, right bool, o Options) (low, high float64, any bool) {
 			continue
 		}
 		any = true
-		for _, run := range l.runs {
+		runs := l.runs
+		if l.style.Stack != "" && !l.style.Invisible {
+			runs = slices.Concat(runs, l.base)
+		}
+		for _, run := range runs {
 			for _, p := range run {
 				low, high = math.Min(low, p.y), math.Max(high, p.y)
 			}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"steer/base/fault"
 	"steer/base/metric"
 )
 
@@ -60,6 +61,40 @@ func (m *Memory) Find(_ context.Context, pattern string, limit int) ([]metric.Ma
 	}
 	slices.SortFunc(matches, func(a, b metric.Match) int { return strings.Compare(a.Path, b.Path) })
 	return matches[:min(limit, len(matches))], nil
+}
+
+// Select compares the tags behind the semicolons of the names, and "name".
+func (m *Memory) Select(_ context.Context, expressions []string, limit int) ([]string, error) {
+	var names []string
+	for name := range m.columns {
+		path, rest, _ := strings.Cut(name, ";")
+		tags := map[string]string{"name": path}
+		for pair := range strings.SplitSeq(rest, ";") {
+			k, v, _ := strings.Cut(pair, "=")
+			tags[k] = v
+		}
+		fits := true
+		for _, x := range expressions {
+			part := regexp.MustCompile(`^([^!=]+)(!?)=(~?)(.*)$`).FindStringSubmatch(x)
+			if part == nil {
+				return nil, fault.New(fault.Invalid, "tag expression %q has no operator", x)
+			}
+			equal := tags[part[1]] == part[4]
+			if part[3] != "" {
+				re, err := regexp.Compile("^(?:" + part[4] + ")")
+				if err != nil {
+					return nil, fault.New(fault.Invalid, "tag expression %q: %w", x, err)
+				}
+				equal = re.MatchString(tags[part[1]])
+			}
+			fits = fits && equal != (part[2] != "")
+		}
+		if fits {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names[:min(limit, len(names))], nil
 }
 
 func expression(pattern string) string {

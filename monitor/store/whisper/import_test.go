@@ -188,7 +188,7 @@ func differ(got, want metric.Series) string {
 	}
 	n, first := 0, -1
 	for i := range got.Values {
-		if g, w := got.Values[i], want.Values[i]; g != w && !(g != g && w != w) {
+		if !near(got.Values[i], want.Values[i]) {
 			if n++; first < 0 {
 				first = i
 			}

@@ -113,18 +113,21 @@ func (o *oracle) fetch(path string, from, until, now int64) (metric.Series, bool
 	return s, true
 }
 
-// same says whether two columns are alike to the bit.
+// same says whether two columns are alike. Whisper adds floats, the store decimals:
+// 0.1 + 0.2 is 0.3 here.
 func same(a, b metric.Series) bool {
 	if a.Start != b.Start || a.Step != b.Step || len(a.Values) != len(b.Values) {
 		return false
 	}
 	for i, v := range a.Values {
-		if v != b.Values[i] && !(v != v && b.Values[i] != b.Values[i]) {
+		if !near(v, b.Values[i]) {
 			return false
 		}
 	}
 	return true
 }
+
+func near(a, b float64) bool { return a == b || a != a && b != b || math.Abs(a-b) <= 1e-12*math.Abs(b) }
 
 func known(s metric.Series) (n int) {
 	for _, v := range s.Values {

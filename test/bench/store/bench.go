@@ -96,7 +96,7 @@ func (b *bench) workload(ctx context.Context, w *workload, peers []peer) (err er
 		results = append(results, r)
 	}
 	fmt.Fprintf(b.out, "\nWorkload %s\n\n", w.name)
-	report(b.out, rows, results)
+	write(b.out, rows, results)
 	return err
 }
 

@@ -7,21 +7,23 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"steer/test/bench/server"
 )
 
 // carbon is Graphite's carbon-cache, writing as fast as it can.
 type carbon struct{ whisper }
 
 func (carbon) Name() string          { return "carbon" }
-func (carbon) Find() (string, error) { return debian("carbon-cache", "graphite-carbon") }
+func (carbon) Find() (string, error) { return server.Debian("carbon-cache", "graphite-carbon") }
 
-func (carbon) Command(ctx context.Context, dir string, a addresses, step int64) (*exec.Cmd, error) {
+func (carbon) Command(ctx context.Context, dir string, a server.Addresses, step int64) (*exec.Cmd, error) {
 	if _, err := whisperSchemas(dir, step); err != nil {
 		return nil, err
 	}
-	_, line, _ := net.SplitHostPort(a.graphite)
-	_, query, _ := net.SplitHostPort(a.http)
-	_, pickle, _ := net.SplitHostPort(a.more)
+	_, line, _ := net.SplitHostPort(a.Graphite)
+	_, query, _ := net.SplitHostPort(a.HTTP)
+	_, pickle, _ := net.SplitHostPort(a.More)
 	conf := fmt.Sprintf(`[cache]
 STORAGE_DIR = %[1]s
 LOCAL_DATA_DIR = %[1]s/whisper

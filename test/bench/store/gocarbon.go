@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"steer/test/bench/server"
 )
 
 // goCarbon is go-graphite's carbon in Go, writing as fast as it can.
@@ -21,7 +23,7 @@ func (goCarbon) Find() (string, error) {
 	return first, err
 }
 
-func (goCarbon) Command(ctx context.Context, dir string, a addresses, step int64) (*exec.Cmd, error) {
+func (goCarbon) Command(ctx context.Context, dir string, a server.Addresses, step int64) (*exec.Cmd, error) {
 	schemas, err := whisperSchemas(dir, step)
 	if err != nil {
 		return nil, err
@@ -52,7 +54,7 @@ enabled = false
 logger = ""
 file = "stderr"
 level = "warn"
-`, runtime.NumCPU(), filepath.Join(dir, "whisper"), schemas, a.graphite)
+`, runtime.NumCPU(), filepath.Join(dir, "whisper"), schemas, a.Graphite)
 	path := filepath.Join(dir, "go-carbon.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o644); err != nil {
 		return nil, err

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"steer/test/bench/values"
 )
 
 // lines are a workload as Graphite lines, one file per connection: the kernel
@@ -22,7 +24,7 @@ type lines struct {
 
 // writeLines writes points from up to until (not included) of a workload, in
 // order of time. The sequences stand where the points before left them.
-func writeLines(dir string, w *workload, seq [][]sequence, from, until int) (*lines, error) {
+func writeLines(dir string, w *workload, seq [][]values.Sequence, from, until int) (*lines, error) {
 	l := &lines{}
 	all := metrics()
 	for c := range w.conns {
@@ -37,7 +39,7 @@ func writeLines(dir string, w *workload, seq [][]sequence, from, until int) (*li
 	return l, nil
 }
 
-func writeConnection(path string, w *workload, all []metric, seq [][]sequence, c, from, until int) (n int64, err error) {
+func writeConnection(path string, w *workload, all []metric, seq [][]values.Sequence, c, from, until int) (n int64, err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return 0, err
@@ -55,7 +57,7 @@ func writeConnection(path string, w *workload, all []metric, seq [][]sequence, c
 			for m := range host {
 				line := append(out.AvailableBuffer(), prefix...)
 				line = append(append(line, all[m].name...), ' ')
-				line = append(appendNumber(line, host[m].next(), all[m].kind.decimals()), ' ')
+				line = append(values.Append(line, host[m].Next(), all[m].kind.Decimals()), ' ')
 				line = append(line, stamp...)
 				n += int64(len(line))
 				if _, err := out.Write(line); err != nil {
@@ -68,9 +70,9 @@ func writeConnection(path string, w *workload, all []metric, seq [][]sequence, c
 }
 
 // begin are the sequences of all hosts, before the first point.
-func (w *workload) begin() [][]sequence {
+func (w *workload) begin() [][]values.Sequence {
 	all := metrics()
-	seq := make([][]sequence, w.hosts())
+	seq := make([][]values.Sequence, w.hosts())
 	for h := range seq {
 		seq[h] = w.sequences(h, all)
 	}

@@ -35,6 +35,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"steer/test/bench/server"
 )
 
 func main() {
@@ -82,7 +84,7 @@ func start(ctx context.Context, args []string, out, progress io.Writer) (err err
 	if !b.keep {
 		defer os.RemoveAll(b.dir)
 	}
-	fmt.Fprintln(out, machine())
+	fmt.Fprintln(out, server.Machine())
 	peers, err := b.peers()
 	if err != nil {
 		return err

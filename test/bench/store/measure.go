@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"steer/test/bench/server"
 )
 
 // result is what one system did with one workload. What a workload doesn't
@@ -38,10 +40,10 @@ type begin struct {
 // bulk sends a workload as fast as the system takes it and waits until all can
 // be queried.
 func (b *bench) bulk(ctx context.Context, r *run, w *workload, l *lines, last int, res *result) error {
-	cpu, own := r.proc.cpu(), ownCPU()
-	res.before = r.proc.memory("VmRSS")
+	cpu, own := r.proc.CPU(), ownCPU()
+	res.before = r.proc.Memory("VmRSS")
 	res.sent = w.series * (last + 1)
-	first, err := l.send(ctx, r.addr.graphite, 0)
+	first, err := l.send(ctx, r.addr.Graphite, 0)
 	if err != nil {
 		return err
 	}
@@ -50,19 +52,19 @@ func (b *bench) bulk(ctx context.Context, r *run, w *workload, l *lines, last in
 	if err := b.await(ctx, r, w, last); err != nil {
 		return err
 	}
-	res.queryable, res.cpuIngest = time.Since(first).Seconds(), r.proc.cpu()-cpu
-	res.after = r.proc.memory("VmRSS")
+	res.queryable, res.cpuIngest = time.Since(first).Seconds(), r.proc.CPU()-cpu
+	res.after = r.proc.Memory("VmRSS")
 	b.say("%s: took %.0f MB in %.1f s, all could be queried after %.1f s", r.peer.Name(), float64(l.bytes)/1e6, sent.Seconds(), res.queryable)
 	return nil
 }
 
 // cleanStop ends the system and measures what that costs and what is on disk then.
 func (r *run) cleanStop(ctx context.Context, res *result) error {
-	cpu := r.proc.cpu()
-	if err := r.proc.stop(ctx); err != nil {
+	cpu := r.proc.CPU()
+	if err := r.proc.Stop(ctx); err != nil {
 		return err
 	}
-	res.cpuStop = r.proc.cpu() - cpu
+	res.cpuStop = r.proc.CPU() - cpu
 	var err error
 	if res.data, err = diskUse(r.data()); err != nil {
 		return err
@@ -74,7 +76,7 @@ func (r *run) cleanStop(ctx context.Context, res *result) error {
 // measure sends a workload to a system, stops it cleanly, starts it again, and
 // compares every point that it has then with what was sent.
 func (b *bench) measure(ctx context.Context, p peer, w *workload, l *lines) (_ *result, err error) {
-	res := &result{system: p.Name(), load: load(), series: w.series, points: w.points}
+	res := &result{system: p.Name(), load: server.Load(), series: w.series, points: w.points}
 	r, err := b.newRun(p, w)
 	if err != nil {
 		return nil, err
@@ -89,7 +91,7 @@ func (b *bench) measure(ctx context.Context, p peer, w *workload, l *lines) (_ *
 	if err := r.cleanStop(ctx, res); err != nil {
 		return nil, err
 	}
-	res.peak = r.proc.peak.Load()
+	res.peak = r.proc.Peak()
 	if res.clean, err = r.again(ctx, w); err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func (b *bench) measure(ctx context.Context, p peer, w *workload, l *lines) (_ *
 	if err := s.settle(ctx, r); err != nil {
 		return nil, err
 	}
-	if err := r.proc.stop(ctx); err != nil {
+	if err := r.proc.Stop(ctx); err != nil {
 		return nil, err
 	}
 	res.merged, err = diskUse(p.Metrics(r.data())...)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"steer/test/bench/server"
 )
 
 // steady is what a system uses while points come at the pace of their step.
@@ -22,7 +24,7 @@ func (s steady) whole(r *result) float64 {
 // the system, starts it, stops it cleanly, starts it again. The first paced
 // round lets it settle and isn't measured, unless it is the only one.
 func (b *bench) million(ctx context.Context, p peer, w *workload) (_ *result, err error) {
-	res := &result{system: p.Name(), load: load(), series: w.series, points: w.points}
+	res := &result{system: p.Name(), load: server.Load(), series: w.series, points: w.points}
 	bulk := w.points - b.paced
 	now := time.Now().Unix()
 	w.start = now - now%w.step - int64(bulk-1)*w.step
@@ -55,11 +57,10 @@ func (b *bench) million(ctx context.Context, p peer, w *workload) (_ *result, er
 	if err := b.pacedRounds(ctx, r, w, rounds, res); err != nil {
 		return nil, err
 	}
-	res.after = r.proc.memory("VmRSS")
-	r.proc.memory("VmHWM")
-	res.peak = r.proc.peak.Load()
+	res.after = r.proc.Memory("VmRSS")
+	res.peak = r.proc.Peak()
 
-	r.proc.kill()
+	r.proc.Kill()
 	if res.killed, err = r.again(ctx, w); err != nil {
 		return nil, err
 	}
@@ -84,9 +85,9 @@ func (b *bench) pacedRounds(ctx context.Context, r *run, w *workload, rounds []*
 	var cpu float64
 	for i, l := range rounds {
 		if i <= 1 {
-			begin, cpu, res.steady.points = time.Now(), r.proc.cpu(), 0
+			begin, cpu, res.steady.points = time.Now(), r.proc.CPU(), 0
 		}
-		if _, err := l.send(ctx, r.addr.graphite, b.pace); err != nil {
+		if _, err := l.send(ctx, r.addr.Graphite, b.pace); err != nil {
 			return err
 		}
 		res.steady.points += w.series
@@ -96,7 +97,7 @@ func (b *bench) pacedRounds(ctx context.Context, r *run, w *workload, rounds []*
 		b.say("%s: round %d of %d at its own pace is there", r.peer.Name(), i+1, len(rounds))
 	}
 	if len(rounds) > 0 {
-		res.steady.wall, res.steady.cpu = time.Since(begin).Seconds(), r.proc.cpu()-cpu
+		res.steady.wall, res.steady.cpu = time.Since(begin).Seconds(), r.proc.CPU()-cpu
 	}
 	return nil
 }

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"math"
 	"slices"
-	"strings"
+
+	"steer/test/bench/report"
 )
 
 // figure is a row of the report. NaN means that there is no such figure.
@@ -96,52 +96,18 @@ func (r *result) perPoint(bytes int64) float64 {
 // total is all points, those of paced rounds too.
 func (r *result) total() int { return r.series * r.points }
 
-// report writes a table: a row per figure, a column per system, and behind
-// them Steer's figure over each peer's.
-func report(out io.Writer, figures []figure, results []*result) {
-	var mine *result
-	head := []string{""}
+// write writes a table of the figures.
+func write(out io.Writer, figures []figure, results []*result) {
+	var systems []string
+	rows := make([]report.Row, len(figures))
+	for i, f := range figures {
+		rows[i] = report.Row{Title: f.title, Format: f.format, Ratio: f.ratio}
+	}
 	for _, r := range results {
-		head = append(head, r.system)
-		if r.system == "steer" {
-			mine = r
+		systems = append(systems, r.system)
+		for i, f := range figures {
+			rows[i].Values = append(rows[i].Values, f.of(r))
 		}
 	}
-	var peers []*result
-	for _, r := range results {
-		if mine != nil && !strings.HasPrefix(r.system, "steer") {
-			peers = append(peers, r)
-			head = append(head, "steer / "+r.system)
-		}
-	}
-	row(out, head)
-	rule := make([]string, len(head))
-	for i := range rule {
-		rule[i] = "---:"
-	}
-	rule[0] = "---"
-	row(out, rule)
-	for _, f := range figures {
-		cells := []string{f.title}
-		for _, r := range results {
-			cells = append(cells, cell(f.format, f.of(r)))
-		}
-		for _, p := range peers {
-			ratio := math.NaN()
-			if f.ratio {
-				ratio = f.of(mine) / f.of(p)
-			}
-			cells = append(cells, cell("%.2f", ratio))
-		}
-		row(out, cells)
-	}
+	report.Table(out, systems, rows)
 }
-
-func cell(format string, v float64) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return ""
-	}
-	return fmt.Sprintf(format, v)
-}
-
-func row(out io.Writer, cells []string) { fmt.Fprintln(out, "| "+strings.Join(cells, " | ")+" |") }

@@ -12,7 +12,7 @@ func TestReport(t *testing.T) {
 	theirs := &result{system: "victoria", series: 10, points: 100, sent: 500, queryable: 1, cpuIngest: 0.002, cpuStop: 0.002,
 		before: 1000, after: 9000, metrics: size{allocated: 1000}}
 	var b strings.Builder
-	report(&b, figures(), []*result{mine, theirs})
+	write(&b, figures(), []*result{mine, theirs})
 	got := b.String()
 	for _, want := range []string{
 		"|  | steer | victoria | steer / victoria |\n| --- | ---: | ---: | ---: |\n",
@@ -32,7 +32,7 @@ func TestReport(t *testing.T) {
 
 func TestReportWithoutSteer(t *testing.T) {
 	var b strings.Builder
-	report(&b, millionFigures(), []*result{{system: "victoria", series: 1, points: 1, sent: 1, queryable: 1}})
+	write(&b, millionFigures(), []*result{{system: "victoria", series: 1, points: 1, sent: 1, queryable: 1}})
 	if !strings.HasPrefix(b.String(), "|  | victoria |\n") || strings.Contains(b.String(), "NaN") {
 		t.Error(b.String())
 	}

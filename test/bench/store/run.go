@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"steer/test/bench/server"
 )
 
 // run is a system at work in a folder of its own.
@@ -16,8 +18,8 @@ type run struct {
 	peer peer
 	step int64
 	dir  string // holds the data folder, log and configuration
-	addr addresses
-	proc *process
+	addr server.Addresses
+	proc *server.Process
 }
 
 func (b *bench) newRun(p peer, w *workload) (*run, error) {
@@ -30,7 +32,7 @@ func (r *run) data() string { return filepath.Join(r.dir, "data") }
 // end kills what still runs.
 func (r *run) end(keep bool) {
 	if r.proc != nil {
-		r.proc.kill()
+		r.proc.Kill()
 	}
 	if !keep {
 		os.RemoveAll(r.dir)
@@ -40,21 +42,21 @@ func (r *run) end(keep bool) {
 // begin starts the system and says after how many seconds it was ready.
 func (r *run) begin(ctx context.Context) (float64, error) {
 	var err error
-	if r.addr, err = freeAddresses(); err != nil {
+	if r.addr, err = server.FreeAddresses(); err != nil {
 		return 0, err
 	}
 	cmd, err := r.peer.Command(ctx, r.data(), r.addr, r.step)
 	if err != nil {
 		return 0, err
 	}
-	if r.proc, err = launch(cmd, filepath.Join(r.dir, "log")); err != nil {
+	if r.proc, err = server.Launch(cmd, filepath.Join(r.dir, "log")); err != nil {
 		return 0, err
 	}
-	err = r.proc.until(ctx, 2*time.Millisecond, "wait for "+r.peer.Name()+" to be ready", func() (bool, error) {
+	err = r.proc.Until(ctx, 2*time.Millisecond, "wait for "+r.peer.Name()+" to be ready", func() (bool, error) {
 		err := r.peer.Ready(ctx, r.addr)
 		return err == nil, err
 	})
-	return time.Since(r.proc.started).Seconds(), err
+	return time.Since(r.proc.Started).Seconds(), err
 }
 
 // again starts the system on what it has, and reads a first host.
@@ -66,12 +68,11 @@ func (r *run) again(ctx context.Context, w *workload) (b begin, err error) {
 	if err := r.peer.Fetch(ctx, r.data(), r.addr, w.host(0), t); err != nil {
 		return b, err
 	}
-	b.answers = time.Since(r.proc.started).Seconds()
+	b.answers = time.Since(r.proc.Started).Seconds()
 	if len(t.columns) == 0 {
 		b.answers = math.NaN() // it had nothing of that host on disk yet
 	}
-	r.proc.memory("VmHWM")
-	b.peak = r.proc.peak.Load()
+	b.peak = r.proc.Peak()
 	return b, nil
 }
 

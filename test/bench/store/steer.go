@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"steer/test/bench/server"
 )
 
 // steer is Steer itself: as a peer keeps points, each for a month, or with the
@@ -39,9 +41,9 @@ func (s *steer) Find() (string, error) {
 	return first, nil
 }
 
-func (s *steer) Command(ctx context.Context, dir string, a addresses, step int64) (*exec.Cmd, error) {
+func (s *steer) Command(ctx context.Context, dir string, a server.Addresses, step int64) (*exec.Cmd, error) {
 	set := []string{
-		"listen=" + a.http, "receive.graphite.tcp=" + a.graphite, "receive.graphite.udp=off", "receive.statsd.udp=off",
+		"listen=" + a.HTTP, "receive.graphite.tcp=" + a.Graphite, "receive.graphite.udp=off", "receive.statsd.udp=off",
 		"agent.enabled=false", "log.level=warn",
 	}
 	if !s.defaults {
@@ -59,16 +61,16 @@ func (s *steer) Command(ctx context.Context, dir string, a addresses, step int64
 	return exec.CommandContext(ctx, s.program, args...), nil
 }
 
-func (s *steer) Ready(ctx context.Context, a addresses) error {
-	return healthy(ctx, "http://"+a.http+"/readyz")
+func (s *steer) Ready(ctx context.Context, a server.Addresses) error {
+	return server.Healthy(ctx, "http://"+a.HTTP+"/readyz")
 }
 
 func (s *steer) Metrics(dir string) []string { return []string{filepath.Join(dir, "metrics")} }
 
 // Fetch renders the host in Graphite's raw format: NAME,START,END,STEP|VALUES.
-func (s *steer) Fetch(ctx context.Context, _ string, a addresses, host string, t *table) error {
+func (s *steer) Fetch(ctx context.Context, _ string, a server.Addresses, host string, t *table) error {
 	q := url.Values{"target": {host + ".**"}, "format": {"raw"}, "from": {strconv.FormatInt(t.start-1, 10)}, "until": {strconv.FormatInt(t.end(), 10)}}
-	body, err := get(ctx, "http://"+a.http+"/render?"+q.Encode())
+	body, err := server.Get(ctx, "http://"+a.HTTP+"/render?"+q.Encode())
 	if err != nil {
 		return err
 	}

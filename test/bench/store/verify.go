@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"steer/test/bench/values"
 )
 
 // probed is how many hosts are asked for until all is there.
@@ -22,7 +24,7 @@ func (b *bench) await(ctx context.Context, r *run, w *workload, last int) error 
 	if f, ok := r.peer.(interface{ FetchIsFree() bool }); ok && f.FetchIsFree() {
 		hosts = w.probes(w.hosts())
 	}
-	return r.proc.until(ctx, 50*time.Millisecond, fmt.Sprintf("wait until %s finds all points", r.peer.Name()), func() (bool, error) {
+	return r.proc.Until(ctx, 50*time.Millisecond, fmt.Sprintf("wait until %s finds all points", r.peer.Name()), func() (bool, error) {
 		for len(hosts) > 0 {
 			h := hosts[0]
 			t := newTable(w.at(from), w.step, last-from+1)
@@ -82,7 +84,7 @@ func (b *bench) checkAll(ctx context.Context, r *run, w *workload, every int, re
 }
 
 // check compares all that a system has of a host with what was sent.
-func (b *bench) check(ctx context.Context, r *run, w *workload, h int, seq []sequence, skip int, res *result) error {
+func (b *bench) check(ctx context.Context, r *run, w *workload, h int, seq []values.Sequence, skip int, res *result) error {
 	if skip >= w.points {
 		return nil
 	}
@@ -95,11 +97,11 @@ func (b *bench) check(ctx context.Context, r *run, w *workload, h int, seq []seq
 }
 
 // compare counts into res; the sequences stand at the first point.
-func (t *table) compare(host string, all []metric, seq []sequence, skip int, res *result) {
+func (t *table) compare(host string, all []metric, seq []values.Sequence, skip int, res *result) {
 	for m := range seq {
-		s, digits := &seq[m], all[m].kind.decimals()
+		s, digits := &seq[m], all[m].kind.Decimals()
 		for range skip {
-			s.next()
+			s.Next()
 		}
 		res.checked += t.points
 		name := host + "." + all[m].name
@@ -110,7 +112,7 @@ func (t *table) compare(host string, all []metric, seq []sequence, skip int, res
 			continue
 		}
 		for _, got := range column {
-			switch want := number(s.next(), digits); {
+			switch want := values.Number(s.Next(), digits); {
 			case got != got:
 				res.missing++
 			case !same(got, want):

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"steer/test/bench/values"
 )
 
 // filled is what a system without fault gives back of host 0.
@@ -14,7 +16,7 @@ func filled(w *workload) *table {
 	for m := range seq {
 		column := t.column(w.host(0) + "." + metrics()[m].name)
 		for p := range column {
-			t.put(column, w.at(p), number(seq[m].next(), metrics()[m].kind.decimals()))
+			t.put(column, w.at(p), values.Number(seq[m].Next(), metrics()[m].kind.Decimals()))
 		}
 	}
 	return t
@@ -119,16 +121,5 @@ func TestRawLine(t *testing.T) {
 		if rawLine([]byte(bad), got) == nil {
 			t.Errorf("%q is no error", bad)
 		}
-	}
-}
-
-func TestProcFiles(t *testing.T) {
-	stat := "12 (steer (x) y) S 1 12 12 0 -1 4194560 900 0 0 0 250 50 25 75 20 0 9 0 1000 1 1"
-	if got := statCPU([]byte(stat)); got != 4 {
-		t.Errorf("CPU %v s, want 4: 2.5 user, 0.5 system, 0.25 and 0.75 of children", got)
-	}
-	status := "Name:\tsteer\nVmHWM:\t    2048 kB\nVmRSS:\t 1024 kB\n"
-	if got := statusLine([]byte(status), "VmRSS"); got != 1<<20 {
-		t.Errorf("VmRSS %d, want %d", got, 1<<20)
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"steer/test/bench/server"
 )
 
 // victoria is VictoriaMetrics, the single server.
@@ -22,15 +24,15 @@ type victoria struct{ queries atomic.Int64 }
 const victoriaProgram = "victoria-metrics"
 
 func (*victoria) Name() string          { return "victoria" }
-func (*victoria) Find() (string, error) { return debian(victoriaProgram, "victoria-metrics") }
+func (*victoria) Find() (string, error) { return server.Debian(victoriaProgram, "victoria-metrics") }
 
-func (*victoria) Command(ctx context.Context, dir string, a addresses, _ int64) (*exec.Cmd, error) {
+func (*victoria) Command(ctx context.Context, dir string, a server.Addresses, _ int64) (*exec.Cmd, error) {
 	return exec.CommandContext(ctx, victoriaProgram, "-storageDataPath="+dir, "-retentionPeriod=30d",
-		"-httpListenAddr="+a.http, "-graphiteListenAddr="+a.graphite), nil
+		"-httpListenAddr="+a.HTTP, "-graphiteListenAddr="+a.Graphite), nil
 }
 
-func (*victoria) Ready(ctx context.Context, a addresses) error {
-	return healthy(ctx, "http://"+a.http+"/health")
+func (*victoria) Ready(ctx context.Context, a server.Addresses) error {
+	return server.Healthy(ctx, "http://"+a.HTTP+"/health")
 }
 
 // Metrics are values and names; the third folder, cache, it makes anew.
@@ -40,12 +42,12 @@ func (*victoria) Metrics(dir string) []string {
 
 // Fetch exports the stored points as they are. No two queries have the same
 // filters: it remembers for ten seconds that filters found no series.
-func (v *victoria) Fetch(ctx context.Context, _ string, a addresses, host string, t *table) error {
+func (v *victoria) Fetch(ctx context.Context, _ string, a server.Addresses, host string, t *table) error {
 	q := url.Values{
 		"match[]": {"{__name__=~" + strconv.Quote(regexp.QuoteMeta(host+".")+".*") + `,query!="` + strconv.FormatInt(v.queries.Add(1), 10) + `"}`},
 		"start":   {strconv.FormatInt(t.start, 10)}, "end": {strconv.FormatInt(t.end(), 10)},
 	}
-	body, err := get(ctx, "http://"+a.http+"/api/v1/export?"+q.Encode())
+	body, err := server.Get(ctx, "http://"+a.HTTP+"/api/v1/export?"+q.Encode())
 	if err != nil {
 		return err
 	}
@@ -71,11 +73,11 @@ func (v *victoria) Fetch(ctx context.Context, _ string, a addresses, host string
 // settle merges all that can be merged, as happens by itself in time. The answer
 // comes at once and the end stands in the log.
 func (*victoria) settle(ctx context.Context, r *run) error {
-	if err := healthy(ctx, "http://"+r.addr.http+"/internal/force_merge"); err != nil {
+	if err := server.Healthy(ctx, "http://"+r.addr.HTTP+"/internal/force_merge"); err != nil {
 		return err
 	}
-	return r.proc.until(ctx, 50*time.Millisecond, "wait for the forced merge", func() (bool, error) {
-		b, err := os.ReadFile(r.proc.log)
+	return r.proc.Until(ctx, 50*time.Millisecond, "wait for the forced merge", func() (bool, error) {
+		b, err := os.ReadFile(r.proc.Log)
 		if err != nil {
 			return false, err
 		}

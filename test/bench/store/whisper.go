@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"steer/test/bench/server"
 )
 
 // whisper is what Graphite's own servers have in common: a file for each
@@ -21,9 +23,9 @@ func (whisper) Metrics(dir string) []string { return []string{filepath.Join(dir,
 func (whisper) FetchIsFree() bool           { return true }
 
 // Ready needs a server that takes connections.
-func (whisper) Ready(ctx context.Context, a addresses) error {
+func (whisper) Ready(ctx context.Context, a server.Addresses) error {
 	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", a.graphite)
+	c, err := d.DialContext(ctx, "tcp", a.Graphite)
 	if err != nil {
 		return err
 	}
@@ -31,7 +33,7 @@ func (whisper) Ready(ctx context.Context, a addresses) error {
 }
 
 // Fetch reads the files of a host.
-func (whisper) Fetch(_ context.Context, dir string, _ addresses, host string, t *table) error {
+func (whisper) Fetch(_ context.Context, dir string, _ server.Addresses, host string, t *table) error {
 	root := filepath.Join(dir, "whisper")
 	top := filepath.Join(root, filepath.FromSlash(strings.ReplaceAll(host, ".", "/")))
 	return filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {

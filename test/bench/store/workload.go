@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strconv"
+
+	"steer/test/bench/values"
 )
 
 // workload is what is sent to every system: series x points, a value of every
@@ -31,10 +33,10 @@ func (w *workload) host(h int) string {
 }
 
 // sequences are the values of a host's series, from the first point on.
-func (w *workload) sequences(h int, all []metric) []sequence {
-	list := make([]sequence, w.seriesOf(h))
+func (w *workload) sequences(h int, all []metric) []values.Sequence {
+	list := make([]values.Sequence, w.seriesOf(h))
 	for m := range list {
-		list[m] = newSequence(all[m].kind, w.seed+uint64(h*perHost+m))
+		list[m] = values.New(all[m].kind, w.seed+uint64(h*perHost+m))
 	}
 	return list
 }
@@ -42,7 +44,7 @@ func (w *workload) sequences(h int, all []metric) []sequence {
 // metric is one of the things that a host reports.
 type metric struct {
 	name string
-	kind kind
+	kind values.Kind
 }
 
 const perHost = 100
@@ -50,37 +52,37 @@ const perHost = 100
 // metrics are the perHost things that every host reports.
 func metrics() []metric {
 	var all []metric
-	add := func(k kind, prefix string, names ...string) {
+	add := func(k values.Kind, prefix string, names ...string) {
 		for _, n := range names {
 			all = append(all, metric{prefix + n, k})
 		}
 	}
 	for core := range 8 {
 		prefix := "cpu." + strconv.Itoa(core) + "."
-		add(percent, prefix, "idle", "user", "system")
-		add(blip, prefix, "iowait")
+		add(values.Percent, prefix, "idle", "user", "system")
+		add(values.Blip, prefix, "iowait")
 	}
-	add(amount, "memory.", "used", "free", "cached", "buffers", "slab")
-	add(still, "swap.", "used")
-	add(walk, "load.", "shortterm", "midterm", "longterm")
+	add(values.Amount, "memory.", "used", "free", "cached", "buffers", "slab")
+	add(values.Still, "swap.", "used")
+	add(values.Walk, "load.", "shortterm", "midterm", "longterm")
 	for _, d := range []string{"sda", "sdb", "nvme0n1", "nvme1n1"} {
-		add(counter, "disk."+d+".", "read_bytes", "write_bytes", "reads", "writes")
-		add(percent, "disk."+d+".", "util_percent")
+		add(values.Counter, "disk."+d+".", "read_bytes", "write_bytes", "reads", "writes")
+		add(values.Percent, "disk."+d+".", "util_percent")
 	}
 	for _, f := range []string{"root", "var", "home"} {
-		add(amount, "filesystem."+f+".", "used_bytes")
-		add(walk, "filesystem."+f+".", "used_percent")
-		add(still, "filesystem."+f+".", "total_bytes", "inodes_free")
+		add(values.Amount, "filesystem."+f+".", "used_bytes")
+		add(values.Walk, "filesystem."+f+".", "used_percent")
+		add(values.Still, "filesystem."+f+".", "total_bytes", "inodes_free")
 	}
 	for _, i := range []string{"eth0", "eth1"} {
-		add(counter, "interface."+i+".", "rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
-		add(still, "interface."+i+".", "rx_errors", "tx_errors")
+		add(values.Counter, "interface."+i+".", "rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
+		add(values.Still, "interface."+i+".", "rx_errors", "tx_errors")
 	}
-	add(temperature, "sensors.", "cpu0.temperature", "cpu1.temperature", "board.temperature", "inlet.temperature")
+	add(values.Temperature, "sensors.", "cpu0.temperature", "cpu1.temperature", "board.temperature", "inlet.temperature")
 	for _, page := range []string{"index", "search", "item"} {
-		add(timer, "http."+page+".", "mean", "upper_90")
+		add(values.Timer, "http."+page+".", "mean", "upper_90")
 	}
-	add(level, "", "tcp.established", "tcp.time_wait", "processes.running", "processes.blocked")
-	add(still, "", "kernel.boot_time")
+	add(values.Level, "", "tcp.established", "tcp.time_wait", "processes.running", "processes.blocked")
+	add(values.Still, "", "kernel.boot_time")
 	return all
 }

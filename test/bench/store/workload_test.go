@@ -2,11 +2,12 @@ package main
 
 import (
 	"bytes"
-	"math"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+
+	"steer/test/bench/values"
 )
 
 func small() *workload {
@@ -117,7 +118,7 @@ func TestAHostReportsTheMixture(t *testing.T) {
 		t.Fatalf("%d metrics, want %d", len(all), perHost)
 	}
 	names := map[string]bool{}
-	kinds := map[kind]int{}
+	kinds := map[values.Kind]int{}
 	for _, m := range all {
 		names[m.name] = true
 		kinds[m.kind]++
@@ -125,48 +126,10 @@ func TestAHostReportsTheMixture(t *testing.T) {
 	if len(names) != perHost {
 		t.Errorf("%d different names", len(names))
 	}
-	want := map[kind]int{percent: 28, counter: 24, still: 12, blip: 8, amount: 8, walk: 6, timer: 6, temperature: 4, level: 4}
+	want := map[values.Kind]int{values.Percent: 28, values.Counter: 24, values.Still: 12, values.Blip: 8, values.Amount: 8, values.Walk: 6, values.Timer: 6, values.Temperature: 4, values.Level: 4}
 	for k, n := range want {
 		if kinds[k] != n {
 			t.Errorf("%d series of kind %d, want %d", kinds[k], k, n)
-		}
-	}
-}
-
-func TestValuesAreOfTheirKind(t *testing.T) {
-	for k := percent; k <= level; k++ {
-		changed, last := 0, int64(math.MinInt64)
-		const n = 5000
-		s := newSequence(k, 3)
-		for range n {
-			v := s.next()
-			if v < 0 || v >= 1<<53 {
-				t.Fatalf("kind %d: %d", k, v)
-			}
-			if k == percent && v > 10_000 || k == counter && v < last || k == amount && v%4096 != 0 {
-				t.Fatalf("kind %d: %d after %d", k, v, last)
-			}
-			if v != last {
-				changed++
-			}
-			last = v
-		}
-		if rare := k == still || k == blip || k == temperature; rare != (changed < n/4) || changed < 2 {
-			t.Errorf("kind %d changed %d times in %d points", k, changed, n)
-		}
-	}
-}
-
-func TestNumbersComeBack(t *testing.T) {
-	for _, c := range []struct {
-		v        int64
-		decimals int
-		text     string
-	}{{0, 0, "0"}, {12345, 0, "12345"}, {9820, 2, "98.20"}, {5, 3, "0.005"}, {421, 1, "42.1"}, {100, 2, "1.00"}} {
-		text := string(appendNumber(nil, c.v, c.decimals))
-		v, err := strconv.ParseFloat(text, 64)
-		if text != c.text || err != nil || v != number(c.v, c.decimals) {
-			t.Errorf("%d with %d decimals is sent as %s, want %s, and expected as %v", c.v, c.decimals, text, c.text, number(c.v, c.decimals))
 		}
 	}
 }

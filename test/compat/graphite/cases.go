@@ -14,6 +14,7 @@ var files embed.FS
 
 // Case is one request.
 type Case struct {
+	File  string // of the folder cases, without .txt
 	Group string // the function or part of the API that it is about
 	Line  string // as it stands in the file, with what with says; no two are alike
 	Ask   string // path and query
@@ -64,7 +65,7 @@ func Cases() ([]Case, error) {
 				return nil, fmt.Errorf("%s: the case %q stands at %s already", place, line, before)
 			}
 			seen[line] = place
-			all = append(all, Case{group, line, address(line)})
+			all = append(all, Case{strings.TrimSuffix(e.Name(), ".txt"), group, line, address(line)})
 		}
 	}
 	return all, nil

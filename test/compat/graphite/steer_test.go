@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,15 +58,35 @@ func steer(t *testing.T) http.Handler {
 			t.Fatal(err)
 		}
 	}
-	engine, err := query.New(query.Options{Source: source{s}})
+	engine, err := query.New(query.Options{Source: source{s}, Events: happened})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return graphite.New(graphite.Options{Engine: engine, Now: now})
+	return graphite.New(graphite.Options{Engine: engine, Tags: s, Now: now})
 }
 
 type source struct{ *store.Store }
 
+func (s source) Select(ctx context.Context, expressions []string, limit int) ([]string, error) {
+	match, err := store.ParseTagMatches(expressions)
+	if err != nil {
+		return nil, err
+	}
+	return s.Store.Select(ctx, match, limit)
+}
+
 func (s source) Fetch(ctx context.Context, names []string, from, until int64, maxPoints int) ([]metric.Series, error) {
 	return s.Store.Fetch(ctx, store.Request{Names: names, From: from, Until: until, MaxPoints: maxPoints})
+}
+
+// happened are the events of the data set.
+func happened(_ context.Context, tags []string, from, until int64) ([]int64, error) {
+	var times []int64
+	for _, e := range Events() {
+		missing := slices.ContainsFunc(tags, func(tag string) bool { return !slices.Contains(e.Tags, tag) })
+		if !missing && e.When >= from && e.When < until {
+			times = append(times, e.When)
+		}
+	}
+	return times, nil
 }

@@ -75,6 +75,18 @@ func (r *bitReader) read(n uint) uint64 {
 	}
 }
 
+// peek returns the next bits, highest first, at least 57 of them; past the end
+// they are zeros.
+func (r *bitReader) peek() uint64 {
+	at := r.pos >> 3
+	if at+8 <= uint(len(r.buf)) {
+		return binary.BigEndian.Uint64(r.buf[at:]) << (r.pos & 7)
+	}
+	var tail [8]byte
+	copy(tail[:], r.buf[min(at, uint(len(r.buf))):])
+	return binary.BigEndian.Uint64(tail[:]) << (r.pos & 7)
+}
+
 // pack appends the low width bits of each value, the first value lowest, in as
 // few bytes as hold them.
 func pack(dst []byte, values []uint64, width uint) []byte {
@@ -102,7 +114,7 @@ func pack(dst []byte, values []uint64, width uint) []byte {
 func packed(n int, width uint) int { return (n*int(width) + 7) / 8 }
 
 // unpack reads values that pack wrote; src has at least packed bytes.
-func unpack(dst []uint64, src []byte, width uint) {
+func unpack(dst []int64, src []byte, width uint) {
 	if width == 0 {
 		clear(dst)
 		return
@@ -110,10 +122,17 @@ func unpack(dst []uint64, src []byte, width uint) {
 	mask := ^uint64(0) >> (64 - width)
 	i, bit := 0, uint(0)
 	if width <= 57 { // each value lies within the eight bytes where it starts
-		for ; i < len(dst) && int(bit>>3)+8 <= len(src); i++ {
-			dst[i] = binary.LittleEndian.Uint64(src[bit>>3:]) >> (bit & 7) & mask
+		near := dst
+		if whole := (len(src) - 8) * 8 / int(width); len(src) < 8 {
+			near = nil
+		} else if len(near) > whole { // eight bytes from there on are not all here
+			near = near[:whole]
+		}
+		for i := range near {
+			near[i] = int64(binary.LittleEndian.Uint64(src[bit>>3:]) >> (bit & 7) & mask)
 			bit += width
 		}
+		i = len(near)
 	}
 	for ; i < len(dst); i++ {
 		at, skip := bit>>3, bit&7
@@ -123,7 +142,7 @@ func unpack(dst []uint64, src []byte, width uint) {
 			got += 8 - skip
 			skip = 0
 		}
-		dst[i] = v & mask
+		dst[i] = int64(v & mask)
 		bit += width
 	}
 }

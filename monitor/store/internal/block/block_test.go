@@ -63,6 +63,38 @@ func TestChunks(t *testing.T) {
 	})
 }
 
+// A part of a chunk is what the whole has there.
+func TestPartsOfChunks(t *testing.T) {
+	all := kinds(700)
+	all["integers"] = []float64{3, 1, 4, 1, 5, 9, 2, 6}
+	all["steady"] = slices.Repeat([]float64{7}, 300)
+	all["walk with odd values"] = slices.Clone(all["walk .01"])
+	for _, i := range []int{3, 64, 65, 400} {
+		all["walk with odd values"][i] = math.Pi * float64(i)
+	}
+	all["gaps"] = slices.Clone(all["counter"])
+	all["gaps"][100] = math.NaN()
+	names := slices.Sorted(maps.Keys(all))
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.SampledFrom(names).Draw(t, "kind")
+		from := rapid.IntRange(0, len(all[name])-1).Draw(t, "begin")
+		values := all[name][from : from+rapid.IntRange(1, len(all[name])-from).Draw(t, "count")]
+		if last := len(values) - 1; values[0] != values[0] || values[last] != values[last] {
+			return // a chunk begins and ends with a value
+		}
+		b := appendChunk(nil, values, &encoder{})
+		first := rapid.IntRange(0, len(values)-1).Draw(t, "from")
+		got := make([]float64, rapid.IntRange(1, len(values)-first).Draw(t, "length"))
+		whole, err := decodePart(b, len(values), first, got)
+		if want := values[first:][:len(got)]; err != nil || whole && !equal(got, want) {
+			t.Fatalf("%v, %v\ngot  %v\nwant %v", whole, err, got, want)
+		}
+		if whole == slices.ContainsFunc(values, func(v float64) bool { return v != v }) {
+			t.Fatalf("it says that slots are missing: %v", !whole)
+		}
+	})
+}
+
 func TestChunksAreSmall(t *testing.T) {
 	for name, c := range map[string]struct {
 		most  float64 // bytes per value
@@ -200,6 +232,9 @@ func FuzzChunk(f *testing.F) {
 			return
 		}
 		decodeChunk(b, make([]float64, n)) //nolint:errcheck // must not panic
+		for from := 0; from < n; from += 1 + n/3 {
+			decodePart(b, n, from, make([]float64, (n-from+1)/2)) //nolint:errcheck
+		}
 	})
 }
 

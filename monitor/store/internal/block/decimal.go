@@ -3,43 +3,42 @@ package block
 import (
 	"encoding/binary"
 	"math"
+
+	"steer/monitor/store/internal/decimal"
 )
 
-// Decimal numbers as senders print them are integers over a power of ten. A
-// chunk of them is:
+// Decimal numbers as senders print them are integers over a power of ten, and
+// averages of them are often thirds of such. A chunk of them is:
 //
 //	odd uvarint     count of values that are no such numbers; for each its place,
 //	                less the one before, as uvarint and the value, 8 bytes
-//	exponent u8     value = integer / 10^exponent, rounded as IEEE 754 divides
+//	exponent u8     value = integer / 10^exponent, for thirds / 3 again, rounded as
+//	                IEEE 754 divides
 //	order u8        0: the integers, 1: their differences, 2: differences of those
 //	factor uvarint  what all numbers of the order are multiples of
 //	order × varint  the first integers, which have no difference
 //	groups          64 numbers each, the last one maybe fewer: see appendGroup
 const (
-	mostExponent = 15
-	mostInteger  = 1 << 53
-	groupSize    = 64
+	groupSize = 64
 
 	groupWidth      = 0x3f
 	groupFolded     = 0x40
 	groupExceptions = 0x80
 )
 
-var powers = [mostExponent + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
-
 // decimals finds an exponent with which the values are exactly integers over a
-// power of ten, and appends the integers to ints. A few values for which there is
+// power of ten (or thirds of them), and appends the integers to ints. A few values for which there is
 // none go to odd by their place, and have the integer of their neighbour. It is
 // false if there are many.
-func decimals(ints []int64, odd []int, values []float64) (_ []int64, _ []int, exponent int, ok bool) {
+func decimals(ints []int64, odd []int, values []float64, of func(v float64, least int) (int64, int)) (_ []int64, _ []int, exponent int, ok bool) {
 	from := len(ints)
 	largest, last := int64(0), int64(0)
 	for i, v := range values {
-		m, e := decimal(v, exponent)
+		m, e := of(v, exponent)
 		for grow := e - exponent; e >= 0 && grow > 0; grow-- {
 			// A number that was exact with a smaller exponent is so with a larger
 			// one, as long as its integer can be held.
-			if largest*10 >= mostInteger {
+			if largest*10 >= decimal.MostInteger {
 				e = -1
 				break
 			}
@@ -62,21 +61,6 @@ func decimals(ints []int64, odd []int, values []float64) (_ []int64, _ []int, ex
 		ints = append(ints, m)
 	}
 	return ints, odd, exponent, true
-}
-
-// decimal is v as an integer over a power of ten, the exponent being least or
-// more; it is -1 if there is none.
-func decimal(v float64, least int) (m int64, exponent int) {
-	for e := least; e <= mostExponent; e++ {
-		m := math.RoundToEven(v * powers[e])
-		if !(m > -mostInteger && m < mostInteger) {
-			break
-		}
-		if m/powers[e] == v && (m != 0 || !math.Signbit(v)) {
-			return int64(m), e
-		}
-	}
-	return 0, -1
 }
 
 // appendDecimals writes what decimals found, at least two integers.
@@ -255,150 +239,4 @@ func (s *encoder) appendGroup(dst []byte, ints []int64) []byte {
 	}
 	dst[at] = byte(count)
 	return dst
-}
-
-// group reads up to 64 numbers into dst and returns what follows them.
-func group(dst []int64, data []byte) ([]byte, error) {
-	if len(data) == 0 {
-		return nil, errChunk
-	}
-	head := data[0]
-	wide := uint(head & groupWidth)
-	base, n := binary.Varint(data[1:])
-	if n <= 0 {
-		return nil, errChunk
-	}
-	data = data[1+n:]
-	size := packed(len(dst), wide)
-	if len(data) < size {
-		return nil, errChunk
-	}
-	var rests [groupSize]uint64
-	unpack(rests[:len(dst)], data, wide)
-	data = data[size:]
-	if head&groupExceptions != 0 {
-		if len(data) == 0 {
-			return nil, errChunk
-		}
-		count := int(data[0])
-		data = data[1:]
-		for range count {
-			if len(data) == 0 || int(data[0]) >= len(dst) {
-				return nil, errChunk
-			}
-			high, n := binary.Uvarint(data[1:])
-			if n <= 0 {
-				return nil, errChunk
-			}
-			rests[data[0]] |= high << wide
-			data = data[1+n:]
-		}
-	}
-	if head&groupFolded != 0 {
-		for i := range dst {
-			dst[i] = unzigzag(rests[i]) + base
-		}
-		return data, nil
-	}
-	for i := range dst {
-		dst[i] = int64(rests[i]) + base
-	}
-	return data, nil
-}
-
-// undecimal reads as many values as dst has. Whatever the bytes are, it ends.
-func undecimal(data []byte, dst []float64) error {
-	odd, n := binary.Uvarint(data)
-	if n <= 0 || odd > uint64(len(dst)) {
-		return errChunk
-	}
-	data = data[n:]
-	patches, all := data, dst
-	at := uint64(0)
-	for range odd {
-		skip, n := binary.Uvarint(data)
-		if n <= 0 || len(data) < n+8 || skip >= uint64(len(dst)) || at+skip >= uint64(len(dst)) {
-			return errChunk
-		}
-		at += skip
-		data = data[n+8:]
-	}
-	if len(data) < 3 {
-		return errChunk
-	}
-	exponent, order := int(data[0]), int(data[1])
-	if exponent > mostExponent || order > 2 || order > len(dst) {
-		return errChunk
-	}
-	factor, n := binary.Uvarint(data[2:])
-	if n <= 0 || factor == 0 || factor > math.MaxInt64 {
-		return errChunk
-	}
-	data = data[2+n:]
-	var firsts [2]int64
-	for i := range order {
-		if firsts[i], n = binary.Varint(data); n <= 0 {
-			return errChunk
-		}
-		data = data[n:]
-	}
-	power := powers[exponent]
-	// The sums that differences are added to; for order 2 last is the difference.
-	sum, last := firsts[0], firsts[1]
-	switch order {
-	case 1:
-		dst[0] = float64(sum) / power
-	case 2:
-		dst[0] = float64(sum) / power
-		sum += last
-		dst[1] = float64(sum) / power
-	}
-	dst = dst[order:]
-	var ints [groupSize]int64
-	var err error
-	for len(dst) > 0 {
-		part := ints[:min(len(dst), groupSize)]
-		if data, err = group(part, data); err != nil {
-			return err
-		}
-		if factor > 1 {
-			for i := range part {
-				part[i] *= int64(factor)
-			}
-		}
-		switch order {
-		case 1:
-			for i, d := range part {
-				sum += d
-				part[i] = sum
-			}
-		case 2:
-			for i, d := range part {
-				last += d
-				sum += last
-				part[i] = sum
-			}
-		}
-		if exponent == 0 {
-			for i, m := range part {
-				dst[i] = float64(m)
-			}
-		} else {
-			for i, m := range part {
-				dst[i] = float64(m) / power
-			}
-		}
-		dst = dst[len(part):]
-	}
-	if len(data) != 0 {
-		return errChunk
-	}
-	at = 0
-	for range odd {
-		skip, n := binary.Uvarint(patches)
-		at += skip
-		all[at] = math.Float64frombits(binary.LittleEndian.Uint64(patches[n:]))
-		patches = patches[n+8:]
-	}
-	return nil
 }

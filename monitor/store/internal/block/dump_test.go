@@ -74,7 +74,7 @@ func (d *dump) sum(what string, of []byte) {
 // chunk prints one that ends at end.
 func (d *dump) chunk(count, end int) {
 	kind := d.data[d.at]
-	d.take(1, "kind: values %d %s; known %d %s", kind&0xf, [...]string{"constant", "XOR", "raw", "decimals"}[kind&0xf], kind>>4, [...]string{"all", "bitmap", "runs"}[kind>>4])
+	d.take(1, "kind: values %d %s; known %d %s", kind&0xf, [...]string{"constant", "XOR", "raw", "decimals", "thirds"}[kind&0xf], kind>>4, [...]string{"all", "bitmap", "runs"}[kind>>4])
 	present := count
 	switch kind &^ 0xf {
 	case knownBitmap:
@@ -102,7 +102,7 @@ func (d *dump) chunk(count, end int) {
 		d.float("value")
 	case valuesXOR:
 		d.xor(present, end)
-	case valuesDecimal:
+	case valuesDecimal, valuesThirds:
 		d.decimals(present)
 	}
 }
@@ -168,7 +168,7 @@ func (d *dump) group(n, exponent, factor int) {
 	wide := uint(head & groupWidth)
 	d.take(1, "group: width %d%s", wide, how)
 	d.varint("base")
-	rests := make([]uint64, n)
+	rests := make([]int64, n)
 	unpack(rests, d.data[d.at:], wide)
 	d.take(packed(n, wide), "%d distances: %s", n, strings.Trim(fmt.Sprint(rests), "[]"))
 	if head&groupExceptions != 0 {

@@ -44,7 +44,7 @@ func example(t *testing.T) string {
 	columns := map[uint32][]float64{
 		1: {20.5, 20.75, nan, 21},
 		2: apart,
-		5: {1. / 3, 2. / 3, 2. / 3, 1. / 3},
+		5: {1. / 7, 2. / 7, 2. / 7, 1. / 7},
 		9: {7, 7, 6, 7, 8, 7, 7, 500, 7, 7, 7, 7},
 	}
 	data := build(t, m, columns)

@@ -57,7 +57,7 @@ func TestPythonDecodes(t *testing.T) {
 		seen.WriteString(d.String())
 	}
 	for _, what := range []string{
-		"values 0 constant", "values 1 XOR", "values 2 raw", "values 3 decimals", "known 0 all", "known 1 bitmap", "known 2 runs",
+		"values 0 constant", "values 1 XOR", "values 2 raw", "values 3 decimals", "values 4 thirds", "known 0 all", "known 1 bitmap", "known 2 runs",
 		"order: 0", "order: 1", "order: 2", "folded\n", "folded, with", "place, from the one before", "in the window", "new window", "the same again",
 	} {
 		if !strings.Contains(seen.String(), what) {

@@ -63,13 +63,16 @@ func Open(in io.ReaderAt, size int64) (*Reader, error) {
 }
 
 func readAt(in io.ReaderAt, b []byte, off int64) error {
-	if n, err := in.ReadAt(b, off); n < len(b) {
-		if err == nil || errors.Is(err, io.EOF) {
-			return damaged("file ends at %d", off+int64(n))
-		}
-		return err
+	n, err := in.ReadAt(b, off)
+	switch {
+	case n == len(b):
+		return nil
+	case err == nil:
+		return io.ErrNoProgress
+	case errors.Is(err, io.EOF):
+		return damaged("file ends at %d", off+int64(n))
 	}
-	return nil
+	return err
 }
 
 // Series is how many series the block holds.
@@ -91,6 +94,7 @@ type Cursor struct {
 	page   int   // whose items are held, -1 none
 	items  []item
 	values []float64
+	part   []float64
 }
 
 // Cursor returns one that reads at least ahead bytes at once.
@@ -137,7 +141,8 @@ func (c *Cursor) load(i int) error {
 	return nil
 }
 
-func (c *Cursor) chunk(it item) ([]float64, error) {
+// bytes are those of a chunk, valid until the next read.
+func (c *Cursor) bytes(it item) ([]byte, error) {
 	if it.offset+int64(it.length) > c.r.end {
 		return nil, damaged("index points behind the chunks")
 	}
@@ -148,6 +153,18 @@ func (c *Cursor) chunk(it item) ([]float64, error) {
 	if checksum(b) != it.sum {
 		return nil, damaged("checksum of series %d", it.id)
 	}
+	return b, nil
+}
+
+func (c *Cursor) chunk(it item) ([]float64, error) {
+	b, err := c.bytes(it)
+	if err != nil {
+		return nil, err
+	}
+	return c.decode(it, b)
+}
+
+func (c *Cursor) decode(it item, b []byte) ([]float64, error) {
 	if cap(c.values) < it.count {
 		c.values = make([]float64, it.count)
 	}
@@ -158,33 +175,73 @@ func (c *Cursor) chunk(it item) ([]float64, error) {
 	return c.values, nil
 }
 
-// Fill writes what the block knows of series id into those elements of dst that
-// are NaN; dst[0] is the slot at. It says whether the block has the series.
-func (c *Cursor) Fill(id uint32, at int64, dst []float64) (bool, error) {
+// Chunk is what a block has of one series: the slots from First to End, not
+// included.
+type Chunk struct {
+	First, End int64
+	item       item
+}
+
+// Find finds what the block has of a series, if anything.
+func (c *Cursor) Find(id uint32) (chunk Chunk, ok bool, err error) {
 	i := sort.Search(len(c.r.pages), func(i int) bool { return c.r.pages[i].first > id }) - 1
 	if i < 0 {
-		return false, nil
+		return chunk, false, nil
 	}
 	if err := c.load(i); err != nil {
-		return false, err
+		return chunk, false, err
 	}
 	k := sort.Search(len(c.items), func(k int) bool { return c.items[k].id >= id })
 	if k == len(c.items) || c.items[k].id != id {
-		return false, nil
+		return chunk, false, nil
 	}
 	it := c.items[k]
-	first := c.r.Start + int64(it.first) // of the chunk
-	from, to := max(first, at), min(first+int64(it.count), at+int64(len(dst)))
+	first := c.r.Start + int64(it.first)
+	return Chunk{first, first + int64(it.count), it}, true, nil
+}
+
+// Read writes the slots of a chunk from slot at on into dst, whatever stands
+// there; they all lie within the chunk. Missing ones become NaN.
+func (c *Cursor) Read(chunk Chunk, at int64, dst []float64) error {
+	b, err := c.bytes(chunk.item)
+	if err != nil {
+		return err
+	}
+	from := int(at - chunk.First)
+	if whole, err := decodePart(b, chunk.item.count, from, dst); err != nil {
+		return damaged("series %d: %v", chunk.item.id, err)
+	} else if whole {
+		return nil
+	}
+	values, err := c.decode(chunk.item, b)
+	if err == nil {
+		copy(dst, values[from:])
+	}
+	return err
+}
+
+// Fill writes what the block knows of series id into those elements of dst that
+// are NaN; dst[0] is the slot at. It says whether the block has the series.
+func (c *Cursor) Fill(id uint32, at int64, dst []float64) (bool, error) {
+	chunk, ok, err := c.Find(id)
+	if err != nil || !ok {
+		return ok, err
+	}
+	from, to := max(chunk.First, at), min(chunk.End, at+int64(len(dst)))
 	if from >= to {
 		return true, nil
 	}
-	values, err := c.chunk(it)
-	if err != nil {
+	if cap(c.part) < int(to-from) {
+		c.part = make([]float64, to-from)
+	}
+	part := c.part[:to-from]
+	if err := c.Read(chunk, from, part); err != nil {
 		return true, err
 	}
-	for s := from; s < to; s++ {
-		if d := &dst[s-at]; *d != *d {
-			*d = values[s-first]
+	dst = dst[from-at:][:len(part)]
+	for i, v := range part {
+		if dst[i] != dst[i] {
+			dst[i] = v
 		}
 	}
 	return true, nil
@@ -234,6 +291,40 @@ func (r *Reader) IDs() iter.Seq2[uint32, error] {
 			}
 			for _, it := range c.items {
 				if !yield(it.id, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Extent is what a block holds of one series: slots First to First+Count-1,
+// counted from its start, in so many bytes of chunk and index.
+type Extent struct {
+	ID           uint32
+	First, Count int
+	Bytes        int64
+}
+
+// Extents yields every series by ascending id, from the index alone. After an
+// error in one page it goes on behind it.
+func (r *Reader) Extents() iter.Seq2[Extent, error] {
+	return func(yield func(Extent, error) bool) {
+		c := r.Cursor(0)
+		for i, p := range r.pages {
+			if err := c.load(i); err != nil {
+				if !yield(Extent{ID: p.first}, fmt.Errorf("page %d: %w", i, err)) {
+					return
+				}
+				continue
+			}
+			index := p.length + dirEntry // in equal shares, the first one with the rest
+			for k, it := range c.items {
+				share := index / p.count
+				if k == 0 {
+					share += index % p.count
+				}
+				if !yield(Extent{it.id, it.first, it.count, int64(it.length + share)}, nil) {
 					return
 				}
 			}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math"
 	"math/bits"
+
+	"steer/monitor/store/internal/decimal"
 )
 
 // A chunk is the values of one series in one block, from its first known slot
@@ -15,6 +17,7 @@ const (
 	valuesXOR      = 1 // differences of neighbours' bits
 	valuesRaw      = 2 // 8 bytes each
 	valuesDecimal  = 3 // integers over a power of ten, see decimal.go; since format 2
+	valuesThirds   = 4 // thirds of such, since format 2
 
 	knownAll    = 0 << 4 // every slot
 	knownBitmap = 1 << 4 // one bit per slot, low bit first
@@ -72,18 +75,11 @@ func (s *encoder) encode(known []float64) byte {
 		s.out = binary.LittleEndian.AppendUint64(s.out[:0], first)
 		return valuesConstant
 	}
-	ints, odd, exponent, ok := decimals(s.ints[:0], s.odd[:0], known)
-	s.ints, s.odd = ints, odd
-	if ok {
-		s.out = binary.AppendUvarint(s.out[:0], uint64(len(odd)))
-		at := 0
-		for _, i := range odd {
-			s.out = binary.AppendUvarint(s.out, uint64(i-at))
-			s.out = binary.LittleEndian.AppendUint64(s.out, math.Float64bits(known[i]))
-			at = i
-		}
-		s.out = s.appendDecimals(s.out, ints, exponent)
+	if s.decimals(known, decimal.Of) {
 		return valuesDecimal
+	}
+	if s.decimals(known, decimal.OfThird) {
+		return valuesThirds
 	}
 	s.bits = bitWriter{buf: s.out[:0]}
 	xor(&s.bits, known)
@@ -97,6 +93,24 @@ func (s *encoder) encode(known []float64) byte {
 		s.out = binary.LittleEndian.AppendUint64(s.out, math.Float64bits(v))
 	}
 	return valuesRaw
+}
+
+// decimals writes the values to s.out as decimals, if they are.
+func (s *encoder) decimals(known []float64, of func(v float64, least int) (int64, int)) bool {
+	ints, odd, exponent, ok := decimals(s.ints[:0], s.odd[:0], known, of)
+	s.ints, s.odd = ints, odd
+	if !ok {
+		return false
+	}
+	s.out = binary.AppendUvarint(s.out[:0], uint64(len(odd)))
+	at := 0
+	for _, i := range odd {
+		s.out = binary.AppendUvarint(s.out, uint64(i-at))
+		s.out = binary.LittleEndian.AppendUint64(s.out, math.Float64bits(known[i]))
+		at = i
+	}
+	s.out = s.appendDecimals(s.out, ints, exponent)
+	return true
 }
 
 // encoder is memory that appendChunk uses again.
@@ -186,7 +200,7 @@ func decodeChunk(data []byte, dst []float64) error {
 	}
 	// The values stand close together at the end of dst until they are spread.
 	values := dst[len(dst)-present:]
-	if err := decodeValues(kind&0xf, data, values); err != nil {
+	if err := decodeValues(kind&0xf, data, len(values), 0, values); err != nil {
 		return err
 	}
 	nan := math.NaN()
@@ -217,8 +231,21 @@ func decodeChunk(data []byte, dst []float64) error {
 	return nil
 }
 
-// decodeValues fills dst; all of data has to be used.
-func decodeValues(kind byte, data []byte, dst []float64) error {
+// decodePart writes some of the count values of a chunk into dst, from one on. It
+// is false, and nothing is written, for a chunk in which slots are missing.
+func decodePart(data []byte, count, from int, dst []float64) (bool, error) {
+	if len(data) == 0 {
+		return false, errChunk
+	}
+	if data[0]&^0xf != knownAll {
+		return false, nil
+	}
+	return true, decodeValues(data[0]&0xf, data[1:], count, from, dst)
+}
+
+// decodeValues fills dst with some of count values, from one on. All of data has
+// to be used when dst reaches to the last one.
+func decodeValues(kind byte, data []byte, count, from int, dst []float64) error {
 	switch kind {
 	case valuesConstant:
 		if len(data) != 8 {
@@ -229,51 +256,54 @@ func decodeValues(kind byte, data []byte, dst []float64) error {
 			dst[i] = v
 		}
 	case valuesRaw:
-		if len(data) != 8*len(dst) {
+		if len(data) != 8*count {
 			return errChunk
 		}
+		data = data[8*from:]
 		for i := range dst {
 			dst[i] = math.Float64frombits(binary.LittleEndian.Uint64(data[8*i:]))
 		}
 	case valuesXOR:
-		return unxor(&bitReader{buf: data}, dst)
-	case valuesDecimal:
-		return undecimal(data, dst)
+		return unxor(&bitReader{buf: data}, count, from, dst)
+	case valuesDecimal, valuesThirds:
+		return undecimal(data, count, from, dst, kind == valuesThirds)
 	default:
 		return errChunk
 	}
 	return nil
 }
 
-func unxor(r *bitReader, dst []float64) error {
-	var last uint64
+func unxor(r *bitReader, count, from int, dst []float64) error {
+	last := r.read(64)
 	var trail, n uint
-	first := true
-	for i := range dst {
-		switch {
-		case first:
-			last = r.read(64)
-			first = false
-		case r.read(1) == 0:
-		default:
-			if r.read(1) == 1 {
-				lead := uint(r.read(5))
-				n = uint(r.read(6)) + 1
-				if lead+n > 64 {
+	for i := range from + len(dst) {
+		if i > 0 {
+			switch next := r.peek(); { // all bits of a difference but those that are meaningful
+			case next>>63 == 0:
+				r.pos++
+			case next>>62 == 0b10 && n > 0:
+				r.pos += 2
+				last ^= r.read(n) << trail
+			case next>>62 == 0b11:
+				lead := uint(next >> 57 & 0x1f)
+				if n = uint(next>>51&0x3f) + 1; lead+n > 64 {
 					return errChunk
 				}
 				trail = 64 - lead - n
-			} else if n == 0 {
+				r.pos += 2 + 5 + 6
+				last ^= r.read(n) << trail
+			default:
 				return errChunk
 			}
-			last ^= r.read(n) << trail
 		}
-		if r.short {
+		if r.short || r.pos > uint(len(r.buf))*8 {
 			return errChunk
 		}
-		dst[i] = math.Float64frombits(last)
+		if i >= from {
+			dst[i-from] = math.Float64frombits(last)
+		}
 	}
-	if uint(len(r.buf))*8-r.pos >= 8 {
+	if from+len(dst) == count && uint(len(r.buf))*8-r.pos >= 8 {
 		return errChunk
 	}
 	return nil

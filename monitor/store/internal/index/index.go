@@ -26,21 +26,29 @@ type Index struct {
 	tags    tags
 }
 
-// Add enters names that are not in it yet.
+// Add enters names. One that is in it already does no harm.
 func (x *Index) Add(names ...string) {
 	x.waiting.Lock()
 	x.waiting.names = append(x.waiting.names, names...)
 	x.waiting.Unlock()
 }
 
-// Replace makes these the only names. They, and those that came by Add
-// meanwhile, must not be in both.
-func (x *Index) Replace(names []string) {
-	fresh := Index{}
-	fresh.Add(names...)
-	fresh.Grow()
+// Replace keeps those names that pick says, which hands out the owner's own memory
+// of each, and drops the others. It asks in the order of Compare. Searches wait for
+// it; names that come by Add meanwhile stay.
+func (x *Index) Replace(pick func(name []byte) (kept string, ok bool)) {
 	x.growing.Lock()
 	defer x.growing.Unlock()
+	x.grow()
+	var names []string
+	x.root.each(nil, func(name []byte) { // only who holds growing changes the tree
+		if kept, ok := pick(name); ok {
+			names = append(names, kept)
+		}
+	})
+	fresh := Index{}
+	fresh.root.merge(names, 0)
+	fresh.tags.add(names)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.root, x.tags = fresh.root, fresh.tags
@@ -51,6 +59,10 @@ func (x *Index) Replace(names []string) {
 func (x *Index) Grow() {
 	x.growing.Lock()
 	defer x.growing.Unlock()
+	x.grow()
+}
+
+func (x *Index) grow() {
 	x.waiting.Lock()
 	names := x.waiting.names
 	x.waiting.names = nil
@@ -111,7 +123,7 @@ func (x *Index) Select(ctx context.Context, match []Match, limit int) ([]string,
 	var names []string
 	err := x.each(ctx, match, func(name string) { names = append(names, name) })
 	slices.Sort(names)
-	return first(names, limit), err
+	return first(slices.Compact(names), limit), err // a name may have a tag twice
 }
 
 // Tags returns the tags with a prefix that the selected names have, sorted.

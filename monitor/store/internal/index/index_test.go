@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"steer/base/fault"
 	"steer/base/metric"
 )
 
@@ -25,10 +26,9 @@ func TestFindAgainstPlainSearch(t *testing.T) {
 				for i := range parts[:len(parts)-1] {
 					parts[i], _, _ = strings.Cut(parts[i], ";")
 				}
-				if name := strings.Join(parts, "."); !known[name] {
-					known[name] = true
-					x.Add(name)
-				}
+				name := strings.Join(parts, ".")
+				known[name] = true
+				x.Add(name)
 			}
 			pattern := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"*", "a", "a*", "?", "{a,b}", "a{,-b}", "[ab]", "a;t=1", "a;*", "**", "c"}), 1, 4).Draw(t, "pattern"), ".")
 			got, err := x.Find(context.Background(), pattern, 0)
@@ -39,15 +39,21 @@ func TestFindAgainstPlainSearch(t *testing.T) {
 				t.Fatalf("%s in %v:\ngot  %v\nwant %v", pattern, known, got, want)
 			}
 		}
-		names := make([]string, 0, len(known))
-		for name := range known {
-			if strings.HasPrefix(name, "a") {
-				names = append(names, name)
-			} else {
-				delete(known, name)
+		late := false
+		x.Replace(func(name []byte) (string, bool) {
+			if !late { // comes in the middle of it
+				late = true
+				x.Add("a.late")
 			}
+			if name[0] == 'a' {
+				return string(name), true
+			}
+			delete(known, string(name))
+			return "", false
+		})
+		if late {
+			known["a.late"] = true
 		}
-		x.Replace(names)
 		if got, _ := x.Find(context.Background(), "**", 0); !slices.Equal(got, plainFind(t, known, "**")) {
 			t.Fatalf("after Replace: %v", got)
 		}
@@ -122,15 +128,13 @@ func TestSelectAgainstPlainSearch(t *testing.T) {
 		known := map[string]bool{}
 		for range rapid.IntRange(1, 30).Draw(t, "names") {
 			name := rapid.SampledFrom([]string{"cpu", "disk", "a.b"}).Draw(t, "path")
-			for _, tag := range []string{"dc", "host"} {
+			for _, tag := range []string{"dc", "host", "host"} { // senders repeat tags too
 				if v := rapid.IntRange(0, 4).Draw(t, tag); v > 0 {
 					name += fmt.Sprintf(";%s=%d", tag, v)
 				}
 			}
-			if !known[name] {
-				known[name] = true
-				x.Add(name)
-			}
+			known[name] = true
+			x.Add(name)
 		}
 		var match []Match
 		for range rapid.IntRange(1, 3).Draw(t, "expressions") {
@@ -158,6 +162,14 @@ func TestSelectAgainstPlainSearch(t *testing.T) {
 			t.Fatalf("%v in %v: %v\ngot  %v\nwant %v", match, known, err, got, want)
 		}
 	})
+}
+
+func TestWrongExpressions(t *testing.T) {
+	for _, s := range []string{"", "host", "=a", "!=a", "host~a", "host=a;b", "a;b=c", "host=~(", "host!=~["} {
+		if m, err := ParseMatch(s); fault.Of(err) != fault.Invalid {
+			t.Errorf("%q is read as %+v: %v", s, m, err)
+		}
+	}
 }
 
 func BenchmarkGrow(b *testing.B) {

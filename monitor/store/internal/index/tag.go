@@ -33,7 +33,7 @@ func ParseMatch(s string) (Match, error) {
 			}
 		}
 	}
-	if i < 1 || op == "" {
+	if i < 1 || op == "" || strings.Contains(s, ";") { // no tag and no value has a semicolon
 		return Match{}, fault.New(fault.Invalid, "tag expression %q: write tag=value, tag!=value, tag=~regexp or tag!=~regexp", s)
 	}
 	m := Match{Tag: s[:i], Value: s[i+len(op):], Not: op[0] == '!'}

@@ -124,7 +124,7 @@ func (n *node) merge(names []string, offset int) {
 		if last := g.names[len(g.names)-1]; len(last) < below { // only the path itself
 			if c.at == nil {
 				c.at = &bare
-			} else {
+			} else if c.at != &bare {
 				c.at.leaf = true
 			}
 			continue

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"steer/monitor/store/internal/decimal"
 )
 
 // Method makes one coarse value of finer ones.
@@ -66,6 +68,13 @@ func (a *Aggregation) Roll(fine []float64) (float64, bool) {
 	}
 	if known == 0 || float64(known)/float64(len(fine)) < a.XFilesFactor {
 		return 0, false
+	}
+	switch a.Method {
+	case Sum, Average, AvgZero:
+		// 0.1 + 0.2 is 0.3 here: what is exact reads well and takes little room.
+		if exact, ok := decimal.Sum(fine); ok {
+			sum = exact
+		}
 	}
 	v := sum
 	switch a.Method {

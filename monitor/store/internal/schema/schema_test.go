@@ -143,6 +143,18 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// TestRollAddsDecimals: sums have no errors of float64.
+func TestRollAddsDecimals(t *testing.T) {
+	nan := math.NaN()
+	fine := []float64{0.1, 0.2, nan, 0.7, 0.1, 0.2}
+	for method, want := range map[Method]float64{Sum: 1.3, Average: 0.26, AvgZero: 1.3 / 6} {
+		a := Aggregation{Method: method}
+		if got, ok := a.Roll(fine); !ok || got != want {
+			t.Errorf("%v: %v, want %v", method, got, want)
+		}
+	}
+}
+
 func TestRoll(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	fine := []float64{nan, -4, 1, nan, 3, nan}

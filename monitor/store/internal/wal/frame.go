@@ -69,6 +69,7 @@ type Report struct {
 	Frames  int
 	Good    int64 // end of the last good frame: what follows is a torn tail
 	Tail    int64 // bytes behind Good
+	Broken  bool  // the tail is not what an interrupted write leaves
 	Damaged int   // places before Good where bytes are no frame
 	Lost    int64 // bytes in those places
 }
@@ -108,5 +109,19 @@ func Scan(data []byte, take func(payload []byte) error) (r Report, err error) {
 		r.Good = int64(off)
 	}
 	r.Tail = int64(len(data)) - r.Good
+	r.Broken = r.Tail > 0 && !torn(data[r.Good:])
 	return r, nil
+}
+
+// torn says whether bytes are what an interrupted write leaves: the beginning of a
+// frame, or zeros that the file system did not fill any more.
+func torn(tail []byte) bool {
+	if known := bytes.TrimRight(tail, "\x00"); len(tail)-len(known) >= 64 {
+		return true
+	}
+	if len(tail) < 6 {
+		return bytes.HasPrefix([]byte{mark0, mark1}, tail[:min(len(tail), 2)])
+	}
+	n := binary.LittleEndian.Uint32(tail[2:])
+	return tail[0] == mark0 && tail[1] == mark1 && n > 0 && n <= MaxPayload && int(n) > len(tail)-frameHead
 }

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -40,11 +41,11 @@ func TestTornTail(t *testing.T) {
 		if whole > 0 {
 			end = ends[whole-1]
 		}
-		if !slices.Equal(got, want[:whole]) || r.Good != int64(end) || r.Tail != int64(n-end) || r.Damaged != 0 {
+		if !slices.Equal(got, want[:whole]) || r.Good != int64(end) || r.Tail != int64(n-end) || r.Damaged != 0 || r.Broken {
 			t.Fatalf("cut at %d: %q %+v", n, got, r)
 		}
 		// A tail of zeros, as some file systems leave it.
-		if got, r := scan(append(slices.Clone(data[:n]), make([]byte, 50)...)); !slices.Equal(got, want[:whole]) || r.Good != int64(end) {
+		if got, r := scan(append(slices.Clone(data[:n]), make([]byte, 64)...)); !slices.Equal(got, want[:whole]) || r.Good != int64(end) || r.Broken {
 			t.Fatalf("zeros from %d: %q %+v", n, got, r)
 		}
 	}
@@ -67,8 +68,15 @@ func TestFlippedBits(t *testing.T) {
 		if damaged := r.Damaged == 1; damaged != (hit < len(want)-1) {
 			t.Fatalf("bit %d in frame %d: %+v", bit, hit, r)
 		}
+		// Only a length that is too great now looks like the beginning of a frame.
+		longer := bit/8 >= ends[1]+2 && bit/8 < ends[1]+6 && bad[bit/8] > data[bit/8] && frameLength(bad[ends[1]:]) <= MaxPayload
+		if broken := hit == len(want)-1 && !longer; r.Broken != broken {
+			t.Fatalf("bit %d in frame %d: %+v", bit, hit, r)
+		}
 	}
 }
+
+func frameLength(frame []byte) uint32 { return binary.LittleEndian.Uint32(frame[2:]) }
 
 func TestFrameCountsInItsPlaceOnly(t *testing.T) {
 	inner := AppendFrame(nil, 0, []byte("what a sender chose"))

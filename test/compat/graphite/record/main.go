@@ -41,7 +41,7 @@ func start(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("record", flag.ContinueOnError)
 	checkout := f.String("graphite-web", "", "folder with a copy of graphite-web's repository")
 	python := f.String("python", "/usr/bin/python3", "the Python that has its packages")
-	into := f.String("into", "test/compat/graphite/testdata/answers.jsonl", "file to write")
+	into := f.String("into", "test/compat/graphite/testdata", "folder to write to, a file for each file of cases")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -63,10 +63,8 @@ func start(ctx context.Context, args []string) error {
 	}
 	defer end()
 
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	began, refused := time.Now(), 0
+	files := map[string]*bytes.Buffer{}
+	began, refused, size := time.Now(), 0, 0
 	for _, c := range cases {
 		g, err := ask(ctx, address, c.Ask)
 		if err != nil {
@@ -75,12 +73,23 @@ func start(ctx context.Context, args []string) error {
 		if g.Status >= 400 {
 			refused++
 		}
+		if files[c.File] == nil {
+			files[c.File] = &bytes.Buffer{}
+		}
+		enc := json.NewEncoder(files[c.File])
+		enc.SetEscapeHTML(false)
 		if err := enc.Encode(g); err != nil {
 			return fmt.Errorf("write down the answer to %q: %w", c.Line, err)
 		}
 	}
-	fmt.Fprintf(os.Stderr, "%d answers, %d of them errors, %d KB, %.0f s\n", len(cases), refused, out.Len()/1024, time.Since(began).Seconds())
-	return os.WriteFile(*into, out.Bytes(), 0o644)
+	for name, answers := range files {
+		size += answers.Len()
+		if err := os.WriteFile(filepath.Join(*into, name+".jsonl"), answers.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(os.Stderr, "%d answers, %d of them errors, %d KB, %.0f s\n", len(cases), refused, size/1024, time.Since(began).Seconds())
+	return nil
 }
 
 // serve starts graphite-web over the data set.

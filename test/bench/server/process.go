@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bytes"
@@ -13,25 +13,26 @@ import (
 	"time"
 )
 
-// process is a running server and what it costs.
-type process struct {
-	cmd     *exec.Cmd
-	log     string
-	started time.Time
-	gone    chan struct{}
-	how     error
-	peak    atomic.Int64 // VmHWM, bytes
+// Process is a running server and what it costs.
+type Process struct {
+	Log     string // file of what it prints
+	Started time.Time
+
+	cmd  *exec.Cmd
+	gone chan struct{}
+	how  error
+	peak atomic.Int64 // VmHWM, bytes
 }
 
-// launch starts a server whose output goes to a file.
-func launch(cmd *exec.Cmd, log string) (*process, error) {
+// Launch starts a server whose output goes to a file.
+func Launch(cmd *exec.Cmd, log string) (*Process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
-	p := &process{cmd: cmd, log: log, gone: make(chan struct{}), started: time.Now()}
+	p := &Process{cmd: cmd, Log: log, gone: make(chan struct{}), Started: time.Now()}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
@@ -44,11 +45,11 @@ func launch(cmd *exec.Cmd, log string) (*process, error) {
 }
 
 // watch keeps the peak: it can't be read when the process is gone.
-func (p *process) watch() {
+func (p *Process) watch() {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		p.memory("VmHWM")
+		p.Memory("VmHWM")
 		select {
 		case <-p.gone:
 			return
@@ -57,8 +58,8 @@ func (p *process) watch() {
 	}
 }
 
-// memory reads a line of /proc/PID/status (proc_pid_status(5)), in bytes.
-func (p *process) memory(key string) int64 {
+// Memory reads a line of /proc/PID/status (proc_pid_status(5)), in bytes.
+func (p *Process) Memory(key string) int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
@@ -68,6 +69,22 @@ func (p *process) memory(key string) int64 {
 		p.peak.Store(n)
 	}
 	return n
+}
+
+// Peak is the most memory that it has had resident since its start or the last
+// ResetPeak, in bytes.
+func (p *Process) Peak() int64 {
+	p.Memory("VmHWM")
+	return p.peak.Load()
+}
+
+// ResetPeak lets Peak count from what is resident now (proc_pid_clear_refs(5)).
+func (p *Process) ResetPeak() error {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.cmd.Process.Pid), []byte("5"), 0); err != nil {
+		return fmt.Errorf("reset the peak of memory: %w", err)
+	}
+	p.peak.Store(0)
+	return nil
 }
 
 func statusLine(status []byte, key string) int64 {
@@ -80,10 +97,10 @@ func statusLine(status []byte, key string) int64 {
 	return 0
 }
 
-// cpu is user and system time so far in seconds, from /proc/PID/stat
+// CPU is user and system time so far in seconds, from /proc/PID/stat
 // (proc_pid_stat(5)), with that of children that have ended. After the end it
 // is the kernel's account of the whole life.
-func (p *process) cpu() float64 {
+func (p *Process) CPU() float64 {
 	select {
 	case <-p.gone:
 		s := p.cmd.ProcessState
@@ -108,8 +125,8 @@ func statCPU(stat []byte) float64 {
 	return float64(sum) / 100
 }
 
-// stop asks the server to end and waits until it has.
-func (p *process) stop(ctx context.Context) error {
+// Stop asks the server to end and waits until it has.
+func (p *Process) Stop(ctx context.Context) error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop %s: %w", p.cmd.Path, err)
 	}
@@ -119,18 +136,18 @@ func (p *process) stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(10 * time.Minute):
-		return fmt.Errorf("%s has not ended ten minutes after SIGTERM; see %s", p.cmd.Path, p.log)
+		return fmt.Errorf("%s has not ended ten minutes after SIGTERM; see %s", p.cmd.Path, p.Log)
 	}
 }
 
-// kill is kill -9.
-func (p *process) kill() {
+// Kill is kill -9.
+func (p *Process) Kill() {
 	p.cmd.Process.Kill() //nolint:errcheck // it is gone already
 	<-p.gone
 }
 
-// until asks again and again, with a pause each time, until ok is true.
-func (p *process) until(ctx context.Context, pause time.Duration, what string, ok func() (bool, error)) error {
+// Until asks again and again, with a pause each time, until ok is true.
+func (p *Process) Until(ctx context.Context, pause time.Duration, what string, ok func() (bool, error)) error {
 	deadline := time.Now().Add(15 * time.Minute)
 	for {
 		good, err := ok()
@@ -139,13 +156,13 @@ func (p *process) until(ctx context.Context, pause time.Duration, what string, o
 		}
 		select {
 		case <-p.gone:
-			return fmt.Errorf("%s: %s ended by itself (%v); see %s", what, p.cmd.Path, p.how, p.log)
+			return fmt.Errorf("%s: %s ended by itself (%v); see %s", what, p.cmd.Path, p.how, p.Log)
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(pause):
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: still not so after 15 minutes: %w; see %s", what, err, p.log)
+			return fmt.Errorf("%s: still not so after 15 minutes: %w; see %s", what, err, p.Log)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bytes"
@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// machine is a line about where the figures come from.
-func machine() string {
+// Machine is a line about where the figures come from.
+func Machine() string {
 	model := "unknown CPU"
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range bytes.Lines(b) {
@@ -23,11 +23,11 @@ func machine() string {
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	memory, _ := os.ReadFile("/proc/meminfo")
 	return fmt.Sprintf("%s, %d cores, %d GiB, Linux %s, %s; load at the start %.2f", model, runtime.NumCPU(),
-		statusLine(memory, "MemTotal")>>30, strings.TrimSpace(string(kernel)), runtime.Version(), load())
+		statusLine(memory, "MemTotal")>>30, strings.TrimSpace(string(kernel)), runtime.Version(), Load())
 }
 
-// load is the average of the last minute: how many processes wanted a core.
-func load() float64 {
+// Load is the average of the last minute: how many processes wanted a core.
+func Load() float64 {
 	b, _ := os.ReadFile("/proc/loadavg")
 	first, _, _ := strings.Cut(string(b), " ")
 	n, _ := strconv.ParseFloat(first, 64)

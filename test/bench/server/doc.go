@@ -1,0 +1,3 @@
+// Package server starts the systems that benches compare and says what they
+// cost this machine.
+package server
