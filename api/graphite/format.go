@@ -32,18 +32,23 @@ type writer struct {
 	close string
 }
 
-// open starts an answer in JSON, wrapped into a call where jsonp asks for it.
+// open starts an answer in JSON, wrapped into a call where jsonp asks for it, and
+// in lines where pretty does.
 func open(w http.ResponseWriter, p parameters) (*writer, error) {
 	name, err := callback(p)
 	if err != nil {
 		return nil, err
 	}
-	out := &writer{Writer: bufio.NewWriterSize(w, 32<<10)}
 	w.Header().Set("Content-Type", "application/json")
+	var to io.Writer = w
+	if p.Get("pretty") != "" {
+		to = &indenter{to: w}
+	}
+	out := &writer{Writer: bufio.NewWriterSize(to, 32<<10)}
 	if name != "" {
 		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 		out.close = ")"
-		out.put(name + "(")
+		_, _ = io.WriteString(w, name+"(")
 	}
 	return out, nil
 }

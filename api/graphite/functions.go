@@ -12,7 +12,7 @@ import (
 // functions lists the table of functions as Graphite does, with the second names
 // as entries of their own.
 func (s *server) functions(w http.ResponseWriter, _ *http.Request, p parameters) error {
-	out, err := open(w, parameters{}) // as in Graphite, without jsonp
+	out, err := open(w, p.uncalled())
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (s *server) function(w http.ResponseWriter, r *http.Request, p parameters) 
 	if !ok || p.Get("type") == "pie" {
 		return fault.New(fault.NotFound, "describe function %q: there is no such function; /functions lists them", name)
 	}
-	out, err := open(w, parameters{})
+	out, err := open(w, p.uncalled())
 	if err != nil {
 		return err
 	}

@@ -12,18 +12,22 @@ import (
 	"steer/monitor/query/draw"
 )
 
-// render answers targets in one of the formats json, csv, raw, svg and png.
+// render answers targets in one of Graphite's formats.
 func (s *server) render(w http.ResponseWriter, r *http.Request, p parameters) error {
 	format := p.Get("format")
-	if format == "" && p.has("rawData") {
+	switch { // what senders wrote before there was format
+	case format != "":
+	case p.has("rawData"):
 		format = "raw"
+	case p.has("pickle"):
+		format = "pickle"
 	}
 	switch format {
 	case "":
 		format = "png"
-	case "json", "csv", "raw", "svg", "png":
+	case "json", "csv", "raw", "pickle", "msgpack", "dygraph", "rickshaw", "svg", "png":
 	default:
-		return fault.New(fault.Invalid, "render: unknown format %q (known: json, csv, raw, svg, png)", format)
+		return fault.New(fault.Invalid, "render: unknown format %q (known: json, csv, raw, pickle, msgpack, dygraph, rickshaw, svg, png)", format)
 	}
 	now, from, until, err := s.times(p)
 	if err != nil {
@@ -79,6 +83,12 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, p parameters) er
 	case "raw":
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		return writeRaw(w, results)
+	case "pickle", "msgpack":
+		return packSeries(packed(w, format), results)
+	case "dygraph":
+		return writeDygraph(w, results, p)
+	case "rickshaw":
+		return writeRickshaw(w, results, p)
 	}
 	var b bytes.Buffer
 	if format == "svg" {
@@ -92,6 +102,14 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, p parameters) er
 	}
 	if err != nil {
 		return err
+	}
+	if format == "svg" && p.has("jsonp") {
+		out, err := open(w, p)
+		if err != nil {
+			return err
+		}
+		out.text(b.String())
+		return out.end()
 	}
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	_, _ = w.Write(b.Bytes())
