@@ -103,7 +103,7 @@ func New(o Options) *API {
 	a.session(mux)
 	a.handle(mux, "/api/", a.require(viewer, false, a.known(v1)))
 	for _, path := range graphite.Paths() {
-		a.handle(mux, path, a.require(viewer, true, o.Graphite))
+		a.handle(mux, path, a.graphite())
 	}
 	a.handle(mux, "GET /check", a.umpire())
 	a.handle(mux, "/git/", a.git())
@@ -170,6 +170,27 @@ func (a *API) umpire() http.Handler {
 			return
 		}
 		a.o.Umpire.ServeHTTP(w, r)
+	})
+}
+
+// graphite lets programs on this machine read without a login. Developers may add
+// events, which belong to no environment; the list of series is an operator's.
+func (a *API) graphite() http.Handler {
+	named := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, _ := caller(r.Context())
+		a.o.Graphite.ServeHTTP(w, r.WithContext(graphite.As(r.Context(), who.Name)))
+	})
+	read := a.require(viewer, true, a.o.Graphite)
+	note, register := a.somewhere(developer, named), a.require(operator, false, named)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch events, tags := graphite.IsWrite(r); {
+		case events:
+			note.ServeHTTP(w, r)
+		case tags:
+			register.ServeHTTP(w, r)
+		default:
+			read.ServeHTTP(w, r)
+		}
 	})
 }
 

@@ -89,7 +89,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}()
 	// Each step opens what the next ones need, and adds its end to the group.
 	for _, step := range []func(context.Context) error{
-		a.openFolder, a.openRecords, a.openMechanisms, a.openMonitor, a.openDeliver, a.openLearn, a.watchState, a.openHTTP,
+		a.openFolder, a.openRecords, a.openMechanisms, a.openLearn, a.openMonitor, a.openDeliver, a.watchState, a.openHTTP,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -348,7 +348,7 @@ func (a *App) announce(fresh bool) {
 	}
 	fmt.Fprintf(out, "Steer %s serves at %s, data in %s\n", a.o.Version, a.URL(), a.o.Data)
 	for _, l := range a.monitor.addresses() {
-		fmt.Fprintf(out, "  %-14s %s\n", l[0], l[1])
+		fmt.Fprintf(out, "  %-15s %s\n", l[0], l[1])
 	}
 	if fresh {
 		token, err := os.ReadFile(a.path("admin.token"))

@@ -81,10 +81,10 @@ func (a *App) openMonitor(context.Context) (err error) {
 	}
 	a.group.Go("own figures", a.report)
 
-	if m.engine, err = query.New(query.Options{Source: reader{m.store}, Limits: a.o.Query, Log: a.log}); err != nil {
+	if m.engine, err = query.New(query.Options{Source: reader{m.store}, Events: a.learn.happened, Limits: a.o.Query, Log: a.log}); err != nil {
 		return err
 	}
-	m.graphite = graphite.New(graphite.Options{Engine: m.engine, Tags: m.store, Log: a.log})
+	m.graphite = graphite.New(graphite.Options{Engine: m.engine, Tags: m.store, Events: a.learn.events, Log: a.log})
 	m.umpire = umpire.New(umpire.Options{Engine: m.engine, Log: a.log})
 	return nil
 }
@@ -130,6 +130,9 @@ func (m *monitor) addresses() (list [][2]string) {
 	}
 	if addr := m.lines.UDP(); addr != nil {
 		list = append(list, [2]string{"Graphite UDP", addr.String()})
+	}
+	if addr := m.lines.Pickle(); addr != nil {
+		list = append(list, [2]string{"Graphite pickle", addr.String()})
 	}
 	if addr := m.samples.UDP(); addr != nil {
 		list = append(list, [2]string{"StatsD UDP", addr.String()})

@@ -21,8 +21,10 @@ func (s *server) find(w http.ResponseWriter, r *http.Request, p parameters) erro
 		return fault.New(fault.Invalid, "find: the parameter query is missing; for example query=servers.*")
 	}
 	format := cmp.Or(p.Get("format"), "treejson")
-	if format != "treejson" && format != "completer" && format != "json" && format != "nodelist" {
-		return fault.New(fault.Invalid, "find: unknown format %q (known: treejson, completer, json, nodelist)", format)
+	switch format {
+	case "treejson", "completer", "json", "nodelist", "pickle", "msgpack":
+	default:
+		return fault.New(fault.Invalid, "find: unknown format %q (known: treejson, completer, json, nodelist, pickle, msgpack)", format)
 	}
 	for _, name := range [...]string{"from", "until"} {
 		// Names outlive their data here, so the range does not matter, but a
@@ -51,6 +53,9 @@ func (s *server) find(w http.ResponseWriter, r *http.Request, p parameters) erro
 	}
 	slices.SortStableFunc(matches, func(a, b metric.Match) int { return strings.Compare(node(a), node(b)) })
 	w.Header().Set("Cache-Control", "no-cache")
+	if format == "pickle" || format == "msgpack" {
+		return packNodes(packed(w, format), matches, s.Now().Unix())
+	}
 	out, err := open(w, p)
 	if err != nil {
 		return err

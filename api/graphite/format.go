@@ -2,6 +2,7 @@ package graphite
 
 import (
 	"bufio"
+	"io"
 	"math"
 	"net/http"
 	"regexp"
@@ -31,7 +32,8 @@ type writer struct {
 	close string
 }
 
-// open starts an answer in JSON, wrapped into a call where jsonp asks for it.
+// open starts an answer in JSON, wrapped into a call where jsonp asks for it, and
+// in lines where pretty does.
 func open(w http.ResponseWriter, p parameters) (*writer, error) {
 	out := &writer{Writer: bufio.NewWriterSize(w, 32<<10)}
 	return out, out.open(w, p)
@@ -43,10 +45,13 @@ func (w *writer) open(to http.ResponseWriter, p parameters) error {
 		return err
 	}
 	to.Header().Set("Content-Type", "application/json")
+	if p.Get("pretty") != "" {
+		w.Reset(&indenter{to: to})
+	}
 	if name != "" {
 		to.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 		w.close = ")"
-		w.put(name + "(")
+		_, _ = io.WriteString(to, name+"(")
 	}
 	return nil
 }

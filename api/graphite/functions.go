@@ -12,7 +12,7 @@ import (
 // functions lists the table of functions as Graphite does, with the second names
 // as entries of their own.
 func (s *server) functions(w http.ResponseWriter, _ *http.Request, p parameters) error {
-	out, err := open(w, parameters{}) // as in Graphite, without jsonp
+	out, err := open(w, p.uncalled())
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (s *server) function(w http.ResponseWriter, r *http.Request, p parameters) 
 	if !ok || p.Get("type") == "pie" {
 		return fault.New(fault.NotFound, "describe function %q: there is no such function; /functions lists them", name)
 	}
-	out, err := open(w, parameters{})
+	out, err := open(w, p.uncalled())
 	if err != nil {
 		return err
 	}
@@ -120,23 +120,25 @@ func describe(out *writer, name string, f *query.Function) {
 		if p.Repeated {
 			out.put(`, "multiple": true`)
 		}
-		if options := p.Choices(); len(options) > 0 {
-			out.put(`, "options": `)
-			out.list(options)
-		}
-		if len(p.Suggest) > 0 {
-			out.put(`, "suggestions": [`)
-			for j, s := range p.Suggest {
-				if j > 0 {
+		for _, list := range [...]struct {
+			name   string
+			values []string
+		}{{"options", p.Choices()}, {"suggestions", p.Suggest}} {
+			for j, s := range list.values {
+				if j == 0 {
+					out.put(`, "` + list.name + `": [`)
+				} else {
 					out.put(", ")
 				}
-				if _, err := strconv.Atoi(s); err == nil {
+				if _, err := strconv.Atoi(s); err == nil || s == "true" || s == "false" || s == "null" {
 					out.put(s)
 				} else {
 					out.text(s)
 				}
 			}
-			out.put("]")
+			if len(list.values) > 0 {
+				out.put("]")
+			}
 		}
 		if p.Doc != "" {
 			out.put(`, "description": `)

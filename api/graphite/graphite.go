@@ -1,14 +1,15 @@
 // Package graphite speaks Graphite's HTTP API, so that existing dashboards and
 // scripts read from Steer unchanged: /render, /metrics/find, /metrics/expand,
-// /metrics/index.json, /tags, /functions and /version.
+// /metrics/index.json, /tags, /events, /functions and /version.
 //
-// Errors are plain texts. A wrong target is 400 and names the character; what
-// nothing matches is 200 and empty.
+// Errors are plain texts, below /tags and /events JSON with the key error. A wrong
+// target is 400 and names the character; what nothing matches is 200 and empty.
 package graphite
 
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 
 	"steer/base/fault"
 	"steer/base/metric"
+	"steer/listen/annotate"
 	"steer/monitor/query"
 )
 
@@ -36,13 +38,15 @@ type Options struct {
 	Engine *query.Engine
 	Find   Find             // nil: the engine's
 	Tags   Tags             // nil: nothing below /tags
+	Events *annotate.Events // nil: nothing below /events
 	TZ     *time.Location   // where requests without tz are; nil is UTC
 	Now    func() time.Time // nil: the clock
 	Log    *slog.Logger
 }
 
 // New makes the handler. It answers its own paths and 404 for all others; who may
-// ask is up to a handler around it.
+// ask is up to a handler around it, which names the author of what IsWrite says is
+// a change by As.
 func New(o Options) http.Handler {
 	s := &server{Options: o}
 	s.Log = cmp.Or(s.Log, slog.Default())
@@ -59,6 +63,18 @@ func New(o Options) http.Handler {
 	}
 	if s.Tags != nil {
 		maps.Copy(read, s.tagHandlers())
+		for path, handle := range s.tagWriters() {
+			for _, path := range [...]string{path, path + "/{$}"} {
+				mux.HandleFunc("POST "+path, s.checked(handle))
+				mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Allow", http.MethodPost)
+					http.Error(w, "only POST", http.StatusMethodNotAllowed)
+				})
+			}
+		}
+	}
+	if s.Events != nil {
+		s.eventHandlers(mux)
 	}
 	for path, handle := range read {
 		for _, method := range [...]string{"GET ", "POST "} {
@@ -77,7 +93,7 @@ func New(o Options) http.Handler {
 
 // Paths are the patterns to mount the handler at in a mux of others.
 func Paths() []string {
-	return []string{"/render", "/render/", "/metrics/", "/functions", "/functions/", "/version", "/version/", "/tags", "/tags/"}
+	return []string{"/render", "/render/", "/metrics/", "/functions", "/functions/", "/version", "/version/", "/tags", "/tags/", "/events", "/events/"}
 }
 
 type server struct {
@@ -105,6 +121,11 @@ func (p parameters) yes(name string) bool {
 		return false
 	}
 	return true
+}
+
+// uncalled is without jsonp, for what Graphite has none for.
+func (p parameters) uncalled() parameters {
+	return parameters{url.Values{"pretty": p.Values["pretty"]}}
 }
 
 // checked reads the parameters and answers errors.
@@ -168,6 +189,12 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
+	if strings.HasPrefix(r.URL.Path, "/tags") || strings.HasPrefix(r.URL.Path, "/events") {
+		h.Set("Content-Type", "application/json")
+		w.WriteHeader(kind.Status())
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": text})
+		return
+	}
 	w.WriteHeader(kind.Status())
 	fmt.Fprintln(w, text)
 }

@@ -88,7 +88,7 @@ func TestAnswers(t *testing.T) {
 		{"/metrics/find?query=web.o*&format=completer&from=-1&until=-1", 200, "application/json", `{"metrics": [{"path": "web.one", "name": "one", "is_leaf": "1"}]}`},
 		{"/metrics/find?query=nope.*", 200, "application/json", `[]`},
 		{"/metrics/find", 400, "text/plain; charset=utf-8", "find: the parameter query is missing; for example query=servers.*\n"},
-		{"/metrics/find?query=a&format=x", 400, "text/plain; charset=utf-8", "find: unknown format \"x\" (known: treejson, completer, json, nodelist)\n"},
+		{"/metrics/find?query=a&format=x", 400, "text/plain; charset=utf-8", "find: unknown format \"x\" (known: treejson, completer, json, nodelist, pickle, msgpack)\n"},
 		{"/metrics/find?query=a&from=soon", 400, "text/plain; charset=utf-8", "find: parameter from: parse time \"soon\": unknown reference…"},
 		{"/metrics/expand?query=web.*&query=not*&leavesOnly=1", 200, "application/json", `{"results": ["nothing", "web.one", "web.two"]}`},
 		{"/metrics/expand?query=web.o*&groupByExpr=1", 200, "application/json", `{"results": {"web.o*": ["web.one"]}}`},

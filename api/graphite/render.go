@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,18 +14,22 @@ import (
 	"steer/monitor/query/draw"
 )
 
-// render answers targets in one of the formats json, csv, raw, svg and png.
+// render answers targets in one of Graphite's formats.
 func (s *server) render(w http.ResponseWriter, r *http.Request, p parameters) error {
 	format := p.Get("format")
-	if format == "" && p.has("rawData") {
+	switch { // what senders wrote before there was format
+	case format != "":
+	case p.has("rawData"):
 		format = "raw"
+	case p.has("pickle"):
+		format = "pickle"
 	}
 	switch format {
 	case "":
 		format = "png"
-	case "json", "csv", "raw", "svg", "png":
+	case "json", "csv", "raw", "pickle", "msgpack", "dygraph", "rickshaw", "svg", "png":
 	default:
-		return fault.New(fault.Invalid, "render: unknown format %q (known: json, csv, raw, svg, png)", format)
+		return fault.New(fault.Invalid, "render: unknown format %q (known: json, csv, raw, pickle, msgpack, dygraph, rickshaw, svg, png)", format)
 	}
 	now, from, until, err := s.times(p)
 	if err != nil {
@@ -81,6 +86,10 @@ func (a answer) write(w http.ResponseWriter, results []query.Result) (err error)
 	defer a.release(out)
 	switch a.format {
 	case "json":
+		// As Graphite does: series without a point are listed only beside others.
+		if !slices.ContainsFunc(results, func(r query.Result) bool { return len(r.Values) > 0 }) {
+			results = nil
+		}
 		return writeJSON(out, w, results, a.parameters)
 	case "csv":
 		h.Set("Content-Type", "text/csv")
@@ -88,6 +97,12 @@ func (a answer) write(w http.ResponseWriter, results []query.Result) (err error)
 	case "raw":
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		return writeRaw(out, results)
+	case "pickle", "msgpack":
+		return packSeries(packed(w, a.format), results)
+	case "dygraph":
+		return writeDygraph(w, results, a.parameters)
+	case "rickshaw":
+		return writeRickshaw(w, results, a.parameters)
 	}
 	var b bytes.Buffer
 	if a.format == "svg" {
@@ -101,6 +116,14 @@ func (a answer) write(w http.ResponseWriter, results []query.Result) (err error)
 	}
 	if err != nil {
 		return err
+	}
+	if a.format == "svg" && a.has("jsonp") {
+		out, err := open(w, a.parameters)
+		if err != nil {
+			return err
+		}
+		out.text(b.String())
+		return out.end()
 	}
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	_, _ = w.Write(b.Bytes())

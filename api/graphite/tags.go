@@ -3,6 +3,7 @@ package graphite
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -20,14 +21,14 @@ type Tags interface {
 	TagValues(ctx context.Context, tag string, match []store.TagMatch, prefix string, limit int) ([]string, error)
 }
 
-// Bounds on lists of tags, values and series. Graphite has the former only.
+// Bounds on lists of tags, values and series. Graphite has only the first one.
 const (
-	mostSuggested = 100
-	mostListed    = 10_000
+	usuallySuggested = 100
+	mostListed       = 10_000
+	mostCounted      = 1_000_000 // series
 )
 
-// tagHandlers are the paths below /tags. Series have their tags by their names, so
-// there is nothing to register and nothing to delete.
+// tagHandlers are the paths below /tags that only read.
 func (s *server) tagHandlers() map[string]func(http.ResponseWriter, *http.Request, parameters) error {
 	return map[string]func(http.ResponseWriter, *http.Request, parameters) error{
 		"/tags": s.listTags, "/tags/{tag}": s.describeTag, "/tags/findSeries": s.findSeries,
@@ -44,17 +45,17 @@ func (p parameters) matches() ([]store.TagMatch, error) {
 	return store.ParseTagMatches(given)
 }
 
-// limit is the parameter limit, bounded by most, which is also its default.
-func (p parameters) limit(most int) (int, error) {
+// limit is the parameter limit, at most mostListed.
+func (p parameters) limit(usual int) (int, error) {
 	text := p.Get("limit")
 	if text == "" {
-		return most, nil
+		return usual, nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
 		return 0, fault.New(fault.Invalid, "limit %q is no whole number", text)
 	}
-	return min(n, most), nil
+	return min(n, mostListed), nil
 }
 
 // filtered keeps the texts that the regular expression in the parameter filter
@@ -73,8 +74,8 @@ func (p parameters) filtered(texts []string) ([]string, error) {
 }
 
 // plain answers in JSON. Graphite has no jsonp here.
-func plain(w http.ResponseWriter, write func(out *writer)) error {
-	out, err := open(w, parameters{})
+func plain(w http.ResponseWriter, p parameters, write func(out *writer)) error {
+	out, err := open(w, p.uncalled())
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (s *server) listTags(w http.ResponseWriter, r *http.Request, p parameters) 
 	if tags, err = p.filtered(tags); err != nil {
 		return fmt.Errorf("list tags: %w", err)
 	}
-	return plain(w, func(out *writer) {
+	return plain(w, p, func(out *writer) {
 		out.put("[")
 		for i, tag := range tags {
 			if i > 0 {
@@ -107,24 +108,16 @@ func (s *server) listTags(w http.ResponseWriter, r *http.Request, p parameters) 
 // describeTag lists the values of a tag, and how many series have each.
 func (s *server) describeTag(w http.ResponseWriter, r *http.Request, p parameters) error {
 	tag := r.PathValue("tag")
-	all, err := s.Tags.TagValues(r.Context(), tag, nil, "", 0)
+	counts, err := s.count(r.Context(), tag)
+	if err != nil {
+		return fmt.Errorf("count series by the tag %q: %w", tag, err)
+	}
+	values, err := p.filtered(slices.Sorted(maps.Keys(counts)))
 	if err != nil {
 		return fmt.Errorf("list values of the tag %q: %w", tag, err)
 	}
-	values, err := p.filtered(all)
-	if err != nil {
-		return fmt.Errorf("list values of the tag %q: %w", tag, err)
-	}
-	counts := make([]int, len(values))
-	for i, value := range values {
-		names, err := s.Tags.Select(r.Context(), []store.TagMatch{{Tag: tag, Value: value}}, 0)
-		if err != nil {
-			return fmt.Errorf("count series with %s=%s: %w", tag, value, err)
-		}
-		counts[i] = len(names)
-	}
-	return plain(w, func(out *writer) {
-		if len(all) == 0 {
+	return plain(w, p, func(out *writer) {
+		if len(counts) == 0 {
 			out.put("null")
 			return
 		}
@@ -136,13 +129,33 @@ func (s *server) describeTag(w http.ResponseWriter, r *http.Request, p parameter
 				out.put(", ")
 			}
 			out.put(`{"count": `)
-			out.integer(int64(counts[i]))
+			out.integer(counts[value])
 			out.put(`, "value": `)
 			out.text(value)
 			out.put("}")
 		}
 		out.put("]}")
 	})
+}
+
+// count says how many series have each value of a tag.
+func (s *server) count(ctx context.Context, tag string) (map[string]int64, error) {
+	names, err := s.Tags.Select(ctx, []store.TagMatch{{Tag: tag, Not: true}}, mostCounted+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) > mostCounted {
+		return nil, fault.New(fault.TooMuch, "more than %d have it; /tags/autoComplete/values lists values without counting", mostCounted)
+	}
+	counts := map[string]int64{}
+	for _, name := range names {
+		for _, t := range store.ParseTags(name) {
+			if t.Name == tag {
+				counts[t.Value]++
+			}
+		}
+	}
+	return counts, nil
 }
 
 func (s *server) findSeries(w http.ResponseWriter, r *http.Request, p parameters) error {
@@ -157,7 +170,7 @@ func (s *server) findSeries(w http.ResponseWriter, r *http.Request, p parameters
 	if len(names) > mostListed {
 		return fault.New(fault.TooMuch, "find series by tags: there are more than %d; narrow the expressions", mostListed)
 	}
-	return plain(w, func(out *writer) { out.list(names) })
+	return plain(w, p, func(out *writer) { out.list(names) })
 }
 
 // suggestTags lists tags that narrow a choice further.
@@ -171,7 +184,7 @@ func (s *server) suggestTags(w http.ResponseWriter, r *http.Request, p parameter
 			return err
 		}
 	}
-	limit, err := p.limit(mostSuggested)
+	limit, err := p.limit(usuallySuggested)
 	if err != nil {
 		return err
 	}
@@ -182,7 +195,7 @@ func (s *server) suggestTags(w http.ResponseWriter, r *http.Request, p parameter
 	tags = slices.DeleteFunc(slices.Clone(tags), func(tag string) bool {
 		return slices.ContainsFunc(match, func(m store.TagMatch) bool { return m.Tag == tag })
 	})
-	return plain(w, func(out *writer) { out.list(tags[:min(limit, len(tags))]) })
+	return plain(w, p, func(out *writer) { out.list(tags[:min(limit, len(tags))]) })
 }
 
 func (s *server) suggestValues(w http.ResponseWriter, r *http.Request, p parameters) error {
@@ -197,7 +210,7 @@ func (s *server) suggestValues(w http.ResponseWriter, r *http.Request, p paramet
 	if len(match) > 0 { // those without the tag have no value to suggest
 		match = append(match, store.TagMatch{Tag: tag, Not: true})
 	}
-	limit, err := p.limit(mostSuggested)
+	limit, err := p.limit(usuallySuggested)
 	if err != nil {
 		return err
 	}
@@ -207,5 +220,5 @@ func (s *server) suggestValues(w http.ResponseWriter, r *http.Request, p paramet
 			return err
 		}
 	}
-	return plain(w, func(out *writer) { out.list(values) })
+	return plain(w, p, func(out *writer) { out.list(values) })
 }

@@ -73,6 +73,8 @@ const (
 	ImportStarted  = "dev.cdeventsx.steer-import.started.0.1.0" // of metrics
 	ImportFinished = "dev.cdeventsx.steer-import.finished.0.1.0"
 
+	Noted = "dev.cdeventsx.steer-note.added.0.1.0" // somebody told of something, see listen/annotate
+
 	DefinitionsChanged = "dev.cdeventsx.steer-definitions.changed.0.1.0"
 	TokenCreated       = "dev.cdeventsx.steer-token.created.0.1.0"
 	TokenRevoked       = "dev.cdeventsx.steer-token.revoked.0.1.0"

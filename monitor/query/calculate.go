@@ -63,7 +63,7 @@ func windowShare() Param {
 
 // windowReach widens the range by a window that is given as an interval. One that
 // is given in points is known only when the steps are.
-func windowReach(o *op, s span) ([]span, error) {
+func windowReach(_ *evaluation, o *op, s span) ([]span, error) {
 	w, _ := o.scalar("windowSize")
 	if w.integer {
 		return []span{s}, nil
@@ -74,27 +74,9 @@ func windowReach(o *op, s span) ([]span, error) {
 
 func moving(c *call, function string) ([]*Result, error) {
 	w, _ := c.op.scalar("windowSize")
-	list := c.input()
-	if len(list) == 0 {
-		return nil, nil
-	}
-	preview := int64(max(w.number, -w.number))
-	if w.integer {
-		step := int64(1)
-		for _, s := range list {
-			step = max(step, s.Step)
-		}
-		if w.number > float64(c.engine.limits.Points) {
-			return nil, c.spend(int(w.number))
-		}
-		if preview > maxOffset/step {
-			return nil, refused("the window of %s is longer than 285 years", c.op.fn.Name)
-		}
-		preview *= step
-		var err error
-		if list, err = c.again(span{c.span.from - preview, c.span.until}); err != nil {
-			return nil, err
-		}
+	list, preview, err := c.early()
+	if err != nil {
+		return nil, err
 	}
 	name := "moving" + strings.ToUpper(function[:1]) + strings.ToLower(function[1:])
 	_, fixed := c.op.scalar("xFilesFactor")
@@ -129,4 +111,27 @@ func moving(c *call, function string) ([]*Result, error) {
 		}
 		return nil
 	})
+}
+
+// early is the input with the window before the range, and the seconds of that.
+func (c *call) early() (list []*Result, preview int64, err error) {
+	w, _ := c.op.scalar("windowSize")
+	list = c.input()
+	preview = int64(max(w.number, -w.number))
+	if !w.integer || len(list) == 0 {
+		return list, preview, nil
+	}
+	step := int64(1)
+	for _, s := range list {
+		step = max(step, s.Step)
+	}
+	if w.number > float64(c.engine.limits.Points) {
+		return nil, 0, c.spend(int(w.number))
+	}
+	if preview > maxOffset/step {
+		return nil, 0, refused("the window of %s is longer than 285 years", c.op.fn.Name)
+	}
+	preview *= step
+	list, err = c.again(span{c.span.from - preview, c.span.until})
+	return list, preview, err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // op is an expression that yields series, checked against the table: a path, or
@@ -238,8 +239,17 @@ func convert(p Param, x *Expr) (scalar, string) {
 			return s, "is true or false"
 		}
 	case AggFunc, AggOrSeriesFunc, Tag, Date, String:
+		if p.lenient && x.Kind == Boolean {
+			return s, ""
+		}
 		if x.Kind != Text {
 			return s, "is a quoted text"
+		}
+		if p.Type == Date {
+			// What counts is how it is written; a leap year knows all days.
+			if _, err := ParseTime(x.Text, time.Unix(0, 0).AddDate(2, 0, 0), nil); err != nil {
+				return s, "is a time such as \"-1h\": " + err.Error()
+			}
 		}
 		if p.Type == AggFunc && aggregationOf(strings.TrimSuffix(x.Text, "Series")) == nil {
 			return s, "is an aggregation (" + strings.Join(aggregationNames(), ", ") + ")"

@@ -43,7 +43,7 @@ func (v *evaluation) series(o *op, s span) ([]*Result, error) {
 		return list, nil
 	}
 	c := &call{evaluation: v, op: o, span: s, lists: make([][][]*Result, len(o.args))}
-	spans, err := o.spans(s)
+	spans, err := v.spans(o, s)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func (v *evaluation) plan(o *op, s span, leaves map[leaf]bool) error {
 		leaves[leaf{o.path, s}] = true
 		return nil
 	}
-	spans, err := o.spans(s)
+	spans, err := v.spans(o, s)
 	if err != nil {
 		return err
 	}
@@ -68,11 +68,11 @@ func (o *op) alone(s span, leaves map[leaf]bool) bool {
 }
 
 // spans are the ranges that the arguments of a call are read over.
-func (o *op) spans(s span) ([]span, error) {
+func (v *evaluation) spans(o *op, s span) ([]span, error) {
 	if o.fn.reach == nil {
 		return []span{s}, nil
 	}
-	spans, err := o.fn.reach(o, s)
+	spans, err := o.fn.reach(v, o, s)
 	for _, s := range spans {
 		if err == nil && (s.from < -maxEpoch || s.until > maxEpoch) {
 			err = refused("%s would read data from before or after all time", o.fn.Name)

@@ -69,7 +69,7 @@ type Function struct {
 	// reach tells the ranges over which the arguments are read, as far as they are
 	// known before any data is: the first is the one that run sees, run evaluates
 	// the others again. nil: only the call's own.
-	reach func(o *op, s span) ([]span, error)
+	reach func(v *evaluation, o *op, s span) ([]span, error)
 }
 
 // Signature writes the function with its parameters:
@@ -134,6 +134,8 @@ func Functions() []*Function {
 	for _, family := range [][]*Function{
 		aliasFunctions(), calculateFunctions(), combineFunctions(), filterFunctions(),
 		graphFunctions(), sortFunctions(), specialFunctions(), transformFunctions(), shiftFunctions(),
+		mathFunctions(), intervalFunctions(), sliceFunctions(), lineFunctions(), smoothFunctions(), holtWintersFunctions(),
+		forecastFunctions(), seasonFunctions(),
 		pairFunctions(), reduceFunctions(), tagFunctions(), nestedFunctions(), varyFunctions(),
 		legendFunctions(), stackFunctions(), clockFunctions(),
 	} {

@@ -10,7 +10,7 @@ func shiftFunctions() []*Function {
 			{Name: "timeShift", Type: Interval, Doc: `how far, such as "1d"; without a sign it means back`, Suggest: shifts()},
 			{Name: "resetEnd", Type: Bool, Default: "true", Doc: "end with the range; false keeps the length"},
 			{Name: "alignDst", Type: Bool, Default: "false", Doc: "keep the time of day when daylight saving starts or ends between"}},
-		reach: func(o *op, s span) ([]span, error) {
+		reach: func(_ *evaluation, o *op, s span) ([]span, error) {
 			seconds, _ := shiftOf(o)
 			return []span{s, {s.from + seconds, s.until + seconds}}, nil
 		},
@@ -47,8 +47,11 @@ func shiftFunctions() []*Function {
 func shifts() []string { return []string{"1h", "6h", "12h", "1d", "2d", "7d", "14d", "30d"} }
 
 // shiftOf reads the distance, and prints it with its sign.
-func shiftOf(o *op) (seconds int64, name string) {
-	s, _ := o.scalar("timeShift")
+func shiftOf(o *op) (seconds int64, name string) { return signed(o, "timeShift") }
+
+// signed reads an interval that means back when it has no sign.
+func signed(o *op, param string) (seconds int64, name string) {
+	s, _ := o.scalar(param)
 	if name = s.text; name[0] >= '0' && name[0] <= '9' {
 		return -int64(s.number), "-" + name
 	}

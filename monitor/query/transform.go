@@ -198,23 +198,9 @@ func summarize(c *call) ([]*Result, error) {
 			start -= modulo(start, interval)
 			end += interval - modulo(end, interval)
 		}
-		buckets := max(end-start, 0) / interval
-		if err := c.spend(int(min(buckets, math.MaxInt32)) + len(s.Values)); err != nil {
+		out, err := c.buckets(s, f, start, end, interval)
+		if err != nil {
 			return nil, err
-		}
-		out, next := make([]float64, buckets), 0
-		for b := range out {
-			first := next
-			for border := start + int64(b+1)*interval; next < len(s.Values); next++ {
-				if t := s.Start + int64(next)*s.Step; t >= border || t >= s.End {
-					break
-				}
-			}
-			bucket := s.Values[first:next]
-			out[b] = null()
-			if n := known(bucket); n > 0 && float64(n)/(float64(interval)/float64(s.Step)) >= s.XFiles {
-				out[b] = f(bucket)
-			}
 		}
 		r := s.named(`summarize(`+s.Name+`, "`+c.text("intervalString")+`", "`+function+`"`+name+`)`).with(out).
 			tagged("summarize", c.text("intervalString")).tagged("summarizeFunction", function)
@@ -224,17 +210,29 @@ func summarize(c *call) ([]*Result, error) {
 	return list, nil
 }
 
-// roundMicro rounds to six decimals, half to even on the binary value.
-func roundMicro(v float64) float64 {
-	scaled := v * 1e6
-	if math.Abs(scaled) < 1<<40 {
-		if _, part := math.Modf(math.Abs(scaled)); math.Abs(part-0.5) > 1e-3 {
-			return math.RoundToEven(scaled) / 1e6
+// buckets aggregates the values of a series in intervals from start to before
+// end. An interval needs a known value, and a share that satisfies the series.
+func (c *call) buckets(s *Result, f aggregation, start, end, interval int64) ([]float64, error) {
+	n := max(end-start, 0) / interval
+	if err := c.spend(int(min(n, math.MaxInt32)) + len(s.Values)); err != nil {
+		return nil, err
+	}
+	out, next := make([]float64, n), int(max(start-s.Start, 0)/s.Step)
+	for b := range out {
+		first := min(next, len(s.Values))
+		for border := start + int64(b+1)*interval; next < len(s.Values); next++ {
+			if t := s.Start + int64(next)*s.Step; t >= border || t >= s.End {
+				break
+			}
+		}
+		bucket := s.Values[first:max(first, min(next, len(s.Values)))]
+		out[b] = null()
+		if n := known(bucket); n > 0 && float64(n)/(float64(interval)/float64(s.Step)) >= s.XFiles {
+			out[b] = f(bucket)
 		}
 	}
-	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'f', 6, 64), 64)
-	if err != nil {
-		return v
-	}
-	return r
+	return out, nil
 }
+
+// roundMicro rounds to six decimals.
+func roundMicro(v float64) float64 { return rounded(v, 6) }

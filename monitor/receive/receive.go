@@ -54,7 +54,7 @@ const (
 // the count. It may change the data.
 type Lines func(from string, data []byte) (accepted, bad int, err error)
 
-// Listener is one TCP or UDP socket of a line protocol.
+// Listener is one TCP or UDP socket of a line protocol, or of one with frames.
 type Listener struct {
 	name     string
 	lines    func() Lines
@@ -62,12 +62,14 @@ type Listener struct {
 	log      *slog.Logger
 	tcp      net.Listener
 	udp      *net.UDPConn
+	serve    func(ctx context.Context, c net.Conn) // one TCP connection, to its end
 }
 
 // Listen opens a socket. Network is "tcp" or "udp". The function lines is
 // called once per connection or reader, so that each has its own buffers.
 func Listen(name, network, address string, c *Counters, log *slog.Logger, lines func() Lines) (*Listener, error) {
 	l := &Listener{name: name, lines: lines, counters: c, log: log}
+	l.serve = l.serveLines
 	var err error
 	switch network {
 	case "tcp":
@@ -83,9 +85,13 @@ func Listen(name, network, address string, c *Counters, log *slog.Logger, lines 
 		return nil, fmt.Errorf("BUG: listen on network %q", network)
 	}
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "receive.%s.%s: %w (another program may use the port: choose one with --set receive.%s.%s=HOST:PORT, or off)", name, network, err, name, network)
+		return nil, taken(name, network, err)
 	}
 	return l, nil
+}
+
+func taken(name, network string, err error) error {
+	return fault.New(fault.Unavailable, "receive.%s.%s: %w (another program may use the port: choose one with --set receive.%s.%s=HOST:PORT, or off)", name, network, err, name, network)
 }
 
 // Addr is the address that the socket listens on.
@@ -163,8 +169,8 @@ func (l *Listener) runTCP(ctx context.Context) error {
 	}
 }
 
-// serve hands on the whole lines of each read and keeps the rest for the next.
-func (l *Listener) serve(ctx context.Context, c net.Conn) {
+// serveLines hands on the whole lines of each read and keeps the rest for the next.
+func (l *Listener) serveLines(ctx context.Context, c net.Conn) {
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) })
 	defer stop()

@@ -88,10 +88,10 @@ type view struct {
 	memory []column // by archive
 }
 
-// written is what memory holds of an archive itself.
+// written is what memory holds of an archive with a step itself.
 func (v *view) written(o other) *column {
 	for k, a := range v.plan.archives {
-		if o.now && a.step == o.Step {
+		if a.step == o.step {
 			return &v.memory[k]
 		}
 	}
@@ -134,7 +134,7 @@ func (c *columns) fill(v *view, k int, at int64, dst []float64, blocks bool) {
 		if o.now { // what it has from later on is in here by rollups
 			part = dst[:max(0, min(int64(len(dst)), floor(v.plan.mixed-1, step)+1-at))]
 		}
-		if o.Step != step && len(part) > 0 {
+		if o.step != step && len(part) > 0 {
 			c.fillOther(v, o, step, at, part)
 		}
 	}
@@ -162,13 +162,12 @@ func (cur cursor) into(id uint32, at int64, known *written) error {
 // atOnce is how many finer values are held at once to roll them up.
 const atOnce = 1 << 18
 
-// fillOther fills missing slots from an archive of another step: finer values are
+// fillOther fills missing slots from archives of another step: finer values are
 // rolled up, a coarser one stands where its interval starts when nothing finer is
 // known in it.
 func (c *columns) fillOther(v *view, o other, step, at int64, dst []float64) {
-	a := o.Archive
-	from := floor(at*step, a.Step)
-	to := floor((at+int64(len(dst)))*step-1, a.Step) + 1
+	from := floor(at*step, o.step)
+	to := floor((at+int64(len(dst)))*step-1, o.step) + 1
 	memory := v.written(o)
 	i, j := memory.between(from, to)
 	// Only where something is: between may be years.
@@ -176,19 +175,19 @@ func (c *columns) fillOther(v *view, o other, step, at int64, dst []float64) {
 	if i < j {
 		low, high = memory.slots[i], memory.slots[j-1]+1
 	}
-	for _, cur := range c.cursors(a.Step) {
-		if b := cur.b; b.Keep == a.Keep && b.Start < to && b.End() > from {
+	for _, cur := range c.cursors(o.step) {
+		if b := cur.b; slices.Contains(o.keeps, b.Keep) && b.Start < to && b.End() > from {
 			low, high = min(low, max(from, b.Start)), max(high, min(to, b.End()))
 		}
 	}
 	if low >= high {
 		return
 	}
-	first := max(floor(low*a.Step, step), at)
-	dst = dst[first-at : min(floor(high*a.Step-1, step)+1-at, int64(len(dst)))]
+	first := max(floor(low*o.step, step), at)
+	dst = dst[first-at : min(floor(high*o.step-1, step)+1-at, int64(len(dst)))]
 	at = first
-	from = floor(at*step, a.Step)
-	to = floor((at+int64(len(dst)))*step-1, a.Step) + 1
+	from = floor(at*step, o.step)
+	to = floor((at+int64(len(dst)))*step-1, o.step) + 1
 
 	if half := int64(len(dst) / 2); half > 0 && to-from > atOnce {
 		c.fillOther(v, o, step, at, dst[:half])
@@ -201,8 +200,8 @@ func (c *columns) fillOther(v *view, o other, step, at int64, dst []float64) {
 	for ; i < j; i++ {
 		old[memory.slots[i]-from] = memory.values[i]
 	}
-	for _, cur := range c.cursors(a.Step) {
-		if cur.b.Keep != a.Keep || cur.b.Start >= to || cur.b.End() <= from {
+	for _, cur := range c.cursors(o.step) {
+		if !slices.Contains(o.keeps, cur.b.Keep) || cur.b.Start >= to || cur.b.End() <= from {
 			continue
 		}
 		ok, err := cur.Fill(v.id, from, old)
@@ -215,10 +214,10 @@ func (c *columns) fillOther(v *view, o other, step, at int64, dst []float64) {
 		return
 	}
 	for i := 0; i < len(old); {
-		start := (from + int64(i)) * a.Step
+		start := (from + int64(i)) * o.step
 		s := floor(start, step) - at
 		n := 1 // values that start in this slot
-		for i+n < len(old) && floor(start+int64(n)*a.Step, step)-at == s {
+		for i+n < len(old) && floor(start+int64(n)*o.step, step)-at == s {
 			n++
 		}
 		value, ok := v.plan.roll.Roll(old[i : i+n])
@@ -227,8 +226,8 @@ func (c *columns) fillOther(v *view, o other, step, at int64, dst []float64) {
 			continue
 		}
 		end := s + 1
-		if a.Step > step {
-			end = min(floor(start+a.Step-1, step)+1-at, int64(len(dst)))
+		if o.step > step {
+			end = min(floor(start+o.step-1, step)+1-at, int64(len(dst)))
 		}
 		if !slices.ContainsFunc(dst[s:end], func(known float64) bool { return known == known }) {
 			dst[s] = value

@@ -2,7 +2,6 @@ package store
 
 import (
 	"cmp"
-	"math"
 	"slices"
 
 	"steer/monitor/store/internal/schema"
@@ -22,39 +21,42 @@ type era struct {
 	archives []schema.Archive
 }
 
-// other is an archive in which missing values of another one may be found.
+// other is archives of one step in which missing values of another one may be found.
 type other struct {
-	schema.Archive
-	now bool // the series still has it
+	step  int64
+	keeps []int64
+	now   bool // the series still has one
 }
 
 // succeed notes that archives were there before those that a plan has now.
 func (p *plan) succeed(past past, archives, now []schema.Archive) {
-	for _, a := range archives {
-		if o := (other{a, false}); !slices.Contains(now, a) && !slices.Contains(p.others, o) {
-			p.others = append(p.others, o)
-		}
-	}
-	step := archives[0].Step
-	end := -floor(-past.until, step) * step
 	if slices.Equal(archives, now) && len(p.eras) == 0 {
 		return
 	}
-	p.mixed = max(p.mixed, end)
-	if !past.guessed {
+	step := archives[0].Step
+	end := -floor(-past.until, step) * step
+	if p.mixed = max(p.mixed, end); !past.guessed {
 		p.eras = append(p.eras, era{end, archives})
 		p.since = p.eras[0].end
 	}
+	for _, a := range archives {
+		p.found(a, false)
+	}
+	for _, a := range now {
+		p.found(a, true)
+	}
 }
 
-// finish is called after the last past.
-func (p *plan) finish() {
-	if p.mixed > math.MinInt64 {
-		for _, a := range p.archives {
-			p.others = append(p.others, other{schema.Archive{Step: a.step, Keep: a.keep}, true})
-		}
+// found notes that values may be found in an archive.
+func (p *plan) found(a schema.Archive, now bool) {
+	i, ok := slices.BinarySearchFunc(p.others, a.Step, func(o other, step int64) int { return cmp.Compare(o.step, step) })
+	if !ok {
+		p.others = slices.Insert(p.others, i, other{step: a.Step})
 	}
-	slices.SortFunc(p.others, func(a, b other) int { return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Keep, b.Keep)) })
+	o := &p.others[i]
+	if o.now = o.now || now; !slices.Contains(o.keeps, a.Keep) {
+		o.keeps = append(o.keeps, a.Keep)
+	}
 }
 
 // placed is the step of the archive that place would have chosen by the rules of the

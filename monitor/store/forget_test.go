@@ -89,6 +89,58 @@ func TestForgetWhileNamesCome(t *testing.T) {
 	}
 }
 
+// TestForgetWhileOneComesAgain: a point of a series comes while that one is just to be
+// forgotten.
+func TestForgetWhileOneComesAgain(t *testing.T) {
+	o, disk := testOptions(t), newBadDisk()
+	now := int64(testNow)
+	o.Now = func() time.Time { return time.Unix(now, 0) }
+	o.disk, o.Rules = disk, rules("10s:1h")
+	for after := range 100 {
+		o.Dir, now = t.TempDir(), testNow
+		s := mustOpen(t, o)
+		put(t, s, "gone", now, 1)
+		put(t, s, "kept", now, 1)
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		now += 7 * 3600
+		put(t, s, "kept", now, 2)
+		ops := 0
+		disk.fail = func(op, name string) error {
+			if ops++; ops == after {
+				put(t, s, "gone", now, 3)
+			}
+			return nil
+		}
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		disk.fail = nil
+		if ops < after {
+			return
+		}
+		for range 2 {
+			if err := s.Sync(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			s = crash(t, s, o)
+			if found, err := s.Find(context.Background(), "*", 0); err != nil || len(found) != 1+min(after, 1) {
+				t.Fatalf("after %d operations: %v %v", after, found, err)
+			}
+			if after > 0 {
+				if got := values(t, s, "gone", now-1, now); got[0] != 3 {
+					t.Fatalf("after %d operations: %v", after, got)
+				}
+			}
+			if err := s.flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Error("the flush has no end")
+}
+
 // TestRewrittenListIsNotYetOnDisk: the list of series was rewritten but its new name
 // did not reach the disk; what is appended afterwards must not hang on it.
 func TestRewrittenListIsNotYetOnDisk(t *testing.T) {

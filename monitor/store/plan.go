@@ -199,7 +199,6 @@ func (p *planner) plan(name string) *plan {
 			made.succeed(past, past.schemas[i].Archives, now)
 		}
 	}
-	made.finish()
 	p.made[string(at)] = made
 	return made
 }

@@ -56,6 +56,7 @@ func everythingAtOnce(t *testing.T, syncs string) {
 		})
 	}
 	accepted := make([]int, 3)
+	var writing atomic.Int64
 	for w := range accepted {
 		loop(func(i int) error {
 			points := []metric.Point{
@@ -65,7 +66,9 @@ func everythingAtOnce(t *testing.T, syncs string) {
 			if err := s.Write(ctx, points); err != nil {
 				return err
 			}
-			accepted[w] = i + 1
+			if accepted[w] = i + 1; i == 0 {
+				writing.Add(1)
+			}
 			return nil
 		})
 	}
@@ -102,7 +105,7 @@ func everythingAtOnce(t *testing.T, syncs string) {
 		}
 		return ctx.Err()
 	})
-	for rounds.Load() < 3 {
+	for rounds.Load() < 3 || int(writing.Load()) < len(accepted) {
 		runtime.Gosched()
 	}
 	if err := s.Close(); err != nil {

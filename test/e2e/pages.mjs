@@ -23,11 +23,13 @@ async function picture(page, name) {
   if (readme && shown.includes(name)) copyFileSync(file, join(readme, `${name}.png`))
 }
 
+// Name, address, and what trouble there may be.
 export const list = [
   ['now', '/'],
   ['service', '/services/catalog'],
   ['run', '/runs/1'],
   ['metrics', '/explore?target=stats.timers.catalog.production.ttfb.upper_90&from=-2min&bound=300'],
+  ['explorer', '/explore?target=stats.timers.catalog.production.ttfb.upper_90&target=secondYAxis(stats.balance.production.catalog.*.requests)&target=wrong(&from=-5min&areaMode=all&title=Latency+and+requests', /400/],
   ['incidents', '/incidents'],
   ['incident', '/incidents/1'],
   ['why', '/why?ref=incident/1'],
@@ -39,10 +41,9 @@ export async function eachPage(browser, url, state, watch) {
     const context = await browser.newContext({ storageState: state, colorScheme: theme, viewport: { width: 1280, height: 860 } })
     const page = await context.newPage()
     watch.page(page)
-    for (const [name, path] of list) {
+    for (const [name, path, trouble] of list) {
       await check(`${name} in ${theme}: axe finds nothing serious`, async () => {
-        await page.goto(url + path)
-        await settled(page)
+        await open(page, url + path, watch, trouble)
         await picture(page, theme === 'light' ? name : `${name}-dark`)
         await accessible(page)
       })
@@ -52,10 +53,9 @@ export async function eachPage(browser, url, state, watch) {
   const context = await browser.newContext({ storageState: state, viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true })
   const page = await context.newPage()
   watch.page(page)
-  for (const [name, path] of list) {
+  for (const [name, path, trouble] of list) {
     await check(`${name} on a phone: nothing sticks out`, async () => {
-      await page.goto(url + path)
-      await settled(page)
+      await open(page, url + path, watch, trouble)
       await picture(page, `${name}-phone`)
       const wide = await page.evaluate(() => {
         const root = document.scrollingElement
@@ -68,6 +68,12 @@ export async function eachPage(browser, url, state, watch) {
     })
   }
   await context.close()
+}
+
+// open shows a page; some trouble may be part of it.
+async function open(page, address, watch, trouble) {
+  const go = async () => { await page.goto(address); await settled(page) }
+  await (trouble ? watch.expecting(trouble, go) : go())
 }
 
 // accessible fails for violations that shut people out.

@@ -1,11 +1,10 @@
 // Drives the web UI of a finished tour as a person would. The last line is
 // "N passed, N failed".
 
-import { createSocket } from 'node:dgram'
 import { existsSync } from 'node:fs'
 import { assert, check, finish, until } from './check.mjs'
-import { collectd, startCollectd } from './collectd.mjs'
 import { executable, openBrowser, settled, Watch } from './browser.mjs'
+import { metrics, metricsChanges } from './metrics.mjs'
 import { accessible, eachPage } from './pages.mjs'
 import { startTour } from './tour.mjs'
 
@@ -21,7 +20,6 @@ if (!tour) {
   process.exit()
 }
 const { url, token } = tour
-const metric = 'stats.timers.catalog.production.ttfb.upper_90'
 const browser = await openBrowser()
 try {
   const watch = new Watch(url)
@@ -87,78 +85,7 @@ try {
     await until('the log shows', async () => /ok\s+catalog/.test(await page.locator('pre.output').innerText()))
   })
 
-  await check('Metrics: find a name, plot it, with deploys marked', async () => {
-    await page.getByRole('link', { name: 'Metrics', exact: true }).click()
-    await page.getByLabel('Find').fill('catalog production ttfb upper_90')
-    await page.getByRole('button', { name: metric, exact: true }).click()
-    await page.getByRole('img', { name: new RegExp(metric.replaceAll('.', '\\.')) }).locator('canvas').waitFor()
-    await page.getByRole('button', { name: '5 min', exact: true }).click()
-    await page.waitForURL(/from=-5min/)
-    assert.equal(await page.getByRole('button', { name: '5 min', exact: true }).getAttribute('aria-pressed'), 'true')
-    const canvas = page.locator('.chart canvas')
-    await canvas.waitFor()
-    await page.waitForTimeout(400)
-    const box = await canvas.boundingBox()
-    assert.ok(box && box.width > 300 && box.height > 150, `canvas of ${box?.width}×${box?.height}`)
-    // The marks are painted, so they are looked for by the colour of an incident.
-    const red = () => canvas.evaluate((c) => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 0; i < d.length; i += 4) n += d[i] > 150 && d[i + 1] < 80 && d[i + 2] < 80 && d[i + 3] > 200; return n })
-    await until('the incident is marked', async () => (await red()) > 50)
-    await page.getByLabel('deploys and incidents').uncheck()
-    await until('the marks are gone', async () => (await red()) === 0)
-    await page.getByLabel('deploys and incidents').check()
-    // The legend tells the newest value, and under the pointer that one.
-    const legend = (n) => page.locator('.u-legend .u-series').nth(n).locator('.u-value').innerText()
-    assert.match(await legend(1), /^[\d.]+ (ms|s)$/)
-    const time = await legend(0)
-    await page.mouse.move(box.x + box.width * 0.9, box.y + box.height / 2)
-    await until('the legend follows the pointer', async () => { const t = await legend(0); return /\d/.test(t) && t !== time })
-  })
-
-  await check('Metrics: a wrong target is explained', async () => {
-    await watch.expecting(/400/, async () => {
-      await page.getByLabel('Graphite target').fill('sumSerie(stats.*)')
-      await page.getByRole('button', { name: 'Add' }).click()
-      const alert = page.getByRole('alert')
-      await alert.waitFor()
-      assert.match(await alert.innerText(), /unknown function sumSerie.*sumSeries/s)
-      await page.getByRole('button', { name: 'Remove sumSerie(stats.*)' }).click()
-      await alert.waitFor({ state: 'detached' })
-    })
-  })
-
-  await check('Metrics: the tree has this machine and Steer itself', async () => {
-    await page.getByLabel('Find').fill('')
-    for (const name of ['servers', 'stats', 'steer']) await page.getByRole('button', { name, exact: true }).waitFor()
-    await page.getByRole('button', { name: 'steer', exact: true }).click()
-    await page.getByRole('button', { name: 'store', exact: true }).waitFor()
-  })
-
-  if (collectd || process.env.STEER_REQUIRE_ALL) {
-    await check('Metrics: what collectd sends is in the tree, and can be plotted', async () => {
-      assert.ok(collectd, 'collectd is not installed')
-      const stop = startCollectd(tour.graphite)
-      try {
-        await until('it has sent something', async () => (await (await fetch(`${url}/metrics/find?query=collectd.box.load.*`)).json()).length > 0)
-        await page.goto(url + '/explore')
-        for (const name of ['collectd', 'box', 'load']) await page.getByRole('button', { name, exact: true }).click()
-        await page.getByRole('button', { name: 'load', exact: true }).nth(1).click()
-        await page.getByRole('button', { name: 'shortterm', exact: true }).click()
-        await page.locator('.chart canvas').waitFor()
-      } finally { await stop() }
-    })
-  } else console.log('skipped: collectd is not installed (package collectd-core)')
-
-  await check('Metrics: what a program sends to StatsD is found by its name', async () => {
-    const socket = createSocket('udp4')
-    const [host, port] = tour.statsd.split(':')
-    const send = () => new Promise((r) => socket.send('e2e.orders:3|c\ne2e.checkout:120|ms', Number(port), host, r))
-    await until('it can be asked for', async () => { await send(); return (await (await fetch(`${url}/metrics/find?query=stats.timers.e2e.checkout.*`)).json()).length > 0 })
-    socket.close()
-    await page.goto(url + '/explore')
-    await page.getByLabel('Find').fill('e2e checkout mean')
-    await page.getByRole('button', { name: 'stats.timers.e2e.checkout.mean', exact: true }).click()
-    await until('its value shows', async () => (await page.locator('.u-legend .u-series').nth(1).locator('.u-value').innerText()).startsWith('120'))
-  })
+  await metrics(page, tour, watch)
 
   await check('Incidents: the list, and the incident with its chain', async () => {
     await page.getByRole('link', { name: 'Incidents', exact: true }).click()
@@ -279,6 +206,8 @@ try {
     await api('/api/v1/pins', { service: 'catalog', version: 'b2', reason })
     await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor()
   })
+
+  await metricsChanges(page, url, api)
 
   await check('log out ends the session', async () => {
     await page.getByRole('button', { name: 'Log out' }).click()

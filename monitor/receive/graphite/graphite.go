@@ -17,6 +17,8 @@ import (
 type Config struct {
 	TCP string `yaml:"tcp" default:"127.0.0.1:2003" doc:"Address for Graphite lines over TCP; off closes it."`
 	UDP string `yaml:"udp" default:"127.0.0.1:2003" doc:"Address for Graphite lines over UDP; off closes it."`
+
+	Pickle string `yaml:"pickle" default:"off" doc:"Address for Carbon's pickle protocol over TCP, which relays speak: 127.0.0.1:2004; off closes it."`
 }
 
 // Options is what the server hands in.
@@ -26,25 +28,29 @@ type Options struct {
 	Log  *slog.Logger
 }
 
-// Receiver is the pair of open sockets.
+// Receiver is the open sockets.
 type Receiver struct {
 	receive.Counters
-	listeners []*receive.Listener
-	tcp, udp  net.Addr
+	listeners        []*receive.Listener
+	tcp, udp, pickle net.Addr
 }
+
+// parser reads what has come, as Parse does.
+type parser func(dst []metric.Point, data []byte, now int64) (points []metric.Point, bad int, err error)
 
 // New opens the sockets.
 func New(o Options) (*Receiver, error) {
 	r := &Receiver{}
 	log := cmp.Or(o.Log, slog.Default())
-	lines := func() receive.Lines {
+	// Each connection has its own memory for points.
+	into := func(parse parser) receive.Lines {
 		points := make([]metric.Point, 0, 4096)
 		var lastLog time.Time
 		return func(from string, data []byte) (int, int, error) {
 			now := time.Now()
 			var bad int
 			var first error
-			points, bad, first = Parse(points[:0], data, now.Unix())
+			points, bad, first = parse(points[:0], data, now.Unix())
 			if first != nil && now.Sub(lastLog) > 10*time.Second {
 				lastLog = now
 				log.Warn("bad metric line dropped", "receiver", "graphite", "from", from, "error", first, "bad", bad)
@@ -55,14 +61,22 @@ func New(o Options) (*Receiver, error) {
 			return len(points), bad, o.Sink(from, points)
 		}
 	}
+	lines := func() receive.Lines { return into(Parse) }
+	messages := func() receive.Lines { return into(new(unpickler).points) }
 	for _, s := range []struct {
 		network, address string
 		addr             *net.Addr
-	}{{"tcp", o.TCP, &r.tcp}, {"udp", o.UDP, &r.udp}} {
+	}{{"tcp", o.TCP, &r.tcp}, {"udp", o.UDP, &r.udp}, {"pickle", o.Pickle, &r.pickle}} {
 		if s.address == "" || s.address == "off" {
 			continue
 		}
-		l, err := receive.Listen("graphite", s.network, s.address, &r.Counters, log, lines)
+		var l *receive.Listener
+		var err error
+		if s.network == "pickle" {
+			l, err = receive.ListenFrames("graphite", s.network, s.address, &r.Counters, log, messages)
+		} else {
+			l, err = receive.Listen("graphite", s.network, s.address, &r.Counters, log, lines)
+		}
 		if err != nil {
 			r.Close()
 			return nil, err
@@ -79,10 +93,13 @@ func (r *Receiver) TCP() net.Addr { return r.tcp }
 // UDP is the address of the UDP socket, nil when it is off.
 func (r *Receiver) UDP() net.Addr { return r.udp }
 
+// Pickle is the address of the socket for the pickle protocol, nil when it is off.
+func (r *Receiver) Pickle() net.Addr { return r.pickle }
+
 // Run receives until ctx ends.
 func (r *Receiver) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	if len(r.listeners) == 0 { // both are off
+	if len(r.listeners) == 0 { // all are off
 		<-ctx.Done()
 	}
 	for _, l := range r.listeners {

@@ -3,6 +3,8 @@ package graphite
 import (
 	"bytes"
 	"slices"
+
+	"steer/base/fault"
 )
 
 // check says what is wrong with a name, and whether it is the one that its series
@@ -27,6 +29,23 @@ func check(name []byte) (tidied bool, reason string) {
 	}
 	tidied, reason = checkTags(name[i+1:])
 	return tidied && len(path) == i, reason
+}
+
+// Canonical is the name that a series is called by which a sender calls name, or an
+// error of kind Invalid that says why there can be none.
+func Canonical(name string) (string, error) {
+	if name == "" {
+		return "", fault.New(fault.Invalid, "it has no name")
+	}
+	text := []byte(name)
+	tidied, reason := check(text)
+	if reason != "" {
+		return "", fault.New(fault.Invalid, "%s", reason)
+	}
+	if !tidied {
+		text = tidy(text)
+	}
+	return string(text), nil
 }
 
 // checkTags looks at what comes behind the first semicolon.

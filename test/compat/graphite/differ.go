@@ -52,9 +52,11 @@ func unwrapped(g Golden) Golden {
 	return g
 }
 
+const ownGroup = "Forecast"
+
 // Plain leaves out what is each program's own: descriptions of functions, their
-// Python modules and signatures, the times that a file of Whisper covers, and row
-// numbers of tags.
+// Python modules and signatures, Steer's group of functions, the times that a file
+// of Whisper covers, and row numbers of tags.
 func Plain(ask string, body json.RawMessage) (json.RawMessage, error) {
 	var own []string
 	switch path, _, _ := strings.Cut(ask, "?"); {
@@ -72,6 +74,13 @@ func Plain(ask string, body json.RawMessage) (json.RawMessage, error) {
 		return nil, err
 	}
 	drop(v, own)
+	if all, ok := v.(map[string]any); ok && own[0] == "description" {
+		delete(all, ownGroup)
+		maps.DeleteFunc(all, func(_ string, v any) bool {
+			f, ok := v.(map[string]any)
+			return ok && f["group"] == ownGroup
+		})
+	}
 	return json.Marshal(v)
 }
 

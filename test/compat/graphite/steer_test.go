@@ -62,7 +62,7 @@ func steer(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return graphite.New(graphite.Options{Engine: engine, Tags: s, Now: now})
+	return graphite.New(graphite.Options{Engine: engine, Tags: s, Events: noted(t), Now: now})
 }
 
 type source struct{ *store.Store }

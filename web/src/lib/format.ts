@@ -39,6 +39,7 @@ export function gap(from: string | undefined, to: string): string {
 // number keeps four digits: 1234567 is 1.235 M.
 export function number(v: number | null | undefined): string {
   if (v === null || v === undefined || Number.isNaN(v)) return '–'
+  if (!Number.isFinite(v)) return v > 0 ? '∞' : '−∞'
   const a = Math.abs(v)
   for (const [size, unit] of [[1e12, ' T'], [1e9, ' G'], [1e6, ' M'], [1e4, ' k']] as const) {
     if (a >= size) return trim(v / (size === 1e4 ? 1e3 : size)) + unit

@@ -81,4 +81,4 @@ export interface Flow {
 
 export interface Chain { ref: string; events: Event[] | null }
 
-export interface Series { target: string; datapoints: [number | null, number][] }
+export interface Series { target: string; tags?: Record<string, string>; datapoints: [number | null, number][] }

@@ -22,7 +22,8 @@ describe('times under a chart', () => {
 describe('units', () => {
   it.each([
     ['stats.timers.catalog.ttfb.upper_90', 'ms'], ['stats.timers.catalog.ttfb.count', ''], ['servers.vm.disk.root.used_percent', '%'],
-    ['servers.vm.memory.used_bytes', 'B'], ['sumSeries(stats.timers.a.mean)', ''], ['stats.counters.x.rate', ''],
+    ['servers.vm.memory.used_bytes', 'B'], ['sumSeries(stats.timers.a.mean)', 'ms'], ['movingAverage(sum(a.{b}.took_ms),5)', 'ms'],
+    ['scale(a.took_ms,2)', ''], ['sumSeries(a.b_ms.*)', ''], ['secondYAxis(disk.used_bytes;host=a)', 'B'], ['stats.counters.x.rate', ''],
   ])('%s is in %j', (target, u) => expect(unit(target)).toBe(u))
   it('is the common one of all, or none', () => {
     expect(common(['a.percent', 'b.percent'])).toBe('%')

@@ -7,7 +7,7 @@ export function title(parts: string[], query: URLSearchParams): string {
     case 'services': return name ?? 'Services'
     case 'runs': return `Run ${name ?? ''}`.trim()
     case 'incidents': return name ? `Incident ${name}` : 'Incidents'
-    case 'explore': return query.get('target') ? `${query.get('target')} · Metrics` : 'Metrics'
+    case 'explore': { const about = query.get('title') || query.get('target'); return about ? `${about} · Metrics` : 'Metrics' }
     case 'journal': return 'Journal'
     case 'why': return `Why ${refName(query.get('ref') ?? '')}`
     default: return 'No such page'

@@ -4,9 +4,15 @@ import { number } from './format'
 
 export type Unit = '' | 'ms' | '%' | 'B' | 's'
 
+// Functions whose results are in the unit of their first argument.
+const keeps = /^(absolute|averageSeries|avg|consolidateBy|keepLastValue|max|maxSeries|min|minSeries|moving\w+|secondYAxis|smartSummarize|sum|sumSeries|summarize|timeShift)\(/
+
 export function unit(target: string): Unit {
-  if (/[({*]/.test(target)) return '' // what a function makes of it is not known
-  const name = target.toLowerCase()
+  let rest = target
+  for (let call = keeps.exec(rest); call; call = keeps.exec(rest)) rest = rest.slice(call[0].length)
+  if (rest !== target) rest = rest.split(/[,)]/, 1)[0]!
+  const name = rest.split(';', 1)[0]!.toLowerCase() // without tags
+  if (/\(|[*?{}[\]][^.]*$/.test(name)) return '' // what else a function makes of it is not known
   if (/(^|[._])(percent|pct)$/.test(name)) return '%'
   if (/(^|[._])bytes$/.test(name)) return 'B'
   if (/(^|[._])seconds$/.test(name)) return 's'
