@@ -35,22 +35,25 @@ type writer struct {
 // open starts an answer in JSON, wrapped into a call where jsonp asks for it, and
 // in lines where pretty does.
 func open(w http.ResponseWriter, p parameters) (*writer, error) {
+	out := &writer{Writer: bufio.NewWriterSize(w, 32<<10)}
+	return out, out.open(w, p)
+}
+
+func (w *writer) open(to http.ResponseWriter, p parameters) error {
 	name, err := callback(p)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	var to io.Writer = w
+	to.Header().Set("Content-Type", "application/json")
 	if p.Get("pretty") != "" {
-		to = &indenter{to: w}
+		w.Reset(&indenter{to: to})
 	}
-	out := &writer{Writer: bufio.NewWriterSize(to, 64<<10)}
 	if name != "" {
-		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-		out.close = ")"
-		_, _ = io.WriteString(w, name+"(")
+		to.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+		w.close = ")"
+		_, _ = io.WriteString(to, name+"(")
 	}
-	return out, nil
+	return nil
 }
 
 // end finishes the answer. That the client has gone is not our error.
@@ -142,9 +145,8 @@ func (w *writer) text(s string) {
 	w.put(`"`)
 }
 
-func writeJSON(w http.ResponseWriter, results []query.Result, p parameters) error {
-	out, err := open(w, p)
-	if err != nil {
+func writeJSON(out *writer, w http.ResponseWriter, results []query.Result, p parameters) error {
+	if err := out.open(w, p); err != nil {
 		return err
 	}
 	dense := p.has("noNullPoints")
@@ -194,8 +196,7 @@ func sortedKeys(m map[string]string) []string {
 	return keys
 }
 
-func writeCSV(w io.Writer, results []query.Result, tz *time.Location) error {
-	out := &writer{Writer: bufio.NewWriterSize(w, 64<<10)}
+func writeCSV(out *writer, results []query.Result, tz *time.Location) error {
 	for _, r := range results {
 		name := r.Name
 		if strings.ContainsAny(name, "\",\r\n") {
@@ -227,8 +228,7 @@ func (w *writer) plain(v float64, null string) {
 	}
 }
 
-func writeRaw(w io.Writer, results []query.Result) error {
-	out := &writer{Writer: bufio.NewWriterSize(w, 64<<10)}
+func writeRaw(out *writer, results []query.Result) error {
 	for _, r := range results {
 		out.put(r.Name)
 		for i, n := range [...]int64{r.Start, r.End, r.Step} {

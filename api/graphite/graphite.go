@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"steer/base/fault"
@@ -95,7 +96,10 @@ func Paths() []string {
 	return []string{"/render", "/render/", "/metrics/", "/functions", "/functions/", "/version", "/version/", "/tags", "/tags/", "/events", "/events/"}
 }
 
-type server struct{ Options }
+type server struct {
+	Options
+	buffers sync.Pool // of *bufio.Writer
+}
 
 // parameters are those of the address and of the form together, as Graphite
 // takes them.

@@ -1,6 +1,7 @@
 package graphite
 
 import (
+	"bufio"
 	"bytes"
 	"net/http"
 	"slices"
@@ -64,12 +65,13 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, p parameters) er
 		picture.From, picture.Until, picture.TZ = min(request.From, request.Until), max(request.From, request.Until), request.TZ
 		request.MaxPoints = picture.Width
 	}
-	a := answer{format: format, parameters: p, picture: picture, tz: request.TZ}
+	a := answer{server: s, format: format, parameters: p, picture: picture, tz: request.TZ}
 	return s.Engine.Serve(r.Context(), request, func(results []query.Result) error { return a.write(w, results) })
 }
 
 // answer is how results are shown.
 type answer struct {
+	*server
 	parameters
 	format  string
 	picture draw.Options
@@ -80,19 +82,21 @@ func (a answer) write(w http.ResponseWriter, results []query.Result) (err error)
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
+	out := a.writer(w)
+	defer a.release(out)
 	switch a.format {
 	case "json":
 		// As Graphite does: series without a point are listed only beside others.
 		if !slices.ContainsFunc(results, func(r query.Result) bool { return len(r.Values) > 0 }) {
 			results = nil
 		}
-		return writeJSON(w, results, a.parameters)
+		return writeJSON(out, w, results, a.parameters)
 	case "csv":
 		h.Set("Content-Type", "text/csv")
-		return writeCSV(w, results, a.tz)
+		return writeCSV(out, results, a.tz)
 	case "raw":
 		h.Set("Content-Type", "text/plain; charset=utf-8")
-		return writeRaw(w, results)
+		return writeRaw(out, results)
 	case "pickle", "msgpack":
 		return packSeries(packed(w, a.format), results)
 	case "dygraph":
@@ -124,6 +128,21 @@ func (a answer) write(w http.ResponseWriter, results []query.Result) (err error)
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	_, _ = w.Write(b.Bytes())
 	return nil
+}
+
+// writer has a buffer that other answers had before it.
+func (s *server) writer(w http.ResponseWriter) *writer {
+	b, _ := s.buffers.Get().(*bufio.Writer)
+	if b == nil {
+		b = bufio.NewWriterSize(nil, 64<<10)
+	}
+	b.Reset(w)
+	return &writer{Writer: b}
+}
+
+func (s *server) release(w *writer) {
+	w.Reset(nil)
+	s.buffers.Put(w.Writer)
 }
 
 // targets are those that say something, in the order of the request.
