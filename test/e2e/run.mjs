@@ -66,7 +66,7 @@ try {
     await page.getByRole('link', { name: 'catalog', exact: true }).click()
     await page.waitForURL('**/services/catalog')
     const table = page.getByRole('table').filter({ hasText: 'commit' }).first()
-    const b1 = table.getByRole('row').filter({ hasText: /\bb1\b/ }), b2 = table.getByRole('row').filter({ hasText: /\bb2\b/ }) // a commit may have b1 in it
+    const b1 = table.getByRole('row').filter({ has: page.getByText('b1', { exact: true }) }), b2 = table.getByRole('row').filter({ has: page.getByText('b2', { exact: true }) }) // a commit may have b1 in it
     await b1.getByText('serves production').waitFor()
     await b2.getByText('serves ci').waitFor()
     await b2.getByText('pinned').waitFor()
