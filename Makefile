@@ -53,8 +53,8 @@ bench: ## measure the metric path
 bench-store: bin/steer ## measure the metric store against VictoriaMetrics and carbon (flags: BENCH)
 	go run ./test/bench/store $(BENCH)
 
-soak: ## long crash tests
-	STEER_SOAK=200 go test -timeout 60m -count 1 ./monitor/store/...
+soak: ## 300 kills of the metric store, each fault and death of its story, every flipped bit
+	STEER_SOAK=300 go test -timeout 60m -count 1 -v -run 'Crash|Story|Fault|Flipped|Model' ./monitor/store/...
 
 fuzz: ## a minute of fuzzing for each parser that reads from outside
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
