@@ -56,8 +56,8 @@ bench-store: bin/steer ## measure the metric store against VictoriaMetrics and c
 compat-graphite: ## compare the Graphite API with graphite-web, from recorded answers
 	go test -count 1 -v -run 'Graphite|Guide' ./test/compat/graphite
 
-soak: ## long crash tests
-	STEER_SOAK=200 go test -timeout 60m -count 1 ./monitor/store/...
+soak: ## 300 kills of the metric store, each fault and death of its story, every flipped bit
+	STEER_SOAK=300 go test -timeout 60m -count 1 -v -run 'Crash|Story|Fault|Flipped|Model' ./monitor/store/...
 
 fuzz: ## a minute of fuzzing for each parser that reads from outside
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \

@@ -174,3 +174,32 @@ func damage(t *testing.T, o Options, name string, at int64, want map[string]floa
 		}
 	}
 }
+
+// TestDamageInALongList: what one bit costs is a few hundred names at most.
+func TestDamageInALongList(t *testing.T) {
+	o := testOptions(t)
+	s := mustOpen(t, o)
+	points := testBatch(20_000)
+	for i := range points {
+		points[i].Time = testNow
+	}
+	if err := s.Write(context.Background(), points); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // appended, then sorted
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		flip(t, filepath.Join(o.Dir, "names"), 30_000)
+		s = mustOpen(t, o)
+		lost := int64(len(points)) - s.Stats().Series
+		if lost < 1 || lost > 600 {
+			t.Errorf("%d series lost", lost)
+		}
+		points = points[lost:]
+		s.maintain.names.loose = 1e6
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math"
@@ -29,6 +30,9 @@ import (
 func TestAgainstModel(t *testing.T) {
 	dir := t.TempDir()
 	run := 0
+	if soak() {
+		flag.Set("rapid.checks", "2000") //nolint:errcheck // else a hundred
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		run++
 		m := &machine{

@@ -114,6 +114,9 @@ func (n *names) settle() error {
 	return nil
 }
 
+// framed is how many bytes of names stand in a frame: what a bit that flips can cost.
+const framed = 4 << 10
+
 // appendNames appends frames that will stand at offset.
 func appendNames(out []byte, offset int64, all []*series) []byte {
 	start := len(out)
@@ -122,7 +125,7 @@ func appendNames(out []byte, offset int64, all []*series) []byte {
 	for i, s := range all {
 		payload = wal.AppendShared(payload, s.id, before, s.name)
 		before = s.name
-		if len(payload) > 64<<10 || i == len(all)-1 {
+		if len(payload) > framed || i == len(all)-1 {
 			out = wal.AppendFrame(out, offset+int64(len(out)-start), payload)
 			payload, before = payload[:0], ""
 		}

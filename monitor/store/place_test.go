@@ -1,9 +1,11 @@
 package store
 
 import (
+	"context"
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -65,4 +67,32 @@ func TestPlace(t *testing.T) {
 			t.Fatalf("archive %d slot %d, want archive %d", k, slot, want)
 		}
 	})
+}
+
+// TestClockJumps: whatever the clock does, what comes now is kept and read now.
+func TestClockJumps(t *testing.T) {
+	o := testOptions(t)
+	now := int64(testNow)
+	o.Now = func() time.Time { return time.Unix(now, 0) }
+	o.limit = limits{forget: time.Hour}
+	s := mustOpen(t, o)
+	want := 0.0
+	for _, jump := range []int64{0, 3600, -7200, -30 * 86400, 60 * 86400, -testNow, -86400, 10, testNow, 30 * 365 * 86400, -30 * 365 * 86400, 20} {
+		now += jump
+		want++
+		put(t, s, "a", now, want)
+		for when, do := range []func() error{func() error { return nil }, s.flush, func() error { s = crash(t, s, o); return nil }, s.flush} {
+			if err := do(); err != nil {
+				t.Fatal(err)
+			}
+			if got := values(t, s, "a", now-10, now); got[len(got)-1] != want {
+				t.Errorf("after a jump of %d s, %d: %v, want %v", jump, when, got, want)
+			}
+			if when == 1 {
+				if err := s.Sync(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
 }

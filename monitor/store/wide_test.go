@@ -153,3 +153,15 @@ func TestPointsWithoutAName(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestDeepNames: a series of 4096 bytes could make 2048 nodes of the tree.
+func TestDeepNames(t *testing.T) {
+	s := mustOpen(t, testOptions(t))
+	deep := func(nodes int) string { return strings.Repeat("a.", nodes-1) + "a" }
+	put(t, s, deep(mostNodes), testNow, 1)
+	put(t, s, deep(mostNodes+1), testNow, 1)
+	put(t, s, deep(2048), testNow, 1)
+	if st := s.Stats(); st.Series != 1 || st.Dropped["name"] != 2 {
+		t.Errorf("%+v", st)
+	}
+}

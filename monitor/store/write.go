@@ -14,6 +14,8 @@ import (
 
 const (
 	longestName = 4096
+	// A node of the tree of names takes much more memory than its dot.
+	mostNodes = 256
 	// A point may be this far ahead of the store's clock.
 	ahead = 24 * 3600
 	// Series get no id above it: the last ones are for those that come at once. With
@@ -206,10 +208,11 @@ func (s *Store) create(sh *shard, k key, from string, p *metric.Point, now int64
 }
 
 // proper says whether every node of a name has a letter and none a control
-// character or space: those come from garbled lines, and nobody finds them.
+// character or space, and whether they are not too many: those come from garbled
+// lines, and nobody finds them.
 func proper(name []byte) bool {
 	path, _, _ := bytes.Cut(name, []byte{';'})
-	if len(path) == 0 || path[0] == '.' || path[len(path)-1] == '.' || bytes.Contains(path, []byte("..")) {
+	if len(path) == 0 || path[0] == '.' || path[len(path)-1] == '.' || bytes.Contains(path, []byte("..")) || bytes.Count(path, []byte{'.'}) >= mostNodes {
 		return false
 	}
 	for _, c := range name {

@@ -222,36 +222,3 @@ func TestFlippedBits(t *testing.T) {
 		}
 	}
 }
-
-func FuzzChunk(f *testing.F) {
-	f.Add(appendChunk(nil, []float64{1, 2, math.NaN(), 3}, &encoder{}), 4)
-	f.Add(appendChunk(nil, []float64{1, 1, 1}, &encoder{}), 3)
-	f.Add([]byte{valuesXOR | knownRuns, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff}, 3)
-	f.Fuzz(func(t *testing.T, b []byte, n int) {
-		if n < 0 || n > 1000 {
-			return
-		}
-		decodeChunk(b, make([]float64, n)) //nolint:errcheck // must not panic
-		for from := 0; from < n; from += 1 + n/3 {
-			decodePart(b, n, from, make([]float64, (n-from+1)/2)) //nolint:errcheck
-		}
-	})
-}
-
-// FuzzBlock hands the index decoders bytes whose checksums are right.
-func FuzzBlock(f *testing.F) {
-	f.Add(build(f, meta, map[uint32][]float64{1: {1, 2, 3}, 7: {5}}), []byte{})
-	f.Add([]byte{}, []byte{0, 9, 0, 1, 1, 2, 3, 4})
-	f.Fuzz(func(t *testing.T, data, index []byte) {
-		if r, err := Open(bytes.NewReader(data), int64(len(data))); err == nil {
-			for range r.All() {
-			}
-		}
-		items, err := parseItems(nil, index, page{chunk: headSize, count: min(len(index), pageSeries)}, meta)
-		for _, it := range items {
-			if err == nil && (it.first < 0 || it.count < 1 || it.first+it.count > meta.Slots || it.length < 0) {
-				t.Fatalf("%+v", it)
-			}
-		}
-	})
-}

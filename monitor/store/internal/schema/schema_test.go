@@ -2,6 +2,7 @@ package schema
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -186,11 +187,23 @@ func FuzzParse(f *testing.F) {
 	f.Add("storage.yaml", "- [\n- &a *a")
 	f.Fuzz(func(t *testing.T, file, data string) {
 		schemas, err := Parse(file, []byte(data))
+		if err != nil {
+			schemas = nil
+		}
 		for _, s := range schemas {
-			if err == nil && (s.Pattern.re == nil || len(s.Archives) == 0) {
-				t.Fatalf("%+v", s)
+			// retentions.json keeps them as texts.
+			var parts []string
+			for _, a := range s.Archives {
+				parts = append(parts, a.String())
+			}
+			again, err := ParseRetentions(strings.Join(parts, ","))
+			if err != nil || !slices.Equal(again, s.Archives) {
+				t.Fatalf("%v: %v %v", s.Archives, again, err)
+			}
+			if p, err := CompilePattern(s.Pattern.String()); err != nil || p.Match(data) != s.Pattern.Match(data) {
+				t.Fatalf("%q: %v", s.Pattern, err)
 			}
 		}
-		ParseAggregation(file, []byte(data))
+		ParseAggregation(file, []byte(data)) //nolint:errcheck // must not panic
 	})
 }
