@@ -96,3 +96,28 @@ func TestClockJumps(t *testing.T) {
 		}
 	}
 }
+
+// TestFetchFromTheEndsOfTime: any range gives values or an error.
+func TestFetchFromTheEndsOfTime(t *testing.T) {
+	o := testOptions(t)
+	o.Rules = rules("10s:1h,1m:1d,1h:5y")
+	s := mustOpen(t, o)
+	put(t, s, "a", testNow-4000, 1)
+	for range 2 {
+		ends := []int64{math.MinInt64, math.MinInt64 + testNow, -testNow, -1, 0, testNow - 4001, testNow, testNow + 90000, math.MaxInt64 - testNow, math.MaxInt64}
+		for _, from := range ends {
+			for _, until := range ends {
+				got, err := s.Fetch(context.Background(), Request{Names: []string{"a"}, From: from, Until: until})
+				if (err != nil) != (until < from) {
+					t.Errorf("(%d, %d]: %v", from, until, err)
+				}
+				if err == nil && (len(got) != 1 || len(got[0].Values) == 0 || from < math.MaxInt64 && got[0].Start < 0) {
+					t.Errorf("(%d, %d]: %v", from, until, got)
+				}
+			}
+		}
+		if err := s.Apply(rules("20s:1h,1m:1d,1h:5y")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
