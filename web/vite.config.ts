@@ -7,5 +7,5 @@ const server = process.env.STEER_SERVER ?? 'http://127.0.0.1:8080'
 export default defineConfig({
   plugins: [svelte()],
   build: { outDir: 'dist', emptyOutDir: false, target: 'es2022', sourcemap: false },
-  server: { proxy: { '/api': server, '/render': server, '/metrics': server, '/functions': server } },
+  server: { proxy: { '/api': server, '/render': server, '/metrics': server, '/functions': server, '/tags': server } },
 })

@@ -166,7 +166,7 @@ func drawing(p parameters) (draw.Options, error) {
 		Title: p.Get("title"), VTitle: p.Get("vtitle"),
 		Width: 330, Height: 250,
 		HideAxes: p.yes("hideAxes"), HideGrid: p.yes("hideGrid"), GraphOnly: p.yes("graphOnly"),
-		AreaMode: p.Get("areaMode"), LineMode: p.Get("lineMode"), YUnits: p.Get("yUnitSystem"),
+		AreaMode: p.Get("areaMode"), LineMode: p.Get("lineMode"), NullAsZero: p.yes("drawNullAsZero"), YUnits: p.Get("yUnitSystem"),
 		Background: p.Get("bgcolor"), Foreground: p.Get("fgcolor"),
 	}
 	for _, side := range [...]struct {

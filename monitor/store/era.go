@@ -15,9 +15,9 @@ type past struct {
 	schemas []schema.Schema
 }
 
-// era is the archives that a series had until a time.
+// era is the archives that a series had until a time, seconds since 1970.
 type era struct {
-	end      int64 // where an interval of its finest archive ends, seconds since 1970
+	until    int64
 	archives []schema.Archive
 }
 
@@ -33,11 +33,11 @@ func (p *plan) succeed(past past, archives, now []schema.Archive) {
 	if slices.Equal(archives, now) && len(p.eras) == 0 {
 		return
 	}
-	step := archives[0].Step
-	end := -floor(-past.until, step) * step
-	if p.mixed = max(p.mixed, end); !past.guessed {
-		p.eras = append(p.eras, era{end, archives})
-		p.since = p.eras[0].end
+	for _, coarse := range []int64{archives[len(archives)-1].Step, p.coarsest().step} {
+		p.mixed = max(p.mixed, -floor(-past.until, coarse)*coarse)
+	}
+	if !past.guessed {
+		p.eras = append(p.eras, era{past.until, archives})
 	}
 	for _, a := range archives {
 		p.found(a, false)
@@ -60,21 +60,27 @@ func (p *plan) found(a schema.Archive, now bool) {
 }
 
 // placed is the step of the archive that place would have chosen by the rules of the
-// time of a point, which lies before p.since.
+// time of a point, 0 when those are the rules of now. An interval that was not over
+// when they ended is of their time.
 func (p *plan) placed(t, now int64) int64 {
-	i := 0
-	for i+1 < len(p.eras) && t < p.eras[i+1].end {
-		i++
+	for _, e := range slices.Backward(p.eras) {
+		if step := e.place(t, now); floor(t, step)*step < e.until {
+			return step
+		}
 	}
-	archives := p.eras[i].archives
-	coarse := archives[len(archives)-1]
-	age := now - floor(t, coarse.Step)*coarse.Step
-	for _, a := range archives {
-		if age < a.Keep+coarse.Step {
+	return 0
+}
+
+// place is the step of the archive that plan.place would choose.
+func (e era) place(t, now int64) int64 {
+	coarse := e.archives[len(e.archives)-1].Step
+	age := now - floor(t, coarse)*coarse
+	for _, a := range e.archives {
+		if age < a.Keep+coarse {
 			return a.Step
 		}
 	}
-	return coarse.Step
+	return coarse
 }
 
 // keeps says for how long blocks of an archive may be needed, rollups of late

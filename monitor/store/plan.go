@@ -17,7 +17,6 @@ type plan struct {
 	roll     schema.Aggregation
 	others   []other // archives that missing values may stand in, from fine to coarse
 	eras     []era   // when archives were others, the last one first
-	since    int64   // the end of eras, seconds since 1970
 	mixed    int64   // until when values may stand in others, seconds since 1970
 
 	schema, aggregation int // numbers among the planner's
@@ -32,7 +31,7 @@ type archive struct {
 func (a archive) String() string { return schema.Archive{Step: a.step, Keep: a.keep}.String() }
 
 func newPlan(archives []schema.Archive, roll schema.Aggregation) *plan {
-	p := &plan{roll: roll, since: math.MinInt64, mixed: math.MinInt64}
+	p := &plan{roll: roll, mixed: math.MinInt64}
 	for i, a := range archives {
 		// An eighth of what is kept: so much more than needed stays on disk until
 		// a block can go.
@@ -57,7 +56,7 @@ func (p *plan) coarsest() archive { return p.archives[len(p.archives)-1] }
 // have gone to then: a rollup would lack the values of a time when that was not there.
 func (p *plan) place(t, now int64) (k int, slot int64, ok bool) {
 	finest := &p.archives[0]
-	if t > now-finest.keep && t >= p.since { // nearly always: it is young enough by any count
+	if t > now-finest.keep && t >= p.mixed { // nearly always: it is young enough by any count
 		return 0, floor(t, finest.step), true
 	}
 	last := len(p.archives) - 1
@@ -68,7 +67,7 @@ func (p *plan) place(t, now int64) (k int, slot int64, ok bool) {
 	age := now - floor(t, coarse.step)*coarse.step
 	for k = 0; k < last && age >= p.archives[k].keep+coarse.step; k++ {
 	}
-	if t < p.since {
+	if t < p.mixed {
 		for step := p.placed(t, now); k < last && p.archives[k].step < step; k++ {
 		}
 	}

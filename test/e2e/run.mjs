@@ -66,7 +66,7 @@ try {
     await page.getByRole('link', { name: 'catalog', exact: true }).click()
     await page.waitForURL('**/services/catalog')
     const table = page.getByRole('table').filter({ hasText: 'commit' }).first()
-    const b1 = table.getByRole('row').filter({ hasText: 'b1' }), b2 = table.getByRole('row').filter({ hasText: 'b2' })
+    const b1 = table.getByRole('row').filter({ has: page.getByText('b1', { exact: true }) }), b2 = table.getByRole('row').filter({ has: page.getByText('b2', { exact: true }) }) // a commit may have b1 in it
     await b1.getByText('serves production').waitFor()
     await b2.getByText('serves ci').waitFor()
     await b2.getByText('pinned').waitFor()
@@ -144,6 +144,7 @@ try {
     await watch.expecting(/404/, async () => {
       await page.goto(url + '/incidents/999')
       assert.match(await page.getByRole('alert').innerText(), /Not found.*incident 999/s)
+      await settled(page) // its chain is not there either
     })
   })
 

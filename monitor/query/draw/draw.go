@@ -27,6 +27,7 @@ type Options struct {
 	AreaMode      string  // none, first, all, stacked
 	AreaAlpha     float64 // opacity of areas in (0, 1]
 	LineMode      string  // slope, staircase, connected (draws across missing values)
+	NullAsZero    bool    // missing values are drawn as 0
 	LineWidth     float64 // pixels, 1.5 by default
 	YMin, YMax    *float64
 	YUnits        string   // si (k, M, G), binary (Ki, Mi, Gi) or none

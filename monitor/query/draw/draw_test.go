@@ -38,6 +38,27 @@ func waves(n int) []query.Result {
 	return out
 }
 
+// Missing values part a line, unless they are drawn across, or as zero.
+func TestMissingValues(t *testing.T) {
+	gap := []query.Result{series("a", 60, 1, math.NaN(), math.Inf(1), 2)}
+	at := func(i int64, y float64) point { return point{float64(1767312000 + 60*i), y} }
+	for _, c := range []struct {
+		o    Options
+		want [][]point
+	}{
+		{Options{}, [][]point{{at(0, 1)}, {at(3, 2)}}},
+		{Options{LineMode: "connected"}, [][]point{{at(0, 1), at(3, 2)}}},
+		{Options{NullAsZero: true}, [][]point{{at(0, 1), at(1, 0)}, {at(3, 2)}}},
+	} {
+		if got := prepare(gap, c.o.filled())[0].runs; !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%+v: %v, want %v", c.o, got, c.want)
+		}
+	}
+	if !math.IsNaN(gap[0].Values[1]) {
+		t.Error("the values of the series were changed")
+	}
+}
+
 // Variants are drawn in both formats; with STEER_DRAW set to a folder they are
 // kept there, to be looked at.
 func TestVariants(t *testing.T) {

@@ -63,6 +63,9 @@ func prepare(results []query.Result, o Options) []line {
 		}
 		for i, v := range r.Values {
 			at := r.Start + int64(i)*r.Step
+			if o.NullAsZero && math.IsNaN(v) {
+				v = 0
+			}
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				if o.LineMode != "connected" {
 					flush()

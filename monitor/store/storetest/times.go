@@ -129,6 +129,9 @@ func testOneArchive(t *testing.T, s *suite, now, b int64) {
 	for range 2 {
 		s.want(b-1, b+70, "t.a", b, 10, 0, nan, nan, nan, nan, nan, 1, nan)
 		s.want(b-1-8*86400, b-8*86400+10, "t.a", b-8*86400, 10, nan, nan)
+		for _, name := range []string{"t.a", "t.a.max"} { // the last points may come to light later than the first
+			s.want(b+1079, b+1199, name, b+1080, 10, 18, nan, nan, nan, nan, nan, 19, nan, nan, nan, nan, nan)
+		}
 		s.reopen()
 	}
 	for _, from := range []int64{b - 8*86400, 0} {

@@ -53,16 +53,24 @@ export function functions(all: Fn[], p: Place, param: Param | undefined): Choice
 // values are what a parameter takes, where they are few or customary.
 export function values(p: Place, param: Param | undefined): Choice[] {
   if (!param) return []
-  const usual = param.options ?? (/^(interval|intOrInterval)$/.test(param.type) ? ['1min', '5min', '15min', '1h', '6h', '1d', '7d'] : param.type === 'boolean' ? ['true', 'false'] : [])
-  const quoted = /^(string|interval|intOrInterval|aggFunc|aggOrSeriesFunc)$/.test(param.type)
+  const usual = param.options ?? (param.type === 'date' ? ['-1h', '-1d', 'midnight', 'noon'] : /^(interval|intOrInterval)$/.test(param.type) ? ['1min', '5min', '15min', '1h', '6h', '1d', '7d'] : param.type === 'boolean' ? ['true', 'false'] : [])
+  const quoted = /^(string|interval|intOrInterval|date|aggFunc|aggOrSeriesFunc)$/.test(param.type)
   const typed = p.typed.trim().toLowerCase()
   return usual.filter((v) => v.toLowerCase().startsWith(typed) && v.toLowerCase() !== typed).slice(0, 30)
     .map((v) => ({ text: v, insert: p.kind === 'word' && quoted ? `"${v}"` : v, note: '', more: false }))
 }
 
-// tag is what to ask the tag database for within seriesByTag("…").
-export function tag(p: Place): { tag: string; prefix: string; operator: string } | undefined {
-  if (p.kind !== 'text' || p.call?.name !== 'seriesByTag') return undefined
-  const [, name, operator, prefix] = /^([^!=~;]*)(!=~|!=|=~|=)?(.*)$/.exec(p.typed) ?? []
-  return operator ? { tag: name!, prefix: prefix!, operator } : { tag: '', prefix: name ?? '', operator: '' }
+// tags is the address that tells tags, or values of one, for a place where they
+// are written: in the expressions of seriesByTag, or where a function takes tags.
+export function tags(text: string, p: Place, param: Param | undefined): { address: string; insert: (name: string) => string; more: boolean } | undefined {
+  const most = '&limit=60'
+  if (p.call?.name === 'seriesByTag' && p.kind === 'text') {
+    const [, name = '', operator, prefix = ''] = /^([^!=~;]*)(!=~|!=|=~|=)?(.*)$/.exec(p.typed) ?? []
+    const others = [...text.slice(p.call.start, p.start - 1).matchAll(/"([^"]+)"|'([^']+)'/g)].map((m) => '&expr=' + encodeURIComponent(m[1] ?? m[2]!)).join('')
+    return operator
+      ? { address: `/tags/autoComplete/values?tag=${encodeURIComponent(name)}&valuePrefix=${encodeURIComponent(prefix)}${others}${most}`, insert: (v) => name + operator + v, more: false }
+      : { address: `/tags/autoComplete/tags?tagPrefix=${encodeURIComponent(name)}${others}${most}`, insert: (t) => t + '=', more: true }
+  }
+  if (!param || !/^(tag|nodeOrTag)$/.test(param.type) || /^-?\d/.test(p.typed)) return undefined
+  return { address: `/tags/autoComplete/tags?tagPrefix=${encodeURIComponent(p.typed)}${most}`, insert: (t) => (p.kind === 'text' ? t : `"${t}"`), more: false }
 }

@@ -39,7 +39,7 @@ export function write(p: Param, value: string): string {
   const quote = (s: string) => (/^(["']).*\1$/.test(s) ? s : s.includes('"') ? `'${s}'` : `"${s}"`)
   if (p.multiple) return text.split(',').map((part) => write({ ...p, multiple: false }, part)).join(',')
   switch (p.type) {
-    case 'string': case 'interval': case 'aggFunc': case 'aggOrSeriesFunc': return quote(text)
+    case 'string': case 'interval': case 'date': case 'tag': case 'aggFunc': case 'aggOrSeriesFunc': return quote(text)
     case 'intOrInterval': case 'nodeOrTag': case 'any': return /^-?\d+(\.\d+)?$|^(true|false|none)$/i.test(text) || (p.type === 'any' && /[.(]/.test(text)) ? text : quote(text)
   }
   return text

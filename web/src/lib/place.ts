@@ -5,13 +5,15 @@ export interface Place {
   kind: 'word' | 'text' // a path, function or number, or something in quotes
   start: number; end: number // of what is being written
   typed: string // the part before the caret
-  call?: { name: string; argument: number; keyword?: string }
+  call?: Call
 }
+
+export interface Call { name: string; argument: number; keyword?: string; start: number } // start: behind its bracket
 
 const ends = '(),|"\' \t\r\n'
 
 export function place(text: string, caret: number): Place {
-  const calls: { name: string; argument: number; keyword?: string }[] = []
+  const calls: Call[] = []
   let start = 0, braces = 0, quote = ''
   for (let i = 0; i < caret; i++) {
     const c = text[i]!
@@ -25,7 +27,7 @@ export function place(text: string, caret: number): Place {
     else if (braces > 0 && c === ',') continue
     else if (c === '=' && calls.length && /^\s*\w+$/.test(text.slice(start, i))) { calls.at(-1)!.keyword = text.slice(start, i).trim(); start = i + 1 }
     else if (ends.includes(c)) {
-      if (c === '(') calls.push({ name: text.slice(start, i).trim(), argument: 0 })
+      if (c === '(') calls.push({ name: text.slice(start, i).trim(), argument: 0, start: i + 1 })
       if (c === ',' && calls.length) { calls.at(-1)!.argument++; delete calls.at(-1)!.keyword }
       if (c === ')') calls.pop()
       start = i + 1

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { functions, names, parameter, paths, tag, values } from './complete'
+import { functions, names, parameter, paths, tags, values } from './complete'
 import { call, own, search, secondAxis, wrong, type Fn } from './functions'
 import { patterns } from './names'
 import { mistake, place, put } from './place'
@@ -33,8 +33,8 @@ describe('the place of the caret', () => {
     expect([p.kind, p.typed.trimStart(), p.call?.name, p.call?.argument]).toEqual([kind, typed, name, argument])
   })
   it('knows the keyword of an argument', () => {
-    expect(at('summarize(a,"1h",func="ma¦').call).toEqual({ name: 'summarize', argument: 2, keyword: 'func' })
-    expect(at('summarize(a,func="max",¦').call).toEqual({ name: 'summarize', argument: 2 })
+    expect(at('summarize(a,"1h",func="ma¦').call).toEqual({ name: 'summarize', argument: 2, keyword: 'func', start: 10 })
+    expect(at('summarize(a,func="max",¦').call).toEqual({ name: 'summarize', argument: 2, start: 10 })
   })
   it('ends where the word does', () => expect(at('sumSeries(sta¦ts.a,b)')).toMatchObject({ start: 10, end: 17 }))
   it('does not break on any text', () => {
@@ -86,9 +86,19 @@ describe('completion', () => {
     expect(offer('movingAverage(a,"5¦')).toEqual(['5min'])
   })
   it('asks for tags within seriesByTag', () => {
-    expect(tag(at('seriesByTag("na¦'))).toEqual({ tag: '', prefix: 'na', operator: '' })
-    expect(tag(at('seriesByTag("name=a","host!=~w¦'))).toEqual({ tag: 'host', prefix: 'w', operator: '!=~' })
-    expect(tag(at('alias(a,"x¦'))).toBeUndefined()
+    const ask = (marked: string) => tags(marked.replace('¦', ''), at(marked), undefined)
+    expect(ask('seriesByTag("na¦')?.address).toBe('/tags/autoComplete/tags?tagPrefix=na&limit=60')
+    expect(ask('seriesByTag("na¦')?.insert('name')).toBe('name=')
+    const value = ask(`sum(seriesByTag("name=a",'x=~y',"host!=~w¦`)!
+    expect(value.address).toBe('/tags/autoComplete/values?tag=host&valuePrefix=w&expr=name%3Da&expr=x%3D~y&limit=60')
+    expect(value.insert('web')).toBe('host!=~web')
+    expect(ask('alias(a,"x¦')).toBeUndefined()
+  })
+  it('asks for tags where a function takes them', () => {
+    const nodes = percent.params[2]
+    expect(tags('', at('asPercent(a,None,¦'), nodes)?.insert('host')).toBe('"host"')
+    expect(tags('', at('asPercent(a,None,"h¦'), nodes)).toMatchObject({ address: '/tags/autoComplete/tags?tagPrefix=h&limit=60', more: false })
+    expect(tags('', at('asPercent(a,None,1¦'), nodes)).toBeUndefined()
   })
 })
 
