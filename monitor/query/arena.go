@@ -1,9 +1,6 @@
 package query
 
-import (
-	"slices"
-	"sync"
-)
+import "sync"
 
 // slabSize is how many values are taken from the engine's pool at once: 1 MiB.
 const slabSize = 128 << 10
@@ -44,24 +41,14 @@ func (a *arena) column(n int) []float64 {
 	return c
 }
 
-// part gives the memory back early where results are little of it, so that a
-// client who reads slowly holds no more than the answer.
-func (a *arena) part(results []Result) {
-	points := 0
-	for _, r := range results {
-		points += len(r.Values)
-	}
-	if len(a.used) <= 2 || points > len(a.used)*slabSize/4 {
-		return
-	}
-	for i := range results {
-		results[i].Values = slices.Clone(results[i].Values)
-	}
-	a.release()
-}
+// size is how many values it has memory for.
+func (a *arena) size() int { return len(a.used) * slabSize }
 
 // release gives the memory back: nobody may hold a column any more.
 func (a *arena) release() {
+	if a == nil {
+		return
+	}
 	for _, s := range a.used {
 		a.pool.Put(s)
 	}

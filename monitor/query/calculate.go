@@ -92,7 +92,7 @@ func moving(c *call, function string) ([]*Result, error) {
 		return nil, err
 	}
 	out := make([]*Result, len(list))
-	return out, parallel(len(list), points, func(from, to int) error {
+	return out, c.parallel(len(list), points, func(from, to int) error {
 		for i := from; i < to; i++ {
 			s, size, shown, share := list[i], int64(w.number), w.text, xFiles
 			if !w.integer {

@@ -30,7 +30,7 @@ func combineFunctions() []*Function {
 				return c.combined(c.input(), f.function, c.xFiles)
 			},
 		}
-		if newTotals(f.function, 0) != nil {
+		if (*evaluation)(nil).newTotals(f.function, 0) != nil {
 			fn.total = f.function
 		}
 		if f.alias != "" {

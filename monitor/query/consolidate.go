@@ -48,35 +48,44 @@ func merge(r *Result, k int64) []float64 {
 // reduce brings the results of a request down to at most points values each. The
 // starts move so that the same moments fall into the same bucket whenever the
 // range moves on: a chart that is refreshed does not jitter.
-func reduce(results []Result, points int) {
+func (v *evaluation) reduce(results []Result, points int) error {
 	if len(results) == 0 {
-		return
+		return nil
 	}
-	first, behind := results[0].Start, results[0].End
+	first, behind, all := results[0].Start, results[0].End, 0
 	for _, r := range results {
 		first, behind = min(first, r.Start), max(behind, r.End)
+		all += len(r.Values)
 	}
-	for i := range results {
-		r := &results[i]
-		if len(r.Values) == 0 || r.Step <= 0 {
-			continue
+	return v.parallel(len(results), all, func(from, to int) error {
+		for i := from; i < to; i++ {
+			results[i].reduce(behind-first, points)
 		}
-		if points == 1 {
-			k := int64(len(r.Values))
-			r.Values, r.Step = merge(r, k), r.Step*k
-			continue
-		}
-		expected := float64(behind-first) / float64(r.Step)
-		if float64(points) >= expected {
-			continue
-		}
-		k := int64(math.Ceil(expected / float64(points)))
-		seconds := k * r.Step
-		nudge := seconds + modulo(r.Start, r.Step) - modulo(r.Start, seconds)
-		r.Start += nudge
-		r.Values = r.Values[min(max(nudge/r.Step-1, 0), int64(len(r.Values))):]
-		r.Values, r.Step = merge(r, k), seconds
+		return nil
+	})
+}
+
+// reduce merges points so that a range of so many seconds has at most points of
+// them.
+func (r *Result) reduce(seconds int64, points int) {
+	if len(r.Values) == 0 || r.Step <= 0 {
+		return
 	}
+	if points == 1 {
+		k := int64(len(r.Values))
+		r.Values, r.Step = merge(r, k), r.Step*k
+		return
+	}
+	expected := float64(seconds) / float64(r.Step)
+	if float64(points) >= expected {
+		return
+	}
+	k := int64(math.Ceil(expected / float64(points)))
+	step := k * r.Step
+	nudge := step + modulo(r.Start, r.Step) - modulo(r.Start, step)
+	r.Start += nudge
+	r.Values = r.Values[min(max(nudge/r.Step-1, 0), int64(len(r.Values))):]
+	r.Values, r.Step = merge(r, k), step
 }
 
 // modulo is never negative, so that times before 1970 fall on the same grid.
@@ -90,6 +99,7 @@ func modulo(a, b int64) int64 {
 
 // grid is the common ground of several series.
 type grid struct {
+	*evaluation
 	start, end, step int64
 	columns          [][]float64 // of different lengths; a shorter one is padded with nulls
 	rows             int
@@ -98,7 +108,7 @@ type grid struct {
 // align brings series onto one step: the least common multiple of theirs. Each
 // is merged in groups counted from its own first point.
 func (v *evaluation) align(list []*Result) (grid, error) {
-	g := grid{start: list[0].Start, end: list[0].End, step: 1}
+	g := grid{evaluation: v, start: list[0].Start, end: list[0].End, step: 1}
 	for _, s := range list {
 		step := lcm(g.step, max(s.Step, 1))
 		if step <= 0 || step > maxEpoch {
@@ -140,7 +150,7 @@ func lcm(a, b int64) int64 {
 func (g grid) each(f func(row []float64) float64) []float64 {
 	const tile = 16 // rows that are gathered at once: a column is read in pieces, not value by value
 	out, n := make([]float64, g.rows), len(g.columns)
-	_ = parallel(g.rows, g.rows*n, func(from, to int) error {
+	_ = g.parallel(g.rows, g.rows*n, func(from, to int) error {
 		rows := make([]float64, tile*n)
 		for ; from < to; from += tile {
 			end := min(from+tile, to)
@@ -158,15 +168,15 @@ func (g grid) each(f func(row []float64) float64) []float64 {
 			}
 		}
 		return nil
-	})
+	}) // it fails only when the request has ended, which eval notices
 	return out
 }
 
 // aggregate merges the columns with a named aggregation. The common ones run
 // along the columns, which is kinder to the memory than along the rows.
 func (g grid) aggregate(name string, xFiles float64) []float64 {
-	if t := newTotals(name, g.rows); t != nil {
-		t.more(g.columns)
+	if t := g.newTotals(name, g.rows); t != nil {
+		_ = t.more(g.columns) // as in each
 		return t.end(xFiles)
 	}
 	f := aggregationOf(name)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
+	"time"
 )
 
 // evaluation is one request under way.
@@ -20,6 +22,9 @@ type evaluation struct {
 	stacks  map[string][]float64 // values of stacked() so far, by the name of the stack
 	reads   int                  // series
 	points  int
+	held    int // points that are in memory
+	began   time.Time
+	slow    atomic.Bool // it has a turn in the lane
 }
 
 // series evaluates an op over a span. The list is the caller's own; the results
@@ -166,11 +171,8 @@ func (c *call) each(f func(s *Result) *Result) ([]*Result, error) {
 	if err := c.spend(points); err != nil {
 		return nil, err
 	}
-	return list, parallel(len(list), points, func(from, to int) error {
+	return list, c.parallel(len(list), points, func(from, to int) error {
 		for i := from; i < to; i++ {
-			if err := c.ctx.Err(); err != nil {
-				return err
-			}
 			list[i] = f(list[i])
 		}
 		return nil

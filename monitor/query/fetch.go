@@ -2,8 +2,6 @@ package query
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -201,6 +199,9 @@ func (v *evaluation) columns(names []string, s span, room func(n int) []float64)
 	if len(names) == 0 {
 		return nil, nil
 	}
+	if err := v.pause(); err != nil {
+		return nil, err
+	}
 	columns, err := v.engine.source.Fetch(v.ctx, names, s.from, s.until, v.engine.limits.Points-v.points, room)
 	if fault.Of(err) == fault.TooMuch && v.ctx.Err() == nil {
 		return nil, v.excess()
@@ -221,29 +222,4 @@ func (v *evaluation) read(pattern string, c metric.Series) Result {
 		Series: c, End: c.Start + c.Step*int64(len(c.Values)),
 		PathExpression: pattern, Tags: tagsOf(c.Name), Consolidate: "average", XFiles: v.xFiles,
 	}
-}
-
-// spend counts points that were read or made against the limit, and notices that
-// the request was given up.
-func (v *evaluation) spend(points int) error {
-	if err := v.ctx.Err(); err != nil {
-		return err
-	}
-	if v.points += points; v.points > v.engine.limits.Points || points < 0 {
-		return v.excess()
-	}
-	return nil
-}
-
-func (v *evaluation) excess() error {
-	return fault.New(fault.TooMuch, "evaluate %s: the request reads or makes more than %d points; ask for fewer series, a shorter range or larger intervals",
-		brief(strings.Join(v.request.Targets, " & ")), v.engine.limits.Points)
-}
-
-// reason replaces the bare end of the context by what ended it.
-func (v *evaluation) reason(err error) error {
-	if cause := context.Cause(v.ctx); cause != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-		return cause
-	}
-	return err
 }

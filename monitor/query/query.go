@@ -1,10 +1,13 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"steer/base/config"
@@ -28,11 +31,12 @@ type Source interface {
 	Fetch(ctx context.Context, names []string, from, until int64, most int, room func(n int) []float64) ([]metric.Series, error)
 }
 
-// Limits bound what one request may cost. Zero values get the defaults.
+// Limits bound what requests may cost. Zero values get the defaults.
 type Limits struct {
-	Series  int             `yaml:"series" default:"10000" doc:"Series that one request may read, and that one target may return."`
-	Points  int             `yaml:"points" default:"50000000" doc:"Points that one request may read or make, 8 bytes each."`
-	Timeout config.Duration `yaml:"timeout" default:"30s" doc:"Time that one request may take."`
+	Series   int             `yaml:"series" default:"10000" doc:"Series that one request may read, and that one target may return."`
+	Points   int             `yaml:"points" default:"50000000" doc:"Points that one request may read or make, 8 bytes each."`
+	Together int             `yaml:"together" default:"100000000" doc:"Points that all requests under way may hold together. A request with more than a million of its own is refused when there is no room."`
+	Timeout  config.Duration `yaml:"timeout" default:"30s" doc:"Time that one request may take."`
 }
 
 // Events tells when the events happened that have all of the tags; without tags,
@@ -55,7 +59,9 @@ type Engine struct {
 	events    Events
 	limits    Limits
 	functions map[string]*Function
-	slabs     sync.Pool
+	slabs     sync.Pool // of *slab
+	lane      *lane
+	held      atomic.Int64 // points in memory, without those that each request has for nothing
 }
 
 // New makes an engine.
@@ -64,19 +70,14 @@ func New(o Options) (*Engine, error) {
 		return nil, fault.New(fault.Invalid, "start the query engine: no source of series is given")
 	}
 	l := o.Limits
-	if l.Series < 0 || l.Points < 0 || l.Timeout < 0 {
-		return nil, fault.New(fault.Invalid, "start the query engine: limits (series %d, points %d, timeout %s) must not be negative", l.Series, l.Points, l.Timeout)
+	if l.Series < 0 || l.Points < 0 || l.Together < 0 || l.Timeout < 0 {
+		return nil, fault.New(fault.Invalid, "start the query engine: limits (series %d, points %d, together %d, timeout %s) must not be negative", l.Series, l.Points, l.Together, l.Timeout)
 	}
-	if l.Series == 0 {
-		l.Series = 10_000
-	}
-	if l.Points == 0 {
-		l.Points = 50_000_000
-	}
-	if l.Timeout == 0 {
-		l.Timeout = config.Duration(30 * time.Second)
-	}
-	return &Engine{source: o.Source, events: o.Events, limits: l, functions: byName()}, nil
+	l.Series = cmp.Or(l.Series, 10_000)
+	l.Points = cmp.Or(l.Points, 50_000_000)
+	l.Together = cmp.Or(l.Together, 100_000_000)
+	l.Timeout = cmp.Or(l.Timeout, config.Duration(30*time.Second))
+	return &Engine{source: o.Source, events: o.Events, limits: l, functions: byName(), lane: newLane()}, nil
 }
 
 // Request is a set of targets over one range of time.
@@ -94,22 +95,50 @@ type Request struct {
 // Eval returns the series of all targets, in the order of the targets. An error
 // in a target is of kind Invalid and wraps a *TargetError; a limit that is
 // reached is TooMuch.
-func (e *Engine) Eval(ctx context.Context, r Request) ([]Result, error) { return e.eval(ctx, r, nil) }
+func (e *Engine) Eval(ctx context.Context, r Request) ([]Result, error) {
+	v := &evaluation{engine: e, began: time.Now()}
+	defer v.let()
+	return v.eval(ctx, r)
+}
 
 // Serve is Eval for results that are done with when use returns: their values are
 // then overwritten by those of other requests. An error of use comes back as it is.
 func (e *Engine) Serve(ctx context.Context, r Request, use func(results []Result) error) error {
-	a := &arena{pool: &e.slabs}
-	defer a.release()
-	results, err := e.eval(ctx, r, a)
+	v := &evaluation{engine: e, began: time.Now(), arena: &arena{pool: &e.slabs}}
+	defer v.let()
+	results, err := v.eval(ctx, r)
 	if err != nil {
 		return err
 	}
-	a.part(results)
+	v.part(results)
 	return use(results)
 }
 
-func (e *Engine) eval(ctx context.Context, r Request, a *arena) ([]Result, error) {
+// let lets go of the memory of a request.
+func (v *evaluation) let() {
+	v.arena.release()
+	v.hold(-v.held)
+}
+
+// part lets go of it early where results are little of it, so that a client who
+// reads slowly holds no more than the answer.
+func (v *evaluation) part(results []Result) {
+	points := 0
+	for _, r := range results {
+		points += len(r.Values)
+	}
+	if size := v.arena.size(); size <= 2*slabSize || points > size/4 {
+		return
+	}
+	for i := range results {
+		results[i].Values = slices.Clone(results[i].Values)
+	}
+	v.let()
+	v.hold(points)
+}
+
+func (v *evaluation) eval(ctx context.Context, r Request) ([]Result, error) {
+	e := v.engine
 	if r.From > r.Until {
 		r.From, r.Until = r.Until, r.From
 	}
@@ -140,7 +169,9 @@ func (e *Engine) eval(ctx context.Context, r Request, a *arena) ([]Result, error
 		}
 		ops[i] = o
 	}
-	v := &evaluation{ctx: ctx, engine: e, request: r, arena: a, xFiles: r.XFiles, fetched: map[leaf][]*Result{}, found: map[pattern][]string{}}
+	v.ctx, v.request, v.xFiles = ctx, r, r.XFiles
+	v.fetched, v.found = map[leaf][]*Result{}, map[pattern][]string{}
+	defer v.finish()
 	leaves := map[leaf]bool{}
 	for i, o := range ops {
 		if err := v.plan(o, span{r.From, r.Until}, leaves); err != nil {
@@ -166,7 +197,10 @@ func (e *Engine) eval(ctx context.Context, r Request, a *arena) ([]Result, error
 		}
 	}
 	if r.MaxPoints > 0 {
-		reduce(results, r.MaxPoints)
+		_ = v.reduce(results, r.MaxPoints) // it fails only when the request has ended
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, v.reason(err)
 	}
 	return results, nil
 }

@@ -59,8 +59,8 @@ func TestStreamsReadInParts(t *testing.T) {
 		targets []string
 		want    []int // series of each fetch
 	}{
-		{[]string{"sumSeries(s.*)"}, []int{64, 136}},
-		{[]string{"scale(sumSeries(s.*),2)", "s.n001"}, []int{1, 64, 136}},
+		{[]string{"sumSeries(s.*)"}, []int{16, 184}},
+		{[]string{"scale(sumSeries(s.*),2)", "s.n001"}, []int{1, 16, 184}},
 		{[]string{"sumSeries(s.*)", "maxSeries(s.*)"}, []int{200}}, // both need them
 		{[]string{"sumSeries(s.*)", "s.*"}, []int{200}},
 		{[]string{"diffSeries(s.*)"}, []int{200}},

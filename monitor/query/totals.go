@@ -9,6 +9,7 @@ const rowsAtOnce = 1024
 // totals makes one value of each row, column by column, in the order of the
 // columns.
 type totals struct {
+	*evaluation
 	function string
 	values   []float64
 	nulls    []int32 // of each row
@@ -17,8 +18,8 @@ type totals struct {
 }
 
 // newTotals is nil for an aggregation that needs all values of a row at once.
-func newTotals(function string, rows int) *totals {
-	t := &totals{function: function}
+func (v *evaluation) newTotals(function string, rows int) *totals {
+	t := &totals{evaluation: v, function: function}
 	none := null()
 	switch function {
 	case "sum", "total", "average", "avg":
@@ -38,10 +39,10 @@ func newTotals(function string, rows int) *totals {
 }
 
 // more adds further columns.
-func (t *totals) more(columns [][]float64) {
+func (t *totals) more(columns [][]float64) error {
 	t.columns += len(columns)
 	rows := len(t.values)
-	_ = parallel(rows, rows*len(columns), func(from, to int) error {
+	return t.parallel(rows, rows*len(columns), func(from, to int) error {
 		parts := make([][]float64, len(columns))
 		for ; from < to; from += rowsAtOnce {
 			end := min(from+rowsAtOnce, to)

@@ -103,7 +103,7 @@ func TestWindowsAreExact(t *testing.T) {
 func TestParallelPartsAreAllOfIt(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 7, 1000} {
 		done := make([]int, n)
-		if err := parallel(n, 1<<30, func(from, to int) error {
+		if err := (*evaluation)(nil).parallel(n, 1<<30, func(from, to int) error {
 			for i := from; i < to; i++ {
 				done[i]++
 			}
@@ -115,15 +115,18 @@ func TestParallelPartsAreAllOfIt(t *testing.T) {
 	if runtime.GOMAXPROCS(0) == 1 {
 		return // there is no other goroutine
 	}
+	done := make(chan struct{})
 	defer func() {
 		if p := fmt.Sprint(recover()); !strings.Contains(p, "broken") {
 			t.Errorf("a panic is lost: %s", p)
 		}
 	}()
-	_ = parallel(8, 1<<30, func(from, _ int) error {
-		if from > 0 {
-			panic("broken")
+	_ = (*evaluation)(nil).parallel(2, 1<<30, func(from, _ int) error {
+		if from == 0 {
+			<-done // so that a helper has to do the rest
+			return nil
 		}
-		return nil
+		defer close(done)
+		panic("broken")
 	})
 }

@@ -1,78 +1,91 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
+	"steer/base/metric"
+	"steer/monitor/store"
+	"steer/monitor/store/whisper"
 	"steer/test/bench/server"
 )
 
-// graphiteWeb is Graphite's own web application on Whisper files, one process
-// with threads.
+// graphiteWeb is Graphite's own web application on Whisper files.
 type graphiteWeb struct{ python string }
+
+// webServer serves the application from one process, a thread for each connection.
+const webServer = `
+import sys
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from django.core.wsgi import get_wsgi_application
+
+class Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+class Handler(WSGIRequestHandler):
+    def log_message(self, *args):
+        pass
+
+host, port = sys.argv[1].split(":")
+make_server(host, int(port), get_wsgi_application(), Server, Handler).serve_forever()
+`
 
 func (graphiteWeb) Name() string { return "graphite-web" }
 
 func (g graphiteWeb) Find() (string, error) {
-	out, err := exec.Command(g.python, "-c", "import graphite, gunicorn; print(graphite.__version__)").CombinedOutput()
+	out, err := exec.Command(g.python, "-c", "import django, whisper, graphite.render; print(graphite.__file__)").CombinedOutput()
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	last := lines[len(lines)-1]
-	if strings.Contains(last, "__version__") {
-		return "version unknown", nil
-	}
 	if err != nil {
-		return "", errors.New(last + " (name a Python that has it with -python)")
+		return "", errors.New(last + " (name a Python that has it with -python, and where it is with PYTHONPATH)")
 	}
 	return last, nil
 }
 
 func (g graphiteWeb) Command(ctx context.Context, dir string, a server.Addresses) (*exec.Cmd, error) {
-	settings := fmt.Sprintf("SECRET_KEY = 'bench'\nALLOWED_HOSTS = ['127.0.0.1']\nLOG_DIR = %[1]q\nINDEX_FILE = %[2]q\nSTANDARD_DIRS = []\n"+
-		"WHISPER_DIR = %[3]q\nFIND_CACHE_DURATION = 0\nDEFAULT_CACHE_DURATION = 0\nFETCH_TIMEOUT = 600\nFIND_TIMEOUT = 600\n",
-		dir, filepath.Join(dir, "index"), filepath.Join(dir, "whisper"))
-	if _, err := writeFile(dir, "local_settings.py", settings); err != nil {
+	settings := fmt.Sprintf("SECRET_KEY = 'bench'\nSTORAGE_DIR = LOG_DIR = %[1]q\nWHISPER_DIR = %[2]q\nINDEX_FILE = %[3]q\n"+
+		"CARBONLINK_HOSTS = []\nSTORAGE_FINDERS = ('graphite.finders.standard.StandardFinder',)\n"+
+		"FIND_CACHE_DURATION = DEFAULT_CACHE_DURATION = 0\nFETCH_TIMEOUT = FIND_TIMEOUT = 600\n",
+		dir, filepath.Join(dir, "whisper"), filepath.Join(dir, "index"))
+	if _, err := writeFile(dir, "bench_settings.py", settings); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, g.python, "-m", "gunicorn", "--bind", a.HTTP, "--workers", "1", "--threads", "4",
-		"--timeout", "600", "graphite.wsgi")
-	cmd.Env = append(os.Environ(), "DJANGO_SETTINGS_MODULE=graphite.settings", "GRAPHITE_SETTINGS_MODULE=local_settings",
-		"GRAPHITE_STORAGE_DIR="+dir, "GRAPHITE_CONF_DIR="+dir, "PYTHONPATH="+dir+":"+os.Getenv("PYTHONPATH"))
+	cmd := exec.CommandContext(ctx, g.python, "-c", webServer, a.HTTP)
+	cmd.Env = append(os.Environ(), "DJANGO_SETTINGS_MODULE=graphite.settings", "GRAPHITE_SETTINGS_MODULE=bench_settings",
+		"PYTHONPATH="+dir+":"+os.Getenv("PYTHONPATH"))
 	return cmd, nil
 }
 
 func (graphiteWeb) Ready(ctx context.Context, base string) error { return other{}.Ready(ctx, base) }
 
-// Write makes the files that carbon would have made: one archive of thirty days,
-// a ring whose first place is that of its oldest point. See
-// https://graphite.readthedocs.io/en/latest/whisper.html.
+// Write makes the files that carbon would have made: two days at 10 s.
 func (graphiteWeb) Write(dir string, d *data) error {
-	const header, point = 28, 12
-	const ring = 2 * 86400 / step
-	u := binary.BigEndian
+	r := store.Retention{Archives: []store.Archive{{Step: step, Keep: 2 * 86400}}, XFilesFactor: 0.5}
+	column := metric.Series{Start: d.start, Step: step, Values: make([]float64, d.points)}
 	for i, name := range d.names {
-		path := filepath.Join(dir, "whisper", filepath.FromSlash(strings.ReplaceAll(name, ".", "/"))+".wsp")
+		path, err := whisper.Path(name)
+		if err != nil {
+			return err
+		}
+		path = filepath.Join(dir, "whisper", path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		b := make([]byte, 0, header+ring*point)
-		b = u.AppendUint32(b, 1) // average
-		b = u.AppendUint32(b, ring*step)
-		b = u.AppendUint32(b, math.Float32bits(0.5))
-		for _, n := range []uint32{1, header, step, ring} { // archives, and the first one's offset, step and points
-			b = u.AppendUint32(b, n)
+		for p := range column.Values {
+			column.Values[p] = d.value(i, p)
 		}
-		for p := range d.points {
-			b = u.AppendUint32(b, uint32(d.at(p)))
-			b = u.AppendUint64(b, math.Float64bits(d.value(i, p)))
+		var b bytes.Buffer
+		if err := whisper.Encode(&b, r, []metric.Series{column}); err != nil {
+			return err
 		}
-		if err := os.WriteFile(path, b[:cap(b)], 0o644); err != nil {
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
 			return err
 		}
 	}

@@ -57,7 +57,7 @@ func (b *bench) hostile(ctx context.Context, runs []*run, all []*query, d *data)
 	var quiet, beside, bad []*result
 	for _, r := range runs {
 		b.say("%s: hostile requests", r.peer.Name())
-		q, h := &result{system: r.peer.Name()}, &result{system: r.peer.Name()}
+		q, h := &result{system: r.peer.Name()}, &result{system: r.peer.Name(), lenient: true}
 		if r.proc != nil {
 			if err := r.proc.ResetPeak(); err != nil {
 				return err
@@ -92,11 +92,12 @@ func (b *bench) hostile(ctx context.Context, runs []*run, all []*query, d *data)
 		{"· latency p50, ms", "%.2f", true, func(r *result) float64 { return of(quiet, r).quantile(0.50) }},
 		{"· latency p99, ms", "%.2f", true, func(r *result) float64 { return of(quiet, r).quantile(0.99) }},
 		{"honest requests beside hostile ones", "%.0f", false, func(r *result) float64 { return float64(len(r.latency)) }},
+		{"· refused", "%.0f", false, func(r *result) float64 { return float64(r.failed) }},
 		{"· latency p50, ms", "%.2f", true, func(r *result) float64 { return r.quantile(0.50) }},
 		{"· latency p99, ms", "%.2f", true, func(r *result) float64 { return r.quantile(0.99) }},
 		{"· longest, ms", "%.2f", true, func(r *result) float64 { return r.quantile(1) }},
-		{"hostile requests refused", "%.0f", false, func(r *result) float64 { return float64(of(bad, r).refused) }},
-		{"hostile requests answered", "%.0f", false, func(r *result) float64 { return float64(len(of(bad, r).latency) - of(bad, r).refused) }},
+		{"hostile requests refused", "%.0f", false, func(r *result) float64 { return float64(of(bad, r).failed) }},
+		{"hostile requests answered", "%.0f", false, func(r *result) float64 { return float64(len(of(bad, r).latency) - of(bad, r).failed) }},
 		{"· longest answer or refusal, s", "%.2f", true, func(r *result) float64 { return of(bad, r).quantile(1) / 1e3 }},
 		{"peak memory, MB", "%.0f", true, func(r *result) float64 {
 			return known(math.Max(float64(r.peak), float64(of(bad, r).peak)) / 1e6)
@@ -137,7 +138,7 @@ func (r *run) attack(ctx context.Context, d *data, say func(string, ...any)) *re
 				res.latency = append(res.latency, time.Since(sent))
 				refused := err != nil || answer.StatusCode != http.StatusOK
 				if refused {
-					res.refused++
+					res.failed++
 				}
 				if !said[a.name] {
 					said[a.name] = true

@@ -31,7 +31,7 @@
 // Peers are VictoriaMetrics (-victoria; its /render is not in Debian's version,
 // go install github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics@v1.148.9
 // makes one that has it), graphite-web on Whisper files (-python names a Python
-// that can import graphite and gunicorn), and any system that runs already
+// that can import graphite, if need be with PYTHONPATH), and any system that runs already
 // (-other NAME,http://HOST:PORT,HOST:PORT: where it answers and where it takes
 // lines), as carbonapi over go-carbon. One that is missing is skipped with a
 // message.
@@ -65,7 +65,7 @@ func start(ctx context.Context, args []string, out, progress io.Writer) (err err
 	f.SetOutput(progress)
 	f.StringVar(&b.steer, "steer", "bin/steer", "the steer to measure")
 	f.StringVar(&b.victoria, "victoria", "victoria-metrics", "the VictoriaMetrics to measure")
-	f.StringVar(&b.python, "python", "python3", "a Python that has graphite-web and gunicorn")
+	f.StringVar(&b.python, "python", "python3", "a Python that has graphite-web")
 	f.StringVar(&b.other, "other", "", "a system that runs already: NAME,http://HOST:PORT,HOST:PORT")
 	f.StringVar(&b.only, "only", "steer,victoria,graphite-web,other", "systems to measure")
 	f.StringVar(&b.queries, "query", "one,sum,average,moving,hostile", "queries, in this order")

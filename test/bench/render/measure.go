@@ -21,7 +21,8 @@ type result struct {
 	cpu     float64 // seconds
 	bytes   int64   // of answers
 	peak    int64   // bytes of memory
-	refused int
+	failed  int     // of the requests of a lenient result, which goes on then
+	lenient bool
 }
 
 // figure is a row of the report. NaN means that there is no such figure.
@@ -84,7 +85,10 @@ func (r *run) load(ctx context.Context, queries []*query, d *data, clients int, 
 				took := time.Since(sent)
 				mu.Lock()
 				into.latency, into.bytes = append(into.latency, took), into.bytes+bytes
-				if err != nil && first == nil {
+				switch {
+				case err != nil && into.lenient:
+					into.failed++
+				case err != nil && first == nil:
 					first = err
 				}
 				stop := first != nil
