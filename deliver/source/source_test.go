@@ -355,6 +355,7 @@ func TestNames(t *testing.T) {
 	add(t, work, "2")
 	must(t, work, "push", "-q", w.url+"web.git", "main:trunk")
 	w.want(t, "shop", "1", "2")
+	eventually(t, "the status tells the head", func() bool { return w.status("shop").Head != "" })
 	for _, name := range []string{"shop", "web"} {
 		if b, err := w.ReadFile(t.Context(), name, "trunk", "steer.yaml"); err != nil || string(b) != "service: shop\n" {
 			t.Errorf("%q, %v", b, err)
