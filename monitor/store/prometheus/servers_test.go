@@ -118,7 +118,7 @@ func TestManyNames(t *testing.T) {
 			return nil
 		})
 		// The longest names that are taken, and one whose label would be too long.
-		worst := []string{strings.Repeat("a.", 2047) + "a", strings.Repeat(`a."`, 1365), strings.Repeat("\xff", 3072), strings.Repeat("é", 2048), strings.Repeat("\xff", 3073)}
+		worst := []string{strings.Repeat(strings.Repeat("a", 15)+".", 255) + "a", strings.Repeat(`aaaaa"aaaaa"aaa.`, 255) + "a", strings.Repeat("\xff", 3072), strings.Repeat("é", 2048), strings.Repeat("\xff", 3073)}
 		for _, name := range worst {
 			if err := s.Write(t.Context(), []metric.Point{{Name: []byte(name), Time: at, Value: 1}}); err != nil {
 				t.Fatal(err)
