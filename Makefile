@@ -4,7 +4,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-go test-web test-e2e screenshots bench bench-store compat-graphite soak lint docs fuzz clean web
+.PHONY: help build run test test-go test-web test-e2e screenshots bench bench-store bench-render compat-graphite soak lint docs fuzz clean web
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,10 +48,13 @@ screenshots: build ## pictures of the UI for the README, from the tour
 	cd test/e2e && npm ci --no-audit --no-fund --loglevel=error && STEER_SCREENSHOTS=docs/screenshots node run.mjs
 
 bench: ## measure the metric path
-	go test -run '^$$' -bench . -benchmem ./monitor/...
+	go test -run '^$$' -bench . -benchmem ./monitor/... ./api/graphite
 
 bench-store: bin/steer ## measure the metric store against VictoriaMetrics and carbon (flags: BENCH)
 	go run ./test/bench/store $(BENCH)
+
+bench-render: bin/steer ## measure queries against VictoriaMetrics and graphite-web (flags: BENCH)
+	go run ./test/bench/render $(BENCH)
 
 compat-graphite: ## compare the Graphite API with graphite-web, from recorded answers
 	go test -count 1 -v -run 'Graphite|Guide' ./test/compat/graphite

@@ -130,11 +130,12 @@ func (a answer) write(w http.ResponseWriter, results []query.Result) (err error)
 	return nil
 }
 
-// writer has a buffer that other answers had before it.
+// writer has a buffer that other answers had before it, as large as the answers
+// that charts mostly ask for: those go to the network in one piece.
 func (s *server) writer(w http.ResponseWriter) *writer {
 	b, _ := s.buffers.Get().(*bufio.Writer)
 	if b == nil {
-		b = bufio.NewWriterSize(nil, 64<<10)
+		b = bufio.NewWriterSize(nil, 256<<10)
 	}
 	b.Reset(w)
 	return &writer{Writer: b}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -40,11 +39,19 @@ make_server(host, int(port), get_wsgi_application(), Server, Handler).serve_fore
 func (graphiteWeb) Name() string { return "graphite-web" }
 
 func (g graphiteWeb) Find() (string, error) {
-	out, err := exec.Command(g.python, "-c", "import django, whisper, graphite.render; print(graphite.__file__)").CombinedOutput()
+	const script = `
+import django, whisper, graphite.render
+from importlib.metadata import PackageNotFoundError, version
+try:
+    print(version("graphite-web"))
+except PackageNotFoundError:
+    print("version unknown")
+`
+	out, err := exec.Command(g.python, "-c", script).CombinedOutput()
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	last := lines[len(lines)-1]
 	if err != nil {
-		return "", errors.New(last + " (name a Python that has it with -python, and where it is with PYTHONPATH)")
+		return "", fmt.Errorf("%w: %s (name a Python that has it with -python, and where it is with PYTHONPATH)", err, last)
 	}
 	return last, nil
 }
