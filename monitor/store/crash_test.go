@@ -230,7 +230,7 @@ func (c *crasher) round(aim string) {
 	if slices.Contains([]string{"log read", "names read", "blocks opened"}, aim) {
 		left = 1 + rand.IntN(2) // a start has few operations
 	} else if aim != "" {
-		after = 3 * time.Second // should it not come there
+		after = time.Second // should it not come there
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCrashChild$")
 	cmd.Env = append(os.Environ(), "STEER_CRASH_DIR="+c.dir, "STEER_CRASH_STEP="+strconv.Itoa(c.synced+1), "STEER_CRASH_RULES="+strconv.Itoa(c.rules),

@@ -309,7 +309,7 @@ func TestEveryFaultOnce(t *testing.T) {
 			}
 		}
 	} else {
-		for range 60 {
+		for range 30 {
 			try(rand.IntN(total), 1+rand.IntN(2)*rand.IntN(20), faults[rand.IntN(len(faults))])
 		}
 	}
@@ -351,7 +351,7 @@ func TestDeathAnywhereInTheStory(t *testing.T) {
 	lost := []func() bool{func() bool { return true }, func() bool { return false }, func() bool { return rand.IntN(2) == 0 }}
 	step := 1
 	if !soak() {
-		step = 20
+		step = 40
 	}
 	for fuse := 1 + rand.IntN(step); die(fuse, lost[deaths%len(lost)]); fuse += step {
 		deaths++
