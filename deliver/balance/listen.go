@@ -42,6 +42,7 @@ func (l *listener) close(ctx context.Context) {
 		if l.http.Shutdown(ctx) != nil {
 			l.http.Close()
 		}
+		l.net.Close() // the server does not know it before Serve has begun
 		return
 	}
 	l.net.Close()
