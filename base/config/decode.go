@@ -78,6 +78,11 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, key string, p place, dept
 		n = nil
 	}
 	switch {
+	case v.Type() == rawType:
+		if n != nil {
+			v.Set(reflect.ValueOf(Raw{n, key, p}))
+		}
+		return
 	case v.Kind() == reflect.Pointer:
 		if n == nil && !d.below(key) {
 			return
