@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -26,6 +27,40 @@ type flusher struct {
 	cut    uint64       // log segments up to here hold nothing newer than it
 	fresh  []*series    // whose names it has to write
 	bytes  atomic.Int64 // of records in memory
+
+	running atomic.Bool   // Run flushes
+	failing atomic.Bool   // the last flush did
+	wake    chan struct{} // asks Run for a flush before its time
+	turn    sync.Mutex    // guards over
+	over    chan struct{} // closed at the end of a flush; nil: nobody waits
+}
+
+// hurry asks for a flush now.
+func (m *flusher) hurry() {
+	select {
+	case m.wake <- struct{}{}:
+	default: // asked for already
+	}
+}
+
+// ended is closed at the end of the flush that is under way or comes next, or of
+// Run.
+func (m *flusher) ended() <-chan struct{} {
+	m.turn.Lock()
+	defer m.turn.Unlock()
+	if m.over == nil {
+		m.over = make(chan struct{})
+	}
+	return m.over
+}
+
+func (m *flusher) tell() {
+	m.turn.Lock()
+	defer m.turn.Unlock()
+	if m.over != nil {
+		close(m.over)
+		m.over = nil
+	}
 }
 
 // flushIfDue flushes when it is time, or memory or the log has grown enough.
@@ -52,6 +87,28 @@ func (s *Store) flushIfDue() {
 // are when all series send every ten seconds from flush to flush.
 func (s *Store) enoughMemory() int64 { return max(s.limit.memory, 600*s.count.Load()) }
 
+// waitForFlush waits while memory is full and blocks are being written: who waits is a
+// sender that is faster than the disk. When it returns and memory is full, there is
+// no use in waiting.
+func (s *Store) waitForFlush(ctx context.Context) error {
+	m := &s.maintain
+	for {
+		ended := m.ended()
+		if !s.memoryFull() || !m.running.Load() || m.failing.Load() {
+			return nil
+		}
+		m.hurry()
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// memoryFull tells whether memory holds so many points that no more are taken.
+func (s *Store) memoryFull() bool { return s.maintain.bytes.Load() > 4*s.enoughMemory() }
+
 // flush moves what memory holds to block files, then merges small files and
 // removes expired ones.
 func (s *Store) flush() (err error) {
@@ -62,6 +119,8 @@ func (s *Store) flush() (err error) {
 		if err != nil {
 			m.failed = time.Now()
 		}
+		m.failing.Store(err != nil)
+		m.tell()
 	}()
 	if err := s.move(); err != nil {
 		return err

@@ -85,7 +85,8 @@ func Open(o Options) (_ *Store, err error) {
 		dir: o.Dir, disk: o.disk, log: cmp.Or(o.Log, slog.Default()), now: o.Now, interval: interval,
 		flushEach: cmp.Or(o.Flush.Std(), 10*time.Minute), maxSeries: int64(cmp.Or(o.MaxSeries, 2_000_000)), newSeries: int64(cmp.Or(o.NewSeries, 1_000_000)),
 		limit: o.limit.or(limits{segment: 64 << 20, log: 1 << 30, memory: 32 << 20, loose: 4096, forget: 6 * time.Hour}), counting: make(chan struct{}, 1),
-		seeds: newSeeds(), planner: planner, config: o.Config, rules: o.Rules, tried: rules,
+		maintain: flusher{wake: make(chan struct{}, 1)},
+		seeds:    newSeeds(), planner: planner, config: o.Config, rules: o.Rules, tried: rules,
 	}
 	s.batches.New = func() any { return new(batch) }
 	if s.disk == nil {
@@ -228,11 +229,30 @@ func (s *Store) enter(sh *shard, k key, id uint32, name []byte, p *plan) *series
 func (s *Store) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.each(ctx, cmp.Or(s.interval, retry), func() { s.tick() }) })
-	wg.Go(func() { s.each(ctx, time.Second, func() { s.flushIfDue() }) })
+	wg.Go(func() { s.flushes(ctx) })
 	wg.Go(func() { s.each(ctx, 10*time.Second, s.reload) })
 	s.index.Grow()
 	wg.Wait()
 	return s.Sync(context.WithoutCancel(ctx))
+}
+
+// flushes flushes when it is time, and at once when memory grows fast.
+func (s *Store) flushes(ctx context.Context) {
+	m := &s.maintain
+	m.running.Store(true)
+	defer m.tell() // whoever waits for a flush finds that nobody will make one
+	defer m.running.Store(false)
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		case <-m.wake:
+		}
+		s.flushIfDue()
+	}
 }
 
 func (s *Store) each(ctx context.Context, d time.Duration, f func()) {

@@ -33,6 +33,12 @@ func (s *Store) Write(ctx context.Context, points []metric.Point) error {
 // WriteFrom is Write for points of a sender, that messages call from. Config.NewSeries
 // holds for each of them.
 func (s *Store) WriteFrom(ctx context.Context, from string, points []metric.Point) error {
+	if s.memoryFull() {
+		if err := s.waitForFlush(ctx); err != nil {
+			s.counters.refused.Add(uint64(len(points)))
+			return err
+		}
+	}
 	if err := s.enterGate(); err != nil {
 		return err
 	}
@@ -51,6 +57,9 @@ func (s *Store) WriteFrom(ctx context.Context, from string, points []metric.Poin
 // accept counts what was stored and brings it to disk if the time has come.
 func (s *Store) accept(stored int) error {
 	s.counters.points.Add(uint64(stored))
+	if s.maintain.bytes.Load() > s.enoughMemory() {
+		s.maintain.hurry()
+	}
 	ticket := s.tickets.Add(1)
 	j := s.journal
 	switch {
@@ -82,7 +91,7 @@ func (s *Store) refuse() error {
 			return err
 		}
 	}
-	if s.maintain.bytes.Load() > 4*s.enoughMemory() {
+	if s.memoryFull() && (!s.maintain.running.Load() || s.maintain.failing.Load()) {
 		return fault.New(fault.Unavailable, "store points: memory is full of points that cannot be written to block files (see the log for the reason)")
 	}
 	return nil
