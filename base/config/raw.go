@@ -80,6 +80,15 @@ func (r Raw) Without(names ...string) Raw {
 	return Raw{&n, r.key, r.place}
 }
 
+// As is a mapping with the value under one key, where the value stands.
+func (r Raw) As(key string) Raw {
+	if r.node == nil {
+		return r
+	}
+	k := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key, Line: r.node.Line, Column: r.node.Column}
+	return Raw{&yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{k, r.node}, Line: r.node.Line, Column: r.node.Column}, r.key, r.place}
+}
+
 // Items lists the values of a list.
 func (r Raw) Items() []Raw {
 	var all []Raw

@@ -34,7 +34,7 @@ func (r *run) one(ctx context.Context, i int) {
 	if d.Sensitive {
 		e.Diff = e.Diff.Masked()
 		if e.Status == Failed {
-			e.Why = "failed, and the message may hold a secret: run it without the secret to see it"
+			e.Why = "the message is not shown, since the resource uses a secret"
 		}
 	}
 	e.Took = time.Since(start)
