@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"steer/base/config"
 )
 
 // Resource is one thing on a host as it should be. It is a pointer to a struct
@@ -130,6 +132,8 @@ func (d Declared) Ref() string { return d.Kind + ":" + d.ID }
 type Manifest struct {
 	Roles     []string   `json:"roles"`
 	Resources []Declared `json:"resources"` // as written, included roles first
+	// Tests are those of all its roles, filled in like the resources.
+	Tests []config.Raw `json:"-"`
 }
 
 // CheckRef says whether a text names a resource.

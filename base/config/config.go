@@ -36,6 +36,15 @@ func Decode(file string, data []byte, into any) error {
 	return err
 }
 
+// DecodeUpTo is Decode for what a program wrote, which may have more bytes than a
+// file that people write.
+func DecodeUpTo(file string, data []byte, most int, into any) error {
+	d := newDecoder(file)
+	d.most = most
+	d.decode(data, into)
+	return d.err()
+}
+
 // Document remembers where each key of a decoded file stands, for checks that
 // need to see more than one file.
 type Document struct {

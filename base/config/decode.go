@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strings"
@@ -16,6 +17,7 @@ type decoder struct {
 	over     map[string]setting // values from outside of the file, by key
 	values   int
 	unasked  bool // leave out checks
+	most     int  // bytes, 0: as many as a file of definitions may have
 }
 
 // setting is a value from an environment variable or a flag.
@@ -29,7 +31,7 @@ func newDecoder(file string) *decoder {
 }
 
 func (d *decoder) decode(data []byte, into any) {
-	top, err := parse(d.file, data)
+	top, err := parseUpTo(d.file, data, cmp.Or(d.most, maxBytes))
 	if err != nil {
 		d.problems = append(d.problems, Problems(err)...)
 		return

@@ -20,11 +20,13 @@ const (
 )
 
 // parse returns the top value of the file, nil when it is empty.
-func parse(file string, data []byte) (*yaml.Node, error) {
+func parse(file string, data []byte) (*yaml.Node, error) { return parseUpTo(file, data, maxBytes) }
+
+func parseUpTo(file string, data []byte, most int) (*yaml.Node, error) {
 	start := place{file, 1, 1}
 	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
-	if len(data) > maxBytes {
-		return nil, start.problem("", fmt.Sprintf("the file has %d bytes, at most %d are read", len(data), maxBytes))
+	if len(data) > most {
+		return nil, start.problem("", fmt.Sprintf("the file has %d bytes, at most %d are read", len(data), most))
 	}
 	if !utf8.Valid(data) {
 		line, column := 1, 1

@@ -113,6 +113,14 @@ func (r Raw) Value() (any, error) {
 	return v, nil
 }
 
+// YAML writes the value.
+func (r Raw) YAML() ([]byte, error) {
+	if r.node == nil {
+		return nil, nil
+	}
+	return yaml.Marshal(r.node)
+}
+
 // Decode is the function Decode for this value alone.
 func (r Raw) Decode(into any) error {
 	d := newDecoder(r.place.file)

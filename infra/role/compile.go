@@ -132,6 +132,13 @@ func (c *compiler) role(r *Role, with map[string]any) error {
 			return fmt.Errorf("%s includes %s: %w", r.Name, in.Role, err)
 		}
 	}
+	for _, raw := range r.Tests {
+		filled, err := raw.Expand(filler(data))
+		if err != nil {
+			return err
+		}
+		c.out.Tests = append(c.out.Tests, filled)
+	}
 	for _, raw := range r.Resources {
 		if err := c.resource(r, raw, data, secret); err != nil {
 			return err

@@ -1,0 +1,130 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os/exec"
+	"regexp"
+	"strings"
+
+	"steer/base/fault"
+)
+
+// Conn runs programs on a host, as root. It is safe for concurrent use.
+type Conn interface {
+	// Run runs one to its end. An *Exit is its answer; any other error is about the
+	// way to the host, of kind Unavailable when there is none.
+	Run(ctx context.Context, c Call) error
+	Close() error
+}
+
+// Call is a program to run. Nil streams are empty.
+type Call struct {
+	Args           []string
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// Exit is the end of a program with another code than 0.
+type Exit struct {
+	Code   int
+	Stderr string // its end
+}
+
+func (e *Exit) Error() string {
+	if e.Stderr == "" {
+		return fmt.Sprintf("ended with code %d", e.Code)
+	}
+	return fmt.Sprintf("ended with code %d: %s", e.Code, e.Stderr)
+}
+
+// Dial reaches the host of an address:
+//
+//	local                            this machine
+//	docker://CONTAINER               a running container
+//	ssh://USER@NAME:PORT             by SSH; keys of the agent or ?key=FILE, host keys of ?known_hosts=FILE
+//	command:PROGRAM ARG…             a program that gets the words to run, and runs them there
+func Dial(ctx context.Context, address string) (Conn, error) {
+	switch kind, rest, _ := strings.Cut(address, ":"); kind {
+	case "local":
+		return &Program{}, nil
+	case "docker":
+		name := strings.TrimPrefix(rest, "//")
+		if !containerName.MatchString(name) {
+			return nil, fault.New(fault.Invalid, "%q is no container (write docker://NAME)", address)
+		}
+		return Container(name), nil
+	case "ssh":
+		u, err := url.Parse(address)
+		if err != nil || u.Hostname() == "" {
+			return nil, fault.New(fault.Invalid, "%q is no address for SSH (write ssh://USER@NAME:PORT)", address)
+		}
+		return dialSSH(ctx, u)
+	case "command":
+		words := strings.Fields(rest)
+		if len(words) == 0 {
+			return nil, fault.New(fault.Invalid, "%q names no program (write command:PROGRAM ARG…)", address)
+		}
+		return &Program{Before: words}, nil
+	}
+	return nil, fault.New(fault.Invalid, "%q is no way to a host (write local, ssh://USER@NAME, docker://CONTAINER or command:PROGRAM)", address)
+}
+
+var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
+// Container reaches a running container through the docker program.
+func Container(name string) *Program {
+	return &Program{Before: []string{"docker", "exec", "-i", "-u", "0", name}}
+}
+
+// Program reaches a host by a program on this machine that gets the words to run
+// there after its own; without one, the host is this machine.
+type Program struct{ Before []string }
+
+// Close has nothing to do.
+func (p *Program) Close() error { return nil }
+
+// Run runs a program there.
+func (p *Program) Run(ctx context.Context, c Call) error {
+	words := append(append([]string(nil), p.Before...), c.Args...)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	end := &ending{}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, io.Writer(end)
+	if c.Stderr != nil {
+		cmd.Stderr = io.MultiWriter(c.Stderr, end)
+	}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &exit):
+		// 125 is how docker says that itself could not.
+		if len(p.Before) > 0 && p.Before[0] == "docker" && (exit.ExitCode() == 125 || exit.ExitCode() == 1 && strings.Contains(end.String(), "No such container")) {
+			return fault.New(fault.Unavailable, "reach container %s: %s", p.Before[len(p.Before)-1], end)
+		}
+		return &Exit{exit.ExitCode(), end.String()}
+	case err != nil:
+		return fault.New(fault.Unavailable, "run %s: %w", words[0], err)
+	}
+	return nil
+}
+
+// ending keeps the last bytes of what is written to it.
+type ending struct{ b []byte }
+
+func (e *ending) Write(p []byte) (int, error) {
+	e.b = append(e.b, p...)
+	if len(e.b) > 4096 {
+		e.b = append([]byte(nil), e.b[len(e.b)-2048:]...)
+	}
+	return len(p), nil
+}
+
+func (e *ending) String() string {
+	return strings.ToValidUTF8(string(bytes.TrimSpace(e.b[max(0, len(e.b)-2048):])), "?")
+}

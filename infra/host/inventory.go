@@ -1,0 +1,156 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"steer/base/config"
+	"steer/base/fault"
+	"steer/base/id"
+)
+
+// InventoryFile lists the hosts of a definitions repository.
+const InventoryFile = "hosts.yaml"
+
+// Entry is one entry of hosts.yaml: a host, or several equal ones.
+type Entry struct {
+	Roles   []Use   `yaml:"roles" json:"roles" doc:"What the host is, in order: names of roles, or {role: NAME, with: {PARAMETER: VALUE}}."`
+	Connect string  `yaml:"connect" json:"connect,omitempty" doc:"Way to it: local, ssh://USER@NAME:PORT, docker://CONTAINER, or command:PROGRAM with arguments. {} stands for the name of the host. Default: ssh://root@{}, or docker://{} for one that make.docker makes."`
+	Number  int     `yaml:"number" json:"number,omitempty" doc:"How many; more than one are called NAME-1, NAME-2 …" default:"1"`
+	Group   string  `yaml:"group" json:"group,omitempty" doc:"Hosts of a group converge one first, then the others. Default: the entry's name."`
+	Owner   id.Team `yaml:"owner" json:"owner,omitempty" doc:"Team that answers for it."`
+	Make    *Make   `yaml:"make" json:"make,omitempty" doc:"How steer host create makes it. Without it, the host exists."`
+}
+
+// Use is a role of a host.
+type Use struct {
+	Role string                `yaml:"role" json:"role" doc:"Name."`
+	With map[string]config.Raw `yaml:"with" json:"-" doc:"Its parameters."`
+}
+
+// ReadRaw also takes the name alone.
+func (u *Use) ReadRaw(r config.Raw) error {
+	type plain Use
+	if text, ok := r.Text(); ok {
+		u.Role = text
+		return nil
+	}
+	return r.Decode((*plain)(u))
+}
+
+// Make says how a host is made.
+type Make struct {
+	Docker  *Docker  `yaml:"docker" json:"docker,omitempty" doc:"A container of the Docker engine here."`
+	Command *Command `yaml:"command" json:"command,omitempty" doc:"Programs that make and destroy it."`
+}
+
+// Host is one host of the inventory.
+type Host struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	Entry   `json:"entry"`
+}
+
+var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
+// Check says what is wrong with the entry by itself.
+func (e *Entry) Check() error {
+	var all []error
+	if e.Number < 1 || e.Number > 1000 {
+		all = append(all, fault.New(fault.Invalid, "number: %d hosts are not between 1 and 1000", e.Number))
+	}
+	if len(e.Roles) == 0 {
+		all = append(all, fault.New(fault.Invalid, "roles: are missing (list what the host is, like [web])"))
+	}
+	if e.Make != nil && (e.Make.Docker == nil) == (e.Make.Command == nil) {
+		all = append(all, fault.New(fault.Invalid, "make: has to name one way, docker or command"))
+	}
+	if e.Number > 1 && e.Connect != "" && !strings.Contains(e.Connect, "{}") {
+		all = append(all, fault.New(fault.Invalid, "connect: is the same for all %d hosts (write {} where their names differ)", e.Number))
+	}
+	return errors.Join(all...)
+}
+
+// ReadInventory reads hosts.yaml. A repository without the file has no hosts.
+func ReadInventory(files fs.FS) ([]Host, error) {
+	data, err := fs.ReadFile(files, InventoryFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read hosts: %w", err)
+	}
+	var entries map[string]*Entry
+	doc, err := config.Read(InventoryFile, data, &entries)
+	if err != nil {
+		return nil, err
+	}
+	var all []Host
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		e := entries[name]
+		if !hostName.MatchString(name) || len(name) > 60 {
+			errs = append(errs, doc.Problem(name, "is no name for a host (write small letters, digits, - and dots)"))
+		}
+		if e.Group == "" {
+			e.Group = name
+		}
+		for i := range e.Number {
+			h := Host{Name: name, Entry: *e}
+			if e.Number > 1 {
+				h.Name = fmt.Sprintf("%s-%d", name, i+1)
+			}
+			h.Address = strings.ReplaceAll(e.Connect, "{}", h.Name)
+			if h.Address == "" {
+				h.Address = "ssh://root@" + h.Name
+				if e.Make != nil && e.Make.Docker != nil {
+					h.Address = "docker://" + h.Name
+				}
+			}
+			if i := slices.IndexFunc(all, func(o Host) bool { return o.Name == h.Name }); i >= 0 {
+				errs = append(errs, doc.Problem(name, "makes a host "+h.Name+", which another entry has too"))
+			}
+			all = append(all, h)
+		}
+	}
+	return all, config.Join(errs...)
+}
+
+// Select keeps the hosts that one of the patterns names: names or groups, with * and ?.
+// No patterns select all.
+func Select(all []Host, patterns []string) ([]Host, error) {
+	if len(patterns) == 0 {
+		return all, nil
+	}
+	var names []string
+	for _, h := range all {
+		names = append(names, h.Name)
+	}
+	var out []Host
+	for _, p := range patterns {
+		some := false
+		for _, h := range all {
+			byName, err := path.Match(p, h.Name)
+			if err != nil {
+				return nil, fault.New(fault.Invalid, "--limit %q: %w", p, err)
+			}
+			if byGroup, _ := path.Match(p, h.Group); !byName && !byGroup {
+				continue
+			}
+			some = true
+			if !slices.ContainsFunc(out, func(o Host) bool { return o.Name == h.Name }) {
+				out = append(out, h)
+			}
+		}
+		if !some {
+			return nil, fault.New(fault.NotFound, "no host or group is called %q%s", p, config.Suggest(p, names))
+		}
+	}
+	return out, nil
+}
