@@ -39,9 +39,9 @@ func decode(kind, text string) (infra.Resource, error) {
 	return r, config.Decode("test.yaml", []byte(text), r)
 }
 
-// converge applies what differs, and wants nothing to differ afterwards. The diff
+// settle applies what differs, and wants nothing to differ afterwards. The diff
 // is that of before.
-func converge(t *testing.T, h *infra.Host, r infra.Resource) infra.Diff {
+func settle(t *testing.T, h *infra.Host, r infra.Resource) infra.Diff {
 	t.Helper()
 	d, err := r.Diff(t.Context(), h)
 	if err != nil {
@@ -117,20 +117,20 @@ func wantOnly(t *testing.T, dir string, names ...string) {
 func TestFile(t *testing.T) {
 	h, dir := infra.NewHost(t.Context()), t.TempDir()
 	f := resource(t, "file", dir, "{path: DIR/motd, content: \"hi\\n\", mode: '0600'}")
-	d := converge(t, h, f)
+	d := settle(t, h, f)
 	wantDiff(t, d, "create content, mode")
 	if d.Fields[0].Text != "@@ -0,0 +1,1 @@\n+hi\n" {
 		t.Errorf("%q", d.Fields[0].Text)
 	}
 	path := filepath.Join(dir, "motd")
 	wantFile(t, path, "hi\n", 0o600)
-	wantDiff(t, converge(t, h, f), "")
+	wantDiff(t, settle(t, h, f), "")
 
 	write(t, path, "ho\n") // of the same size
-	wantDiff(t, converge(t, h, f), "update content")
+	wantDiff(t, settle(t, h, f), "update content")
 	wantFile(t, path, "hi\n", 0o600)
 	os.Chmod(path, 0o644)
-	d = converge(t, h, f)
+	d = settle(t, h, f)
 	wantDiff(t, d, "update mode")
 	if d.Fields[0] != (infra.Field{Name: "mode", Old: "0644", New: "0600"}) {
 		t.Errorf("%+v", d.Fields[0])
@@ -138,9 +138,9 @@ func TestFile(t *testing.T) {
 	wantFile(t, path, "hi\n", 0o600)
 	wantOnly(t, dir, "motd")
 
-	wantDiff(t, converge(t, h, f.(infra.Removable).Absent()), "delete state")
+	wantDiff(t, settle(t, h, f.(infra.Removable).Absent()), "delete state")
 	wantOnly(t, dir)
-	wantDiff(t, converge(t, h, f.(infra.Removable).Absent()), "")
+	wantDiff(t, settle(t, h, f.(infra.Removable).Absent()), "")
 }
 
 // What is remembered for the removal is decoded again from YAML.
@@ -179,7 +179,7 @@ func TestFileContents(t *testing.T) {
 		if c.before != "-" {
 			write(t, path, c.before)
 		}
-		wantDiff(t, converge(t, h, resource(t, "file", dir, c.text)), c.diff)
+		wantDiff(t, settle(t, h, resource(t, "file", dir, c.text)), c.diff)
 		if b, err := os.ReadFile(path); err != nil || string(b) != c.want {
 			t.Errorf("%d: %q %v, want %q", i, b, err, c.want)
 		}
@@ -187,7 +187,7 @@ func TestFileContents(t *testing.T) {
 	big := strings.Repeat("x", 300<<10)
 	write(t, path, big)
 	r := resource(t, "file", dir, "{path: DIR/f, content: '"+big[1:]+"y'}")
-	d := converge(t, h, r)
+	d := settle(t, h, r)
 	if want := (infra.Field{Name: "content", Old: "307200 bytes", New: "307200 other bytes"}); len(d.Fields) != 1 || d.Fields[0] != want {
 		t.Errorf("%+v", d)
 	}
@@ -212,7 +212,7 @@ func TestFileOfRole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		converge(t, h, resource(t, "file", dir, string(b)))
+		settle(t, h, resource(t, "file", dir, string(b)))
 		wantFile(t, filepath.Join(dir, "f"), content, 0o644)
 	}
 	r := resource(t, "file", dir, "{path: DIR/f, source: files/y}")
@@ -251,7 +251,7 @@ func TestFileAmongOthers(t *testing.T) {
 	wantError(t, h, resource(t, "file", dir, "{path: DIR/no/f, content: x}"), "there is no folder "+dir+"/no (declare it: directory: ")
 	write(t, filepath.Join(dir, "plain"), "")
 	wantError(t, h, resource(t, "file", dir, "{path: DIR/plain/f, content: x}"), dir+"/plain is no folder")
-	wantDiff(t, converge(t, h, resource(t, "file", dir, "{path: DIR/plain/f, state: absent}")), "")
+	wantDiff(t, settle(t, h, resource(t, "file", dir, "{path: DIR/plain/f, state: absent}")), "")
 
 	// A link is replaced, not written through, also one that dangles.
 	other := filepath.Join(dir, "other")
@@ -264,7 +264,7 @@ func TestFileAmongOthers(t *testing.T) {
 		if to == "other" {
 			wantError(t, h, resource(t, "file", dir, "{path: DIR/f, mode: '0600'}"), "is a symlink (name the file to which it leads")
 		}
-		wantDiff(t, converge(t, h, f), "replace type, content")
+		wantDiff(t, settle(t, h, f), "replace type, content")
 		wantFile(t, path, "new", 0o644)
 	}
 	wantFile(t, other, "others", 0o644)
@@ -278,19 +278,19 @@ func TestFileAmongOthers(t *testing.T) {
 	wantError(t, h, forced, "with something in it")
 	wantError(t, h, f.(infra.Removable).Absent(), "is a directory")
 	os.Remove(path + "/full")
-	wantDiff(t, converge(t, h, forced), "replace type, content")
+	wantDiff(t, settle(t, h, forced), "replace type, content")
 
 	os.Remove(path)
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	wantError(t, h, f, "is a pipe, not a file")
-	converge(t, h, forced)
+	settle(t, h, forced)
 	wantFile(t, path, "new", 0o644)
 
 	os.Remove(path)
 	os.Symlink("other", path)
-	wantDiff(t, converge(t, h, f.(infra.Removable).Absent()), "delete state")
+	wantDiff(t, settle(t, h, f.(infra.Removable).Absent()), "delete state")
 	wantFile(t, other, "others", 0o644)
 	wantOnly(t, dir, "other", "plain")
 }
@@ -302,7 +302,7 @@ func TestFileKeepsWhatItReplaces(t *testing.T) {
 	os.Chmod(path, 0o640)
 	xattr := unix.Setxattr(path, "user.note", []byte("mine"), 0)
 	f := resource(t, "file", dir, "{path: DIR/f, content: new, backup: true, validate: 'grep -q new %s'}")
-	converge(t, h, f)
+	settle(t, h, f)
 	wantFile(t, path, "new", 0o640)
 	wantFile(t, path+".bak", "old", 0o640)
 	if value := make([]byte, 10); xattr == nil {
@@ -324,7 +324,7 @@ func TestFileKeepsWhatItReplaces(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, path, "old")
-		converge(t, h, f)
+		settle(t, h, f)
 		wantFile(t, path, "new", 0o640)
 	}
 	wantOnly(t, dir, "f", "f.bak")
@@ -346,19 +346,19 @@ func TestFileOwners(t *testing.T) {
 func owners(t *testing.T) {
 	h, dir := infra.NewHost(t.Context()), "/srv"
 	f := resource(t, "file", dir, "{path: DIR/f, content: x, owner: daemon, group: '4', mode: '4755'}")
-	wantDiff(t, converge(t, h, f), "create content, owner, group, mode")
+	wantDiff(t, settle(t, h, f), "create content, owner, group, mode")
 	st, _ := os.Stat("/srv/f")
 	if own := st.Sys().(*syscall.Stat_t); own.Uid != 1 || own.Gid != 4 || own.Mode&0o7777 != 0o4755 {
 		t.Errorf("%+v", own)
 	}
 	os.Chown("/srv/f", 0, 0) // which clears the set-user-ID bit
-	d := converge(t, h, f)
+	d := settle(t, h, f)
 	wantDiff(t, d, "update owner, group, mode")
 	if d.Fields[0] != (infra.Field{Name: "owner", Old: "root", New: "daemon"}) || d.Fields[1].Old != "root" || d.Fields[2].Old != "0755" {
 		t.Errorf("%+v", d)
 	}
 	// A new content keeps the owner.
-	converge(t, h, resource(t, "file", dir, "{path: DIR/f, content: y}"))
+	settle(t, h, resource(t, "file", dir, "{path: DIR/f, content: y}"))
 	if st, _ := os.Stat("/srv/f"); st.Sys().(*syscall.Stat_t).Uid != 1 {
 		t.Error("owner was changed")
 	}
@@ -375,7 +375,7 @@ func owners(t *testing.T) {
 		t.Fatal(out, err)
 	}
 	h.ForgetAccounts()
-	converge(t, h, late)
+	settle(t, h, late)
 
 	// A folder of a user must not become a way to other files, nor a file that is read.
 	os.MkdirAll("/home/late", 0o755)
@@ -388,12 +388,12 @@ func owners(t *testing.T) {
 		wantError(t, h, resource(t, kind, dir, text), "conf on the way is a link that user 1 made, and only links of root are followed")
 	}
 	os.Lchown("/home/late/conf", 0, 0)
-	converge(t, h, resource(t, "file", dir, "{path: /home/late/conf/new, content: x, owner: late}"))
+	settle(t, h, resource(t, "file", dir, "{path: /home/late/conf/new, content: x, owner: late}"))
 	wantFile(t, "/etc/new", "x", 0o644)
 
 	// A relative link, and one after another.
 	os.Symlink("conf", "/home/late/again")
-	converge(t, h, resource(t, "file", dir, "{path: /home/late/again/apt/new, content: x}"))
+	settle(t, h, resource(t, "file", dir, "{path: /home/late/again/apt/new, content: x}"))
 	wantFile(t, "/etc/apt/new", "x", 0o644)
 	os.Symlink("loop", "/home/late/loop")
 	wantError(t, h, resource(t, "file", dir, "{path: /home/late/loop/x}"), "too many levels of symbolic links")
@@ -403,7 +403,7 @@ func owners(t *testing.T) {
 	if err := unix.Mount("tmpfs", "/full", "tmpfs", 0, "size=64k"); err != nil {
 		t.Fatal(err)
 	}
-	converge(t, h, resource(t, "file", "", "{path: /full/f, content: small}"))
+	settle(t, h, resource(t, "file", "", "{path: /full/f, content: small}"))
 	wantError(t, h, resource(t, "file", "", "{path: /full/f, content: '"+strings.Repeat("x", 100_000)+"'}"), "no space left on device (what was there before is untouched)")
 	wantFile(t, "/full/f", "small", 0o644)
 	wantOnly(t, "/full", "f")
