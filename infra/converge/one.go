@@ -232,7 +232,7 @@ func (r *run) forget(d infra.Declared) {
 // leaf notes the state of a resource, as a hash over what is declared, what differs
 // from it, and what the declaration leaves open.
 func (r *run) leaf(ctx context.Context, d infra.Declared, diff infra.Diff) {
-	declared, err := yaml.Marshal(d.Resource)
+	declared, err := json.Marshal(d.Resource) // a tenth of the time of YAML
 	if err != nil {
 		return
 	}

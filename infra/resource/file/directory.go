@@ -1,0 +1,276 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"steer/base/fault"
+	"steer/infra"
+)
+
+// Directory is a folder as it should be.
+type Directory struct {
+	Path     string `yaml:"path" doc:"Absolute path. Folders above it that are missing are made, for root and with mode 0755."`
+	Access   `yaml:",inline"`
+	Recurse  bool   `yaml:"recurse,omitempty" doc:"Give owner and group to everything in it, mode to the folders in it, file_mode to the files in it. Every run looks at all of them."`
+	FileMode Mode   `yaml:"file_mode,omitempty" doc:"Permissions of the files in it, with recurse."`
+	State    string `yaml:"state,omitempty" doc:"present or absent." default:"present"`
+	Force    bool   `yaml:"force,omitempty" doc:"With state present replace also a file or symlink at this path; with absent remove it with everything in it."`
+	Keep     bool   `yaml:"keep,omitempty" doc:"With state absent: when something is in it, leave it instead of failing."`
+}
+
+func directoryKind() infra.Kind {
+	return infra.Kind{
+		Name: "directory",
+		Doc: "A folder with its owner and rights. When it is no longer declared it is removed once it is empty: " +
+			"what Steer has not put there is not taken away.",
+		Key: "path",
+		Example: `- directory: /var/lib/shop
+  owner: shop
+  group: shop
+  mode: "0750"
+`,
+		Class: class,
+		New:   func() infra.Resource { return &Directory{} },
+	}
+}
+
+// ID is the path.
+func (f *Directory) ID() string { return f.Path }
+
+// Check looks at the declaration.
+func (f *Directory) Check() error {
+	if err := cleanPath("path", &f.Path); err != nil {
+		return err
+	}
+	if f.Recurse && f.Access == (Access{}) && f.FileMode == "" {
+		return fmt.Errorf("recurse: there is nothing to give to what is in it (write owner, group, mode or file_mode)")
+	}
+	if f.FileMode != "" && !f.Recurse {
+		return fmt.Errorf("file_mode: is only for what is in the folder (write recurse: true)")
+	}
+	if f.Keep && (f.State != absent || f.Force) {
+		return fmt.Errorf("keep: is for state absent without force")
+	}
+	return checkState(f.State)
+}
+
+// Gives names the folder.
+func (f *Directory) Gives() []string {
+	if f.State == absent {
+		return nil
+	}
+	return []string{"path:" + f.Path}
+}
+
+// Needs names the folder above and the owners.
+func (f *Directory) Needs() []string { return append(f.needs(), "path:"+f.Path) }
+
+// Watch names what to watch.
+func (f *Directory) Watch() []string { return []string{f.Path} }
+
+// Absent declares it away, unless something else is in it.
+func (f *Directory) Absent() infra.Resource {
+	return &Directory{Path: f.Path, State: absent, Keep: true}
+}
+
+// Diff compares.
+func (f *Directory) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
+	var d infra.Diff
+	p, err := open(f.Path)
+	st, ok := unix.Stat_t{}, false
+	if err == nil {
+		defer p.close()
+		st, ok, err = p.stat()
+	}
+	switch {
+	case err != nil && !nowhere(err):
+		return d, fmt.Errorf("compare %s: %w", f.Path, err)
+	case f.State == absent && !ok:
+		return d, nil
+	case f.State == absent:
+		return f.gone(p, st)
+	case !ok:
+		d.Action = infra.Create
+		f.declare(&d)
+		return d, nil
+	case typeOf(st) != "directory":
+		if err := p.giveWay(st, "directory", f.Force); err != nil {
+			return d, err
+		}
+		d.Action = infra.Replace
+		d.Set("type", typeOf(st), "directory")
+		f.declare(&d)
+		return d, nil
+	}
+	if err := f.compare(h, st, &d); err != nil || !f.Recurse {
+		return d, err
+	}
+	return d, f.compareBelow(ctx, h, p, &d)
+}
+
+// compareBelow adds how many in it differ, and the first of them.
+func (f *Directory) compareBelow(ctx context.Context, h *infra.Host, p place, d *infra.Diff) error {
+	count := map[string]int{}
+	first := map[string]infra.Field{}
+	err := p.walk(ctx, func(p place, st unix.Stat_t) error {
+		var one infra.Diff
+		if err := f.below(st).compare(h, st, &one); err != nil {
+			return err
+		}
+		for _, field := range one.Fields {
+			if count[field.Name]++; count[field.Name] == 1 {
+				field.Old = p.path + " " + field.Old
+				first[field.Name] = field
+			}
+		}
+		return nil
+	})
+	for _, name := range []string{"owner", "group", "mode"} {
+		old := first[name].Old
+		if n := count[name]; n > 1 {
+			old = fmt.Sprintf("%s and %d more", old, n-1)
+		}
+		if count[name] > 0 {
+			d.Set("recurse "+name, old, first[name].New)
+		}
+	}
+	return err
+}
+
+// below is what something in the folder shall have.
+func (f *Directory) below(st unix.Stat_t) Access {
+	a := f.Access
+	switch typeOf(st) {
+	case "directory":
+	case "file":
+		a.Mode = f.FileMode
+	default:
+		a.Mode = "" // a link has none, of sockets and pipes their programs know
+	}
+	return a
+}
+
+func (f *Directory) gone(p place, st unix.Stat_t) (infra.Diff, error) {
+	if typeOf(st) != "directory" {
+		if f.Keep {
+			return infra.Diff{}, nil
+		}
+		return gone(p, st, "directory", f.Force)
+	}
+	if !f.Force && p.giveWay(st, "", true) != nil {
+		if f.Keep {
+			return infra.Diff{}, nil
+		}
+		return infra.Diff{}, fault.New(fault.Conflict, "remove %s: something is in it (force: true removes it with everything in it)", f.Path)
+	}
+	return infra.Diff{Action: infra.Delete, Fields: []infra.Field{{Name: "state", Old: present, New: absent}}}, nil
+}
+
+// Apply makes, changes or removes it.
+func (f *Directory) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
+	if f.State == absent {
+		return f.remove(ctx)
+	}
+	if err := makeParents(f.Path); err != nil {
+		return err
+	}
+	p, err := open(f.Path)
+	if err != nil {
+		return fmt.Errorf("make %s: %w", f.Path, err)
+	}
+	defer p.close()
+	st, ok, err := p.stat()
+	if err == nil && ok && typeOf(st) != "directory" {
+		err, ok = p.remove(), false // Diff looked whether it may go
+	}
+	if err == nil && !ok {
+		err = f.make(h, p)
+	}
+	if err == nil {
+		st, _, err = p.stat()
+	}
+	if err == nil {
+		err = f.apply(h, p, st)
+	}
+	if err != nil || !f.Recurse {
+		return err
+	}
+	return p.walk(ctx, func(p place, st unix.Stat_t) error { return f.below(st).apply(h, p, st) })
+}
+
+// make makes it beside and moves it to its place when it has its owner and rights: so
+// that nobody looks into it, or finds it wanting, before.
+func (f *Directory) make(h *infra.Host, p place) error {
+	next := p.beside()
+	if err := next.remove(); err != nil {
+		return err
+	}
+	if err := unix.Mkdirat(next.folder, next.name, 0o700); err != nil {
+		return p.failed("make", err)
+	}
+	a := f.Access
+	st, _, err := next.stat()
+	if err == nil {
+		a.Mode = modeOf(a.Mode.bits(0o755 | st.Mode&unix.S_ISGID)) // which folders inherit
+		err = a.apply(h, next, st)
+	}
+	if err != nil {
+		next.remove()
+		return err
+	}
+	return next.rename(p)
+}
+
+// makeParents makes the folders above a path that are missing.
+func makeParents(p string) error {
+	dir := path.Dir(p)
+	fd, err := openFolder(dir)
+	if err == nil {
+		return unix.Close(fd)
+	}
+	if !errors.Is(err, unix.ENOENT) || dir == "/" {
+		if errors.Is(err, unix.ENOTDIR) {
+			return fault.New(fault.Conflict, "make %s: there is something else than a folder above it (remove that, or name another path)", p)
+		}
+		return fmt.Errorf("make %s: %w", p, err)
+	}
+	if err := makeParents(dir); err != nil {
+		return err
+	}
+	up, err := open(dir)
+	if err != nil {
+		return fmt.Errorf("make %s: %w", dir, err)
+	}
+	defer up.close()
+	if err := unix.Mkdirat(up.folder, up.name, 0o755); err != nil && err != unix.EEXIST {
+		return up.failed("make", err)
+	}
+	st, ok, err := up.stat()
+	if err == nil && ok && typeOf(st) == "symlink" {
+		return fault.New(fault.Conflict, "make %s: %s is a symlink that leads nowhere (remove it, or make what it leads to)", p, dir)
+	}
+	if err == nil {
+		err = Access{Mode: "0755"}.apply(nil, up, st) // whatever the umask
+	}
+	return err
+}
+
+func (f *Directory) remove(ctx context.Context) error {
+	p, err := open(f.Path)
+	if nowhere(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove %s: %w", f.Path, err)
+	}
+	defer p.close()
+	if !f.Force {
+		return p.remove()
+	}
+	return p.removeAll(ctx)
+}
