@@ -238,9 +238,16 @@ func show(found any) string {
 	return fmt.Sprint(found)
 }
 
-// cutText makes one line of a sentence.
+// cutText makes one line of a sentence, without anything that moves a terminal's
+// cursor.
 func cutText(s string) string {
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
+	s = strings.Map(func(r rune) rune {
+		if strconv.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
 	if len(s) > 2*most {
 		s = strings.ToValidUTF8(s[:2*most], "") + "…"
 	}
