@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -45,6 +46,9 @@ func Add(ctx context.Context, h *infra.Host, kind, name string) ([]byte, error) 
 	}
 	body := &yaml.Node{Kind: yaml.MappingNode}
 	put(body, k.Key, scalar(name))
+	if n, err := strconv.Atoi(name); err == nil && strconv.Itoa(n) == name {
+		body.Content[1] = written(n)
+	}
 	for i, key := range k.Stable {
 		v := bare(found[key])
 		if exists, yes := v.(bool); i == 0 && (v == nil || yes && !exists) {

@@ -71,6 +71,9 @@ func properties(s Subject) []property {
 	v := reflect.ValueOf(s).Elem()
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Tag.Get("yaml")
+		if name == "" {
+			continue
+		}
 		switch f := v.Field(i).Interface().(type) {
 		case *bool:
 			if f != nil {

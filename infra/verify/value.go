@@ -120,10 +120,10 @@ func (d *reading) value(r config.Raw, depth int) (Value, error) {
 	if d.count++; d.count > 1000 || depth > 8 {
 		return nil, r.Problem("has more than 1000 conditions, or they are nested more than 8 deep")
 	}
-	if v, err := r.Value(); err != nil || v == nil {
-		return nil, errors.Join(err, r.Problem("a condition without a value"))
-	}
 	if text, ok := r.Text(); ok {
+		if v, err := r.Value(); err == nil && v == nil {
+			return nil, r.Problem("a condition without a value")
+		}
 		c, err := plain(text)
 		if err != nil {
 			return nil, r.Problem(err.Error())

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -127,6 +128,9 @@ func readSubject(kind Kind, body config.Raw, into Subject) error {
 	}
 	var all []error
 	for _, p := range config.Problems(named(kind, text, into)) {
+		if p.Key != kind.Key {
+			p.Text = p.Key + ": " + p.Text
+		}
 		all = append(all, body.Problem(p.Text))
 	}
 	return errors.Join(all...)
@@ -134,7 +138,11 @@ func readSubject(kind Kind, body config.Raw, into Subject) error {
 
 // named makes a subject of the value of its most important key.
 func named(kind Kind, text string, into Subject) error {
-	b, err := yaml.Marshal(map[string]string{kind.Key: text})
+	value := any(text)
+	if n, err := strconv.Atoi(text); err == nil && strconv.Itoa(n) == text {
+		value = n // without quotes, or it is no number
+	}
+	b, err := yaml.Marshal(map[string]any{kind.Key: value})
 	if err != nil {
 		return err
 	}
