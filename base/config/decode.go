@@ -85,6 +85,11 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, key string, p place, dept
 			v.Set(reflect.ValueOf(Raw{n, key, p}))
 		}
 		return
+	case readsRaw(v.Type()):
+		if n != nil {
+			d.read(Raw{n, key, p}, v)
+		}
+		return
 	case v.Kind() == reflect.Pointer:
 		if n == nil && !d.below(key) {
 			return

@@ -18,6 +18,25 @@ type Raw struct {
 
 var rawType = reflect.TypeFor[Raw]()
 
+// Reader is a value that reads itself, for what may be written in several shapes: a
+// text or a list, say. Its errors are placed where the value stands, unless they come
+// from the methods of Raw, which know better.
+type Reader interface{ ReadRaw(Raw) error }
+
+var rawReader = reflect.TypeFor[Reader]()
+
+func readsRaw(t reflect.Type) bool { return reflect.PointerTo(t).Implements(rawReader) }
+
+func (d *decoder) read(r Raw, v reflect.Value) {
+	for _, err := range leaves(v.Addr().Interface().(Reader).ReadRaw(r)) {
+		if p := Problems(err); len(p) > 0 {
+			d.problems = append(d.problems, p...)
+		} else {
+			d.wrong(r.place, r.key, "%v", err)
+		}
+	}
+}
+
 // IsZero tells whether the value is absent.
 func (r Raw) IsZero() bool { return r.node == nil }
 

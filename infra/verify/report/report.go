@@ -1,0 +1,118 @@
+// Package report writes how tests of a host came out, for people and for programs.
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"steer/infra/verify"
+)
+
+// Format is one way to write a report.
+type Format struct {
+	Name  string
+	Doc   string // one sentence for operators
+	Write func(w io.Writer, r verify.Report, s Style) error
+}
+
+// Style is for formats that people read.
+type Style struct {
+	Color bool // with ANSI escapes
+	All   bool // also what passed
+}
+
+// Formats are all formats; the first is the usual one.
+func Formats() []Format {
+	return []Format{
+		{"text", "A line for each property that is not as expected, and a summary.", text},
+		{"json", "The whole report as one JSON object; lengths of time are nanoseconds.", asJSON},
+		{"junit", "JUnit's XML, as build servers read it: a test case for each property.", junit},
+		{"tap", "Test Anything Protocol 13, with a diagnosis in YAML; also good for readers of version 14.", tap},
+		{"nagios", "One line for Nagios and its heirs, with performance data; exit code 0, 2 or 3.", nagios},
+		{"prometheus", "Prometheus' text format, with a series for each property, named after its test.", prometheus},
+		{"rspecish", "A dot for each property as it is expected, F, E and S for others; then what is wrong.", rspecish},
+	}
+}
+
+// Find returns the format of a name.
+func Find(name string) (Format, bool) {
+	all := Formats()
+	i := slices.IndexFunc(all, func(f Format) bool { return f.Name == name })
+	if i < 0 {
+		return Format{}, false
+	}
+	return all[i], true
+}
+
+// Code is the exit code of a program that ran the tests: 0 when nothing failed,
+// skipped tests or not, else 1. In the format nagios it is that of a plugin: 2 when
+// something failed, 3 when something could not be judged or there was nothing to
+// judge.
+func Code(format string, r verify.Report) int {
+	switch {
+	case format != "nagios" && r.Failed():
+		return 1
+	case format != "nagios":
+		return 0
+	case r.Counts[verify.Failed] > 0:
+		return 2
+	case r.Counts[verify.Error] > 0 || r.Tests == 0:
+		return 3
+	}
+	return 0
+}
+
+// asJSON writes the report as its type says.
+func asJSON(w io.Writer, r verify.Report, _ Style) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(r)
+}
+
+// each calls f with every property, in order.
+func each(r verify.Report, f func(verify.Result, verify.Property)) {
+	for _, t := range r.Results {
+		for _, p := range t.Properties {
+			f(t, p)
+		}
+	}
+}
+
+// reason says in one line why a property is not as expected.
+func reason(p verify.Property) string {
+	switch {
+	case p.Status == verify.Failed:
+		return fmt.Sprintf("expected %s, found %s", p.Expected, p.Found)
+	case p.Why != "" && p.Found != "":
+		return fmt.Sprintf("expected %s, found %s: %s", p.Expected, p.Found, p.Why)
+	}
+	return p.Why
+}
+
+// summary is the last line for people.
+func summary(r verify.Report) string {
+	properties := 0
+	for _, n := range r.Counts {
+		properties += n
+	}
+	parts := []string{fmt.Sprintf("%d passed", r.Counts[verify.Passed]), fmt.Sprintf("%d failed", r.Counts[verify.Failed])}
+	if n := r.Counts[verify.Error]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d not judged", n))
+	}
+	if n := r.Counts[verify.Skipped]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d skipped", n))
+	}
+	return fmt.Sprintf("%s, %s: %s, in %s", many(r.Tests, "test", "tests"), many(properties, "property", "properties"), strings.Join(parts, ", "), r.Took.Round(time.Millisecond))
+}
+
+func many(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
