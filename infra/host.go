@@ -55,6 +55,14 @@ func (h *Host) Forget(key string) {
 	delete(h.memo, key)
 }
 
+// ForgetAll drops everything that Memo knows: for what may have changed anything,
+// like a command of an operator.
+func (h *Host) ForgetAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.memo)
+}
+
 // Command is a program to run on the host.
 type Command struct {
 	Args  []string

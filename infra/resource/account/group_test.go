@@ -1,0 +1,84 @@
+package account
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"steer/infra"
+	"steer/infra/infratest"
+)
+
+func TestGroup(t *testing.T) {
+	infratest.Inside(t, func() {
+		t.Run("life", groupLife)
+		t.Run("members", members)
+		t.Run("at once", atOnce)
+	})
+}
+
+func groupLife(t *testing.T) {
+	h := infra.NewHost(t.Context())
+	g := decoded(t, &Group{}, "{name: dev, gid: 1600}")
+	converge(t, h, g, infra.Create, "gid")
+	sh(t, "groupmod -g 1650 dev")
+	forget(h)
+	if d := converge(t, h, g, infra.Update, "gid"); d.Fields[0].Old != "1650" {
+		t.Errorf("%+v", d)
+	}
+	fails(t, h, decoded(t, &Group{}, "{name: dev2, gid: 1600}"), "gid 1600 of group dev2 is that of group dev already")
+	converge(t, h, decoded(t, &Group{}, "{name: svc, system: true}"), infra.Create)
+	if g, _, _ := h.Group("svc"); g.GID >= 1000 {
+		t.Errorf("%+v", g)
+	}
+	sh(t, "useradd -g dev anna")
+	forget(h)
+	fails(t, h, decoded(t, &Group{}, "{name: dev, state: absent}"), "remove the user first")
+	sh(t, "userdel anna")
+	forget(h)
+	gone(t, h, g)
+	converge(t, h, decoded(t, &Group{}, "{name: dev, state: absent}"), infra.None)
+}
+
+func members(t *testing.T) {
+	h := infra.NewHost(t.Context())
+	sh(t, "useradd m1; useradd m2; useradd m3; groupadd -U m3 team 2>/dev/null || { groupadd team; gpasswd -a m3 team; }")
+	converge(t, h, decoded(t, &Group{}, "{name: team, members: [m2, m1]}"), infra.Update, "members")
+	if g, _, _ := h.Group("team"); fmt.Sprint(g.Members) != "[m1 m2 m3]" {
+		t.Errorf("%+v", g)
+	}
+	if d := converge(t, h, decoded(t, &Group{}, "{name: team, members: [m1], exact: true}"), infra.Update, "members"); d.Fields[0].Old != "m1, m2, m3" {
+		t.Errorf("%+v", d)
+	}
+	converge(t, h, decoded(t, &Group{}, "{name: team, exact: true}"), infra.Update, "members")
+	fails(t, h, decoded(t, &Group{}, "{name: team, members: [nobody1]}"), "there is no user nobody1")
+	// A member who is no user any more is no reason to fail.
+	sh(t, "sed -i 's/^team:.*/&ghost/' /etc/group")
+	forget(h)
+	d, err := decoded(t, &Group{}, "{name: team, members: [m1]}").Diff(t.Context(), h)
+	if err != nil || d.Fields[0].New != "ghost, m1" {
+		t.Errorf("%+v %v", d, err)
+	}
+}
+
+// Resources of one class are applied at the same time.
+func atOnce(t *testing.T) {
+	h := infra.NewHost(t.Context())
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			u := decoded(t, &User{}, fmt.Sprintf("name: many%d", i))
+			d, err := u.Diff(t.Context(), h)
+			if err == nil {
+				err = u.Apply(t.Context(), h, d)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range 8 {
+		converge(t, h, decoded(t, &User{}, fmt.Sprintf("name: many%d", i)), infra.None)
+	}
+}
