@@ -46,6 +46,8 @@ type Program struct {
 	Pack func(ctx context.Context, dir, service string, archive, progress io.Writer) error
 	// Reference is the generated reference by file name, without the commands.
 	Reference func() (map[string][]byte, error)
+	// Infra is for the commands about hosts.
+	Infra Infra
 	// Examples holds the sample service and its definitions, for the tour.
 	Examples fs.FS
 
@@ -129,6 +131,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage.`,
 	f.StringVarP(&s.output, "output", "o", "table", "table, json or yaml")
 	f.BoolVar(&s.noColor, "no-color", s.Env("NO_COLOR") != "", "plain text")
 	root.AddGroup(&cobra.Group{ID: "start", Title: "Start:"}, &cobra.Group{ID: "change", Title: "Change:"},
+		&cobra.Group{ID: "hosts", Title: "Hosts:"},
 		&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "keep", Title: "Keep:"})
 	root.SetHelpCommandGroupID("keep")
 	root.SetCompletionCommandGroupID("keep")
@@ -140,9 +143,10 @@ Exit codes: 0 done, 1 error, 2 wrong usage.`,
 	}
 	group("start", s.serve(), s.tour(), s.init(), s.validate())
 	group("change", s.deploy(), s.rollback(), s.approve(), s.reject(), s.retry(), s.pin(), s.unpin(), s.hold(), s.release(), s.ack())
+	group("hosts", s.plan(), s.apply(), s.drift(), s.test(), s.hosts(), s.roles())
 	group("look", s.status(), s.history(), s.runs(), s.logs(), s.incident(), s.why(), s.events(), s.query(), s.flow(), s.checks())
 	group("keep", s.backup(), s.restore(), s.store(), s.imports(), s.exports(), s.config(), s.tokens(), s.secrets(), s.version())
-	root.AddCommand(s.hook(), s.docs())
+	root.AddCommand(s.hook(), s.docs(), s.hostRun())
 	root.InitDefaultCompletionCmd("completion")
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args = cobra.NoArgs // a shell that it does not know is an error

@@ -1,0 +1,14 @@
+package app
+
+import (
+	"slices"
+
+	"steer/infra"
+	"steer/infra/resource/account"
+	"steer/infra/resource/file"
+)
+
+// resourceKinds are all kinds of resources that roles can declare.
+func resourceKinds() infra.Kinds {
+	return slices.Concat(file.Kinds(), account.Kinds())
+}

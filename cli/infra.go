@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Infra is what the commands about hosts and roles work with. It runs in this
+// process: hosts can be converged before there is a server.
+type Infra struct {
+	// Converge plans, or with apply converges, hosts. tell gets each result of a
+	// resource as it comes.
+	Converge func(ctx context.Context, h HostArgs, c ConvergeArgs, tell func(HostEvent)) ([]HostResult, error)
+	// Verify runs the tests of the roles of hosts, and writes the reports.
+	Verify func(ctx context.Context, h HostArgs, format string, out io.Writer) (ok bool, err error)
+	// AddTest writes a test of what is on this host.
+	AddTest func(ctx context.Context, kind, name string) ([]byte, error)
+	// TestRole runs a role in a host that is made for it and destroyed afterwards.
+	TestRole func(ctx context.Context, t RoleTest, out io.Writer) (ok bool, err error)
+	// Hosts lists the hosts of the inventory.
+	Hosts func(ctx context.Context, h HostArgs) ([]HostInfo, error)
+	// Make creates, rebuilds or destroys hosts.
+	Make func(ctx context.Context, h HostArgs, what string, tell func(HostEvent)) ([]HostResult, error)
+	// Roles documents the roles of a definitions repository, as Markdown.
+	Roles func(h HostArgs, names []string) ([]byte, error)
+	// Facts reads those of a host, as JSON.
+	Facts func(ctx context.Context, h HostArgs) ([]byte, error)
+	// Side is the program on the host's side of a conversation.
+	Side func(ctx context.Context, in io.Reader, out io.Writer) error
+}
+
+// HostArgs say which hosts, and what they should be.
+type HostArgs struct {
+	Definitions string            // folder
+	Key         string            // file with the key that decrypts secrets
+	Environment string            // whose secrets
+	Roles       []string          // of one host, instead of the inventory
+	With        map[string]string // parameters of those roles
+	Address     string            // of that host
+	Limit       []string          // hosts of the inventory
+}
+
+// ConvergeArgs say how to converge.
+type ConvergeArgs struct {
+	Apply    bool
+	Tags     []string
+	Parallel int // hosts at a time
+	Serial   string
+	MaxFail  int
+	By       string
+	StateDir string // where the host remembers
+}
+
+// HostEvent is the result of one resource on one host, or a step of making a host.
+type HostEvent struct {
+	Host   string        `json:"host"`
+	Ref    string        `json:"ref,omitempty"`
+	Role   string        `json:"role,omitempty"`
+	Place  string        `json:"place,omitempty"`
+	Status string        `json:"status"`
+	Action string        `json:"action,omitempty"`
+	Fields []HostField   `json:"fields,omitempty"`
+	Why    string        `json:"why,omitempty"`
+	Took   time.Duration `json:"took"` // nanoseconds
+}
+
+// HostField is one difference between a host and its roles.
+type HostField struct {
+	Name string `json:"name"`
+	Old  string `json:"old,omitempty"`
+	New  string `json:"new,omitempty"`
+	Text string `json:"text,omitempty"` // unified diff
+}
+
+// HostResult is how a host came out.
+type HostResult struct {
+	Host       string         `json:"host"`
+	Counts     map[string]int `json:"counts"`
+	Hash       string         `json:"hash,omitempty"`
+	Generation int            `json:"generation,omitempty"`
+	CutOff     string         `json:"cut_off,omitempty"` // of the run before this one
+	Error      string         `json:"error,omitempty"`
+	Failed     bool           `json:"failed"`
+	Took       time.Duration  `json:"took"` // nanoseconds
+}
+
+// HostInfo is a host of the inventory.
+type HostInfo struct {
+	Host    string   `json:"host"`
+	Group   string   `json:"group"`
+	Roles   []string `json:"roles"`
+	Owner   string   `json:"owner,omitempty"`
+	Address string   `json:"address"`
+	Made    bool     `json:"made"` // by steer host create
+}
+
+// RoleTest is a role to test in a host of its own.
+type RoleTest struct {
+	HostArgs
+	Role    string
+	Image   string // of the throw-away container
+	Systemd bool
+	Keep    bool
+	Format  string
+}
