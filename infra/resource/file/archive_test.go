@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -67,6 +68,16 @@ func zstded(b []byte) []byte {
 	return w.EncodeAll(b, nil)
 }
 
+// bzipped is an archive that Python's tarfile and bz2 made; Go packs no bzip2.
+func bzipped(t *testing.T) []byte {
+	t.Helper()
+	b, err := base64.StdEncoding.DecodeString("QlpoOTFBWSZTWaMPmNAAAI97gMqQAQBoAv+ACIJwZV4ACAggAJSEoQp+qeoA000NqGT2qCSUAADQAAPuNWqHyRkAPQpIQzuhr5QnHEUYhDJbvK2NTLFehjU4qBUUAsyJZ5yGY8CmU86TrZrb8HelO7s8kqrMGeFzXh8L30SUbE9EBMmOaRHMRA/F3JFOFCQow+Y0AA==")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func zipOf(t testing.TB, all ...in) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -107,7 +118,7 @@ func TestArchiveFormats(t *testing.T) {
 	h := infra.NewHost(t.Context())
 	all := []in{{"app-1/", ""}, {"app-1/bin/", ""}, {"app-1/bin/run", "#!/bin/sh\n"}, {"app-1/lib -> bin", ""}}
 	plain := tarOf(t, all...)
-	for name, b := range map[string][]byte{"tar": plain, "gzip": gzipped(plain), "zstd": zstded(plain), "zip": zipOf(t, all[2:]...)} {
+	for name, b := range map[string][]byte{"tar": plain, "gzip": gzipped(plain), "zstd": zstded(plain), "zip": zipOf(t, all[2:]...), "bzip2": bzipped(t)} {
 		dir := t.TempDir()
 		r := ofRole(t, dir, "{dest: DIR/opt/app, source: files/app, strip: 1}", b)
 		wantDiff(t, settle(t, h, r), "create archive")
