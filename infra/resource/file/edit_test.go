@@ -188,8 +188,9 @@ func TestTemplate(t *testing.T) {
 		wantFile(t, filepath.Join(dir, "f"), want, 0o644)
 	}
 	for text, want := range map[string]string{
-		"{path: DIR/f, content: '{{ .prot }}'}": "template content: line 1: there is no key \"prot\" in .prot (did you mean \"port\"?)",
-		"{path: DIR/f, content: '{{ if }}'}":    "template content: line 1: missing value for if",
+		"{path: DIR/f, content: '{{ .prot }}'}":          "template content: line 1: there is no key \"prot\" in .prot (did you mean \"port\"?)",
+		"{path: DIR/f, content: eA==, encoding: base64}": "encoding: a template is text (leave it out)",
+		"{path: DIR/f, content: '{{ if }}'}":             "template content: line 1: missing value for if",
 	} {
 		if err := resource(t, "template", dir, text).(infra.Sourced).Source(read, data); err == nil || err.Error() != want {
 			t.Errorf("%v, want %q", err, want)

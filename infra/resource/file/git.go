@@ -208,7 +208,10 @@ func (g *Git) gone(ctx context.Context, h *infra.Host, is content) (infra.Diff, 
 	}
 	if !g.Force && is != nothing {
 		changed := "something that is no checkout"
-		if is == checkout {
+		switch {
+		case is == checkout && g.notYet(h):
+			changed = "a checkout that nobody can look at, since git or the user " + g.User + " is not there"
+		case is == checkout:
 			var err error
 			if changed, err = g.changed(ctx, h, "normal"); err != nil {
 				return d, err

@@ -220,6 +220,8 @@ func TestGitAsUser(t *testing.T) {
 		}
 		wantDiff(t, d, "create commit")
 		wantError(t, h, late, "there is no user late")
+		orphan := resource(t, "git", dir, "{dest: DIR/d, state: absent, user: gone}")
+		wantError(t, h, orphan, "nobody can look at, since git or the user gone is not there (force: true removes it")
 		settle(t, h, r.(infra.Removable).Absent())
 	})
 }
