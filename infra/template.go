@@ -55,7 +55,8 @@ func (f *filled) Write(p []byte) (int, error) {
 }
 
 // Functions are what templates, and texts in roles, can do. Arguments are in the
-// order for pipes: the value comes last.
+// order for pipes: the value comes last. What default takes for no value is also false,
+// 0, an empty text and an empty list.
 func Functions() template.FuncMap {
 	return template.FuncMap{
 		"default": func(other, v any) any {

@@ -15,35 +15,35 @@ func TestLine(t *testing.T) {
 	h, dir := infra.NewHost(t.Context()), t.TempDir()
 	path := filepath.Join(dir, "f")
 	for _, c := range []struct{ text, before, want, diff string }{
-		{"line: x", "a\nb\n", "a\nb\nx\n", "create content"},
-		{"line: x", "a\nx\nb\n", "a\nx\nb\n", ""},
-		{"line: x", "a\nb", "a\nb\nx\n", "create content"}, // no final newline
-		{"line: x", "a\nx", "a\nx", ""},
-		{"line: x", "", "x\n", "create content"},
-		{"line: x", "a\r\nb\r\n", "a\r\nb\r\nx\r\n", "create content"},
-		{"line: x", "a\r\nb", "a\r\nb\r\nx\r\n", "create content"},
-		{"line: x", "a\r\nx\r\n", "a\r\nx\r\n", ""},
-		{"line: ' x'", "x\n", "x\n x\n", "create content"}, // spaces count
-		{"line: 0600", "", "0600\n", "create content"},
-		{"{line: Port 22, match: '^#?Port '}", "a\n#Port 80\nb\n", "a\nPort 22\nb\n", "update content"},
-		{"{line: Port 22, match: '^#?Port '}", "a\nPort 80", "a\nPort 22", "update content"},
-		{"{line: Port 22, match: '^#?Port '}", "a\r\nPort 80\r\n", "a\r\nPort 22\r\n", "update content"},
-		{"{line: Port 22, match: '^Port '}", "Port 22\nPort 22\n", "Port 22\nPort 22\n", ""},
-		{"{line: Port 22, match: '^Port '}", "a\n", "a\nPort 22\n", "create content"},
-		{"{line: Port 22, match: '^#Port'}", "a\nPort 22\n", "a\nPort 22\n", ""}, // match is done with
-		{"{line: Port 22, match: '^#?Port ', all: true}", "#Port 22\na\nPort 80\nPort 22\n", "Port 22\na\n", "update content"},
-		{"{line: x, match: ^x, insert_after: ^a}", "a\nx1\nb\n", "a\nx\nb\n", "update content"}, // stays where it is
-		{"{line: x, insert_after: ^a}", "a\nb\na\nc\n", "a\nb\na\nx\nc\n", "create content"},
-		{"{line: x, insert_after: ^c}", "a\nc", "a\nc\nx\n", "create content"},
-		{"{line: x, insert_before: ^a}", "b\na\na\n", "b\nx\na\na\n", "create content"},
-		{"{line: x, insert_before: ^}", "a\nb", "x\na\nb", "create content"},
-		{"{line: x, insert_before: ^none}", "a\n", "a\nx\n", "create content"},
-		{"{line: x, insert_before: ^}", "", "x\n", "create content"},
-		{"{line: x, state: absent}", "x\na\nx", "a\n", "delete content"},
-		{"{line: x, state: absent}", "xx\n", "xx\n", ""},
+		{"text: x", "a\nb\n", "a\nb\nx\n", "create content"},
+		{"text: x", "a\nx\nb\n", "a\nx\nb\n", ""},
+		{"text: x", "a\nb", "a\nb\nx\n", "create content"}, // no final newline
+		{"text: x", "a\nx", "a\nx", ""},
+		{"text: x", "", "x\n", "create content"},
+		{"text: x", "a\r\nb\r\n", "a\r\nb\r\nx\r\n", "create content"},
+		{"text: x", "a\r\nb", "a\r\nb\r\nx\r\n", "create content"},
+		{"text: x", "a\r\nx\r\n", "a\r\nx\r\n", ""},
+		{"text: ' x'", "x\n", "x\n x\n", "create content"}, // spaces count
+		{"text: 0600", "", "0600\n", "create content"},
+		{"{text: Port 22, match: '^#?Port '}", "a\n#Port 80\nb\n", "a\nPort 22\nb\n", "update content"},
+		{"{text: Port 22, match: '^#?Port '}", "a\nPort 80", "a\nPort 22", "update content"},
+		{"{text: Port 22, match: '^#?Port '}", "a\r\nPort 80\r\n", "a\r\nPort 22\r\n", "update content"},
+		{"{text: Port 22, match: '^Port '}", "Port 22\nPort 22\n", "Port 22\nPort 22\n", ""},
+		{"{text: Port 22, match: '^Port '}", "a\n", "a\nPort 22\n", "create content"},
+		{"{text: Port 22, match: '^#Port'}", "a\nPort 22\n", "a\nPort 22\n", ""}, // match is done with
+		{"{text: Port 22, match: '^#?Port ', all: true}", "#Port 22\na\nPort 80\nPort 22\n", "Port 22\na\n", "update content"},
+		{"{text: x, match: ^x, insert_after: ^a}", "a\nx1\nb\n", "a\nx\nb\n", "update content"}, // stays where it is
+		{"{text: x, insert_after: ^a}", "a\nb\na\nc\n", "a\nb\na\nx\nc\n", "create content"},
+		{"{text: x, insert_after: ^c}", "a\nc", "a\nc\nx\n", "create content"},
+		{"{text: x, insert_before: ^a}", "b\na\na\n", "b\nx\na\na\n", "create content"},
+		{"{text: x, insert_before: ^}", "a\nb", "x\na\nb", "create content"},
+		{"{text: x, insert_before: ^none}", "a\n", "a\nx\n", "create content"},
+		{"{text: x, insert_before: ^}", "", "x\n", "create content"},
+		{"{text: x, state: absent}", "x\na\nx", "a\n", "delete content"},
+		{"{text: x, state: absent}", "xx\n", "xx\n", ""},
 		{"{match: ^x, state: absent}", "xx\r\na\r\n", "a\r\n", "delete content"},
-		{"{line: x, state: absent}", "-", "-", ""},
-		{"{line: x, create: true}", "-", "x\n", "create content"},
+		{"{text: x, state: absent}", "-", "-", ""},
+		{"{text: x, create: true}", "-", "x\n", "create content"},
 	} {
 		os.Remove(path)
 		if c.before != "-" {
@@ -61,15 +61,15 @@ func TestLine(t *testing.T) {
 		}
 	}
 	write(t, path, "#Port 22\nPort 80\n")
-	wantError(t, h, resource(t, "line", dir, "{path: DIR/f, line: Port 22, match: ^#?Port}"), "match finds 2 lines (1, 2)")
-	wantError(t, h, resource(t, "line", dir, "{path: DIR/f, line: x, validate: 'grep y %s'}"), "validate the new "+path)
+	wantError(t, h, resource(t, "line", dir, "{path: DIR/f, text: Port 22, match: ^#?Port}"), "match finds 2 lines (1, 2)")
+	wantError(t, h, resource(t, "line", dir, "{path: DIR/f, text: x, validate: 'grep y %s'}"), "validate the new "+path)
 	wantFile(t, path, "#Port 22\nPort 80\n", 0o644)
-	wantError(t, h, resource(t, "line", dir, "{path: DIR/crontab, line: x}"), "there is no such file (create: true makes it")
-	wantError(t, h, resource(t, "line", dir, "{path: DIR/no/f, line: x, create: true}"), "there is no folder")
-	wantError(t, h, resource(t, "line", dir, "{path: DIR, line: x}"), "is a directory, and lines are changed in files only")
+	wantError(t, h, resource(t, "line", dir, "{path: DIR/crontab, text: x}"), "there is no such file (create: true makes it")
+	wantError(t, h, resource(t, "line", dir, "{path: DIR/no/f, text: x, create: true}"), "there is no folder")
+	wantError(t, h, resource(t, "line", dir, "{path: DIR, text: x}"), "is a directory, and lines are changed in files only")
 
 	os.Chmod(path, 0o600)
-	d := settle(t, h, resource(t, "line", dir, "{path: DIR/f, line: Port 80, match: ^#Port}").(infra.Removable).Absent())
+	d := settle(t, h, resource(t, "line", dir, "{path: DIR/f, text: Port 80, match: ^#Port}").(infra.Removable).Absent())
 	wantDiff(t, d, "delete content")
 	if d.Fields[0].Text != "@@ -1,2 +1,1 @@\n #Port 22\n-Port 80\n" {
 		t.Errorf("%q", d.Fields[0].Text)
@@ -81,7 +81,7 @@ func TestLine(t *testing.T) {
 func TestLineIsIdempotent(t *testing.T) {
 	dir, h := t.TempDir(), infra.NewHost(t.Context())
 	path := filepath.Join(dir, "f")
-	kinds := []string{"line: x", "line: x\nmatch: ^[xy]\nall: true", "line: x\nmatch: ^a\nall: true\ninsert_after: b", "line: x\ninsert_before: y", "line: x\nstate: absent"}
+	kinds := []string{"text: x", "text: x\nmatch: ^[xy]\nall: true", "text: x\nmatch: ^a\nall: true\ninsert_after: b", "text: x\ninsert_before: y", "text: x\nstate: absent"}
 	var all []infra.Resource
 	for _, k := range kinds {
 		all = append(all, resource(t, "line", dir, "path: DIR/f\n"+k))
@@ -152,7 +152,7 @@ func TestLinesAtTheSameTime(t *testing.T) {
 	write(t, filepath.Join(dir, "f"), "")
 	done := make(chan error)
 	for _, line := range strings.Split("abcdefgh", "") {
-		r := resource(t, "line", dir, "{path: DIR/f, line: "+line+"}")
+		r := resource(t, "line", dir, "{path: DIR/f, text: "+line+"}")
 		go func() {
 			d, err := r.Diff(t.Context(), h)
 			if err == nil {
@@ -188,8 +188,9 @@ func TestTemplate(t *testing.T) {
 		wantFile(t, filepath.Join(dir, "f"), want, 0o644)
 	}
 	for text, want := range map[string]string{
-		"{path: DIR/f, content: '{{ .prot }}'}": "template content: line 1: there is no key \"prot\" in .prot (did you mean \"port\"?)",
-		"{path: DIR/f, content: '{{ if }}'}":    "template content: line 1: missing value for if",
+		"{path: DIR/f, content: '{{ .prot }}'}":          "template content: line 1: there is no key \"prot\" in .prot (did you mean \"port\"?)",
+		"{path: DIR/f, content: eA==, encoding: base64}": "encoding: a template is text (leave it out)",
+		"{path: DIR/f, content: '{{ if }}'}":             "template content: line 1: missing value for if",
 	} {
 		if err := resource(t, "template", dir, text).(infra.Sourced).Source(read, data); err == nil || err.Error() != want {
 			t.Errorf("%v, want %q", err, want)
@@ -220,12 +221,12 @@ func TestDeclarations(t *testing.T) {
 		{"directory", "{path: /a, keep: true}", "keep: is for state absent"},
 		{"symlink", "path: /a", "target: is missing"},
 		{"symlink", "{path: /a/b, target: ../a/b}", "target: the link leads to itself"},
-		{"line", "path: /a", "line: is missing"},
-		{"line", "{path: /a, state: absent}", "line: is missing"},
-		{"line", `{path: /a, line: "x\ny"}`, "line: is more than one line (use block)"},
-		{"line", "{path: /a, line: x, match: '('}", "match: \"(\" is no regular expression"},
-		{"line", "{path: /a, line: x, insert_after: a, insert_before: b}", "insert_before: stands beside insert_after"},
-		{"line", "{path: /a, line: x, all: true}", "all: is for lines that match finds"},
+		{"line", "path: /a", "text: is missing"},
+		{"line", "{path: /a, state: absent}", "text: is missing"},
+		{"line", `{path: /a, text: "x\ny"}`, "text: is more than one line (use block)"},
+		{"line", "{path: /a, text: x, match: '('}", "match: \"(\" is no regular expression"},
+		{"line", "{path: /a, text: x, insert_after: a, insert_before: b}", "insert_before: stands beside insert_after"},
+		{"line", "{path: /a, text: x, all: true}", "all: is for lines that match finds"},
 		{"block", "path: /a", "content: is missing"},
 		{"block", "{path: /a, content: x, comment: ' '}", "starts no comment"},
 		{"block", "{path: /a, name: n, content: '# END steer n'}", "content: has a line that marks a block"},

@@ -147,7 +147,8 @@ func TestFile(t *testing.T) {
 func TestAbsentIsRemembered(t *testing.T) {
 	for kind, text := range map[string]string{
 		"file": "{path: /a, content: x}", "template": "{path: /a, content: x}", "directory": "{path: /a, mode: '0700'}", "symlink": "{path: /a, target: b}",
-		"line": "{path: /a, line: 'x: [y'}", "block": "{path: /a, content: secret, name: n, comment: //}",
+		"line": "{path: /a, text: 'x: [y'}", "block": "{path: /a, content: secret, name: n, comment: //}",
+		"archive": "{dest: /a, source: x, creates: /a/b}", "git": "{dest: /a, repository: /secret, user: daemon}",
 	} {
 		r := resource(t, kind, "", text)
 		gone := r.(infra.Removable).Absent()
@@ -383,7 +384,7 @@ func owners(t *testing.T) {
 	os.Lchown("/home/late/conf", 1, 1)
 	for kind, text := range map[string]string{
 		"file": "{path: /home/late/conf/shadow, content: x, owner: late}", "directory": "{path: /home/late/conf/x, owner: late}",
-		"symlink": "{path: /home/late/conf/x, target: y}", "line": "{path: /home/late/conf/passwd, line: x}",
+		"symlink": "{path: /home/late/conf/x, target: y}", "line": "{path: /home/late/conf/passwd, text: x}",
 	} {
 		wantError(t, h, resource(t, kind, dir, text), "conf on the way is a link that user 1 made, and only links of root are followed")
 	}

@@ -12,7 +12,7 @@ import (
 
 // Kinds lists them.
 func Kinds() infra.Kinds {
-	return infra.Kinds{fileKind(), templateKind(), directoryKind(), symlinkKind(), lineKind(), blockKind()}
+	return infra.Kinds{fileKind(), templateKind(), directoryKind(), symlinkKind(), lineKind(), blockKind(), archiveKind(), gitKind()}
 }
 
 // class of what may be applied side by side: each works on a path of its own.

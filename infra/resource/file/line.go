@@ -14,7 +14,7 @@ import (
 // Line is a line in a file as it should be.
 type Line struct {
 	Edit  `yaml:",inline"`
-	Line  string `yaml:"line,omitempty" doc:"The line, without its end. It is part of the resource's name, so it must not hold a secret: use file, template or block for these."`
+	Text  string `yaml:"text,omitempty" doc:"The line, without its end. It is part of the resource's name, so it must not hold a secret: use file, template or block for these."`
 	Match string `yaml:"match,omitempty" doc:"Regular expression for the line that it takes the place of, or, with state absent, for all lines to remove."`
 	All   bool   `yaml:"all,omitempty" doc:"When match finds several lines: the first becomes the line, the others are removed. Else that is an error."`
 }
@@ -27,7 +27,7 @@ func lineKind() infra.Kind {
 		Key: "path",
 		Example: `- line: /etc/ssh/sshd_config
   match: ^#?PermitRootLogin
-  line: PermitRootLogin no
+  text: PermitRootLogin no
   validate: sshd -t -f %s
   notify: service:ssh
 `,
@@ -37,19 +37,19 @@ func lineKind() infra.Kind {
 
 // ID is the path with the line.
 func (l *Line) ID() string {
-	if l.Line == "" {
+	if l.Text == "" {
 		return l.Path + ":" + l.Match
 	}
-	return l.Path + ":" + l.Line
+	return l.Path + ":" + l.Text
 }
 
 // Check looks at the declaration.
 func (l *Line) Check() error {
 	switch {
-	case l.Line == "" && (l.State != absent || l.Match == ""):
-		return fmt.Errorf("line: is missing (write the line)")
-	case strings.ContainsAny(l.Line, "\r\n\x00"):
-		return fmt.Errorf("line: is more than one line (use block)")
+	case l.Text == "" && (l.State != absent || l.Match == ""):
+		return fmt.Errorf("text: is missing (write the line)")
+	case strings.ContainsAny(l.Text, "\r\n\x00"):
+		return fmt.Errorf("text: is more than one line (use block)")
 	case l.All && l.Match == "":
 		return fmt.Errorf("all: is for lines that match finds (write match)")
 	}
@@ -59,7 +59,7 @@ func (l *Line) Check() error {
 // Absent declares the line away; not what match would find, which may be another
 // line by now.
 func (l *Line) Absent() infra.Resource {
-	return &Line{Edit: Edit{Path: l.Path, State: absent}, Line: l.Line}
+	return &Line{Edit: Edit{Path: l.Path, State: absent}, Text: l.Text}
 }
 
 // Diff compares.
@@ -80,7 +80,7 @@ func (l *Line) change(old string) (string, infra.Action, error) {
 	var found []int
 	exact := 0
 	for i, line := range all {
-		is := l.Line != "" && bare(line) == l.Line
+		is := l.Text != "" && bare(line) == l.Text
 		if is {
 			exact++
 		}
@@ -92,7 +92,7 @@ func (l *Line) change(old string) (string, infra.Action, error) {
 	case l.State == absent:
 		return without(all, found), infra.Delete, nil
 	case len(found) == 0:
-		return strings.Join(l.insert(all, []string{l.Line + end(all)}), ""), infra.Create, nil
+		return strings.Join(l.insert(all, []string{l.Text + end(all)}), ""), infra.Create, nil
 	case exact == len(found):
 		return old, infra.None, nil
 	case len(found) > 1 && !l.All:
@@ -103,7 +103,7 @@ func (l *Line) change(old string) (string, infra.Action, error) {
 		return "", "", fault.New(fault.Conflict, "%s: match finds %d lines (%s): let it match one only, or write all: true to make one of them", l.Path, len(found), strings.Join(numbers, ", "))
 	}
 	first := found[0]
-	all[first] = l.Line + strings.TrimPrefix(all[first], bare(all[first]))
+	all[first] = l.Text + strings.TrimPrefix(all[first], bare(all[first]))
 	return without(all, found[1:]), infra.Update, nil
 }
 

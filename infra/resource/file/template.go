@@ -3,6 +3,7 @@ package file
 import (
 	"fmt"
 
+	"steer/base/fault"
 	"steer/infra"
 )
 
@@ -32,9 +33,6 @@ func (t *Template) Check() error {
 	if t.Content == nil && t.From == "" && t.State == present {
 		return fmt.Errorf("source: is missing (name a template of the role, or write it under content)")
 	}
-	if t.Encoding != "" && t.From != "" {
-		return fmt.Errorf("encoding: a template is text (leave it out)")
-	}
 	return nil // the rest is checked as a file
 }
 
@@ -42,6 +40,9 @@ func (t *Template) Check() error {
 func (t *Template) Source(read func(string) ([]byte, error), data map[string]any) error {
 	if t.State == absent {
 		return nil
+	}
+	if t.Encoding != "" {
+		return fault.New(fault.Invalid, "encoding: a template is text (leave it out)")
 	}
 	name, text := "content", deref(t.Content)
 	if t.From != "" {
