@@ -114,7 +114,7 @@ func (p *Puppet) run(ctx context.Context, h *infra.Host, more ...string) ([]pupp
 	var wrong []string
 	for _, e := range events {
 		if (e.Level == "err" || e.Level == "alert" || e.Level == "crit") && e.Source != "Facter" && len(wrong) < 10 {
-			wrong = append(wrong, strings.TrimPrefix(e.resource()+": ", "Puppet: ")+strings.ReplaceAll(e.Message, files+"/", ""))
+			wrong = append(wrong, strings.ReplaceAll(strings.TrimPrefix(e.resource()+": ", "Puppet: ")+e.Message+e.place(), files+"/", ""))
 		}
 	}
 	if len(wrong) == 0 {
@@ -128,6 +128,15 @@ type puppetEvent struct {
 	Level   string `json:"level"`
 	Message string `json:"message"`
 	Source  string `json:"source"` // /Stage[main]/Main/File[/etc/motd]/ensure
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+}
+
+func (e puppetEvent) place() string {
+	if e.File == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%s:%d)", e.File, e.Line)
 }
 
 const largestPuppetLog = 64 << 20

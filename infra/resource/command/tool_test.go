@@ -113,7 +113,7 @@ func TestPuppetFails(t *testing.T) {
 	left(t)
 	h := infra.NewHost(t.Context())
 	broken := fromRole(t, decoded(t, &Puppet{}, "{manifest: site.pp}"), &Puppet{}, map[string]string{"site.pp": "file { 'x' ensure }\n"})
-	if _, err := broken.Diff(t.Context(), h); err == nil || !strings.Contains(err.Error(), "code 1: ") || !strings.Contains(err.Error(), "site.pp, line: 1") || strings.Contains(err.Error(), os.TempDir()) {
+	if _, err := broken.Diff(t.Context(), h); err == nil || !strings.Contains(err.Error(), "code 1: ") || !strings.Contains(err.Error(), "(site.pp:1)") || strings.Contains(err.Error(), os.TempDir()) {
 		t.Error(err)
 	}
 	failing := fromRole(t, decoded(t, &Puppet{}, "{manifest: site.pp}"), &Puppet{}, map[string]string{"site.pp": "exec { '/bin/false': }\n"})
