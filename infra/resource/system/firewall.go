@@ -99,7 +99,7 @@ func (f *Firewall) rules() string {
 		"type filter hook input priority filter; policy " + f.Policy + ";",
 		"ct state established,related accept",
 		`iifname "lo" accept`,
-		"meta l4proto { icmp, ipv6-icmp } accept",
+		"meta l4proto { 1, 58 } accept",                          // ICMP of both kinds; hosts without /etc/protocols know no names
 		"ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept", // answers to DHCPv6 belong to no connection
 	}
 	for _, r := range f.Deny {

@@ -165,6 +165,9 @@ func (m *Mount) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 	if m.Type != "auto" && m.Type != "none" && now.fsType != m.Type && !strings.HasPrefix(now.fsType, m.Type+"4") && !m.bind() {
 		d.Set("mounted type", now.fsType, m.Type)
 	}
+	if d.Has("mounted source") || d.Has("mounted type") {
+		return d, nil // will be mounted anew
+	}
 	if lacks := m.lacks(now); len(lacks) > 0 {
 		d.Set("mounted options", strings.Join(now.options, ","), strings.Join(lacks, ","))
 	}
@@ -203,7 +206,7 @@ func (m *Mount) sameSource(now mounted) (string, bool) {
 		}
 	}
 	if m.bind() || !strings.HasPrefix(want, "/dev/") || !strings.HasPrefix(now.source, "/dev/") {
-		return now.source, strings.HasPrefix(m.Type, "nfs") == false || now.source == m.Source
+		return now.source, !strings.HasPrefix(m.Type, "nfs") || now.source == m.Source
 	}
 	real, err := filepath.EvalSymlinks(want)
 	if err != nil {

@@ -13,20 +13,34 @@ import (
 type onDisk struct {
 	fsType string // empty: nothing known
 	label  string
-	blank  bool // the first MiB is zeros
+	blank  bool // the first and the last MiB are zeros
 }
 
 const startLength = 1 << 20
 
-// readDisk reads the start of a device or file.
+// readDisk reads the start of a device or file, and the end, where some things are
+// that have no start, if that is blank.
 func readDisk(f *os.File) (onDisk, error) {
 	b := make([]byte, startLength)
 	n, err := io.ReadFull(f, b)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return onDisk{}, err
 	}
-	return identify(b[:n]), nil
+	is := identify(b[:n])
+	if !is.blank || n < startLength {
+		return is, nil
+	}
+	if _, err := f.Seek(-startLength, io.SeekEnd); err != nil {
+		return is, err
+	}
+	if n, err = io.ReadFull(f, b); err != nil {
+		return is, err
+	}
+	is.blank = isBlank(b[:n])
+	return is, nil
 }
+
+func isBlank(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
 // identify knows the file systems that Steer makes, by what their documentation says
 // of the superblock. Offsets are in bytes.
@@ -63,7 +77,7 @@ func identify(b []byte) onDisk {
 	case string(at(54, 3)) == "FAT":
 		return onDisk{fsType: "vfat", label: fatLabel(label(43, 11))}
 	}
-	return onDisk{blank: len(bytes.Trim(b, "\x00")) == 0}
+	return onDisk{blank: isBlank(b)}
 }
 
 func fatLabel(s string) string {

@@ -43,21 +43,22 @@ type maker struct {
 	args         []string // before label and device
 	labelFlag    string
 	labelLength  int
-	force        string // for what is known to be there
+	force        string   // for what is known to be there
+	keep         []string // leaves the blocks of a file to it, instead of giving them back
 }
 
 func makerOf(fsType string) (maker, bool) {
 	switch fsType {
 	case "ext2", "ext3", "ext4":
-		return maker{"mkfs." + fsType, "e2fsprogs", []string{"-q", "-F"}, "-L", 16, ""}, true
+		return maker{"mkfs." + fsType, "e2fsprogs", []string{"-q", "-F"}, "-L", 16, "", []string{"-E", "nodiscard"}}, true
 	case "xfs":
-		return maker{"mkfs.xfs", "xfsprogs", []string{"-q"}, "-L", 12, "-f"}, true
+		return maker{"mkfs.xfs", "xfsprogs", []string{"-q"}, "-L", 12, "-f", []string{"-K"}}, true
 	case "btrfs":
-		return maker{"mkfs.btrfs", "btrfs-progs", []string{"-q"}, "-L", 255, "-f"}, true
+		return maker{"mkfs.btrfs", "btrfs-progs", []string{"-q"}, "-L", 255, "-f", []string{"-K"}}, true
 	case "vfat":
-		return maker{"mkfs.vfat", "dosfstools", []string{"-F", "32"}, "-n", 11, ""}, true
+		return maker{"mkfs.vfat", "dosfstools", []string{"-F", "32"}, "-n", 11, "", nil}, true
 	case "swap":
-		return maker{"mkswap", "util-linux", nil, "-L", 15, "-f"}, true
+		return maker{"mkswap", "util-linux", nil, "-L", 15, "-f", nil}, true
 	}
 	return maker{}, false
 }
@@ -224,6 +225,7 @@ func (v *Volume) makeFile(ctx context.Context, h *infra.Host, m maker) error {
 		err = f.Truncate(size)
 	}
 	if err == nil {
+		m.args = append(m.args, m.keep...)
 		err = v.format(ctx, h, m, beside)
 	}
 	err = errors.Join(err, f.Sync(), f.Close())
