@@ -91,7 +91,7 @@ func readShadow(h *infra.Host) (map[string]shadow, error) {
 
 // change runs what changes accounts. One at a time: the tools lock the files, and
 // wait a second whenever another has them. What is remembered of accounts is read
-// anew afterwards.
+// anew before and afterwards.
 func change(h *infra.Host, do func() error) error {
 	one, err := infra.Memo(h, "account lock", func() (*sync.Mutex, error) { return &sync.Mutex{}, nil })
 	if err != nil {
@@ -99,6 +99,7 @@ func change(h *infra.Host, do func() error) error {
 	}
 	one.Lock()
 	defer one.Unlock()
+	forget(h)
 	defer forget(h)
 	return do()
 }

@@ -107,9 +107,12 @@ func (g *Group) members(is infra.Group) (old, want []string) {
 }
 
 // Apply makes, changes or removes the group.
-func (g *Group) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
+func (g *Group) Apply(ctx context.Context, h *infra.Host, _ infra.Diff) error {
 	return change(h, func() error {
+		d, err := g.Diff(ctx, h) // a user may have been first, who made it
 		switch {
+		case err != nil || d.Empty():
+			return err
 		case d.Action == infra.Delete:
 			return g.remove(ctx, h)
 		case d.Has("gid"):

@@ -48,15 +48,12 @@ timeout: 2m
 	}
 }
 
-// ID is the name, or the command.
+// ID is the name, or the command on one line.
 func (c *Command) ID() string {
-	switch {
-	case c.Name != "":
+	if c.Name != "" {
 		return c.Name
-	case c.Run != "":
-		return strings.TrimSpace(c.Run)
 	}
-	return strings.Join(c.Args, " ")
+	return strings.Join(strings.Fields(c.line()), " ")
 }
 
 // Check refuses what cannot run.

@@ -39,7 +39,7 @@ func FuzzTable(f *testing.F) {
 			t.Errorf("%q", source)
 		}
 		want := tableLine{source, path, "ext4", options, "0", "0"}
-		if strings.TrimSpace(escape(source)) == "" || len(strings.Fields(want.String())) != 6 || strings.HasPrefix(source, "#") {
+		if source == "" || path == "" || options == "" || strings.Contains(source+path+options, "\r") {
 			return
 		}
 		if got, ok := parseTableLine(want.String()); !ok || got != want {

@@ -1,8 +1,6 @@
 package system
 
-import (
-	"strings"
-)
+import "strings"
 
 // tableLine is a line of /etc/fstab, as fstab(5) describes it.
 type tableLine struct {
@@ -12,7 +10,7 @@ type tableLine struct {
 
 // parseTableLine reads a line; ok is false for comments, empty and broken ones.
 func parseTableLine(line string) (t tableLine, ok bool) {
-	f := strings.Fields(line)
+	f := blanks(strings.TrimRight(line, "\r\n"))
 	if len(f) < 3 || strings.HasPrefix(f[0], "#") {
 		return t, false
 	}
@@ -20,6 +18,11 @@ func parseTableLine(line string) (t tableLine, ok bool) {
 		f = append(f, map[int]string{3: "defaults", 4: "0", 5: "0"}[len(f)])
 	}
 	return tableLine{unescape(f[0]), unescape(f[1]), f[2], unescape(f[3]), f[4], f[5]}, true
+}
+
+// blanks parts a line at blanks and tabs, and at nothing else that Unicode calls so.
+func blanks(line string) []string {
+	return strings.FieldsFunc(line, func(c rune) bool { return c == ' ' || c == '\t' })
 }
 
 func (t tableLine) String() string {
@@ -95,8 +98,8 @@ type mounted struct {
 func readMounts(table string) map[string]mounted {
 	all := map[string]mounted{}
 	for line := range strings.Lines(table) {
-		before, after, ok := strings.Cut(strings.TrimSpace(line), " - ")
-		f, g := strings.Fields(before), strings.Fields(after)
+		before, after, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
+		f, g := blanks(before), blanks(after)
 		if !ok || len(f) < 6 || len(g) < 3 {
 			continue
 		}

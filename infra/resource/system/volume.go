@@ -175,18 +175,13 @@ func (v *Volume) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
 
 // mayFormat looks again, and lets others look: the start alone may be blank.
 func (v *Volume) mayFormat(ctx context.Context, h *infra.Host, holds bool) error {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return err
-	}
 	real, err := filepath.EvalSymlinks(v.Device)
 	if err != nil {
 		return err
 	}
-	for _, m := range readMounts(string(mounts)) {
-		if m.source == real {
-			return fault.New(fault.Conflict, "%s is mounted on %s, and is not formatted even with force (unmount it first)", v.Device, m.path)
-		}
+	use, err := usedBy(real)
+	if err != nil || use != "" {
+		return errors.Join(err, fault.New(fault.Conflict, "%s is in use by %s, and is not formatted even with force (end that first)", v.Device, use))
 	}
 	if v.Force {
 		return nil
@@ -203,6 +198,32 @@ func (v *Volume) mayFormat(ctx context.Context, h *infra.Host, holds bool) error
 		what = words(string(out.Stdout))
 	}
 	return fault.New(fault.Conflict, "%s holds %s already, and is not formatted (give another device, or say force: true if all on it may be lost)", v.Device, what)
+}
+
+// usedBy says what uses a device or file: a mount, swap, a loop device.
+func usedBy(device string) (string, error) {
+	mounts, err1 := os.ReadFile("/proc/self/mountinfo")
+	swaps, err2 := readText("/proc/swaps")
+	if err := errors.Join(err1, err2); err != nil {
+		return "", err
+	}
+	for _, m := range readMounts(string(mounts)) {
+		if m.source == device {
+			return "the mount " + m.path, nil
+		}
+	}
+	for line := range strings.Lines(swaps) {
+		if f := strings.Fields(line); len(f) > 0 && unescape(f[0]) == device {
+			return "swap", nil
+		}
+	}
+	loops, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	for _, name := range loops {
+		if file, err := readText(name); err == nil && strings.TrimSuffix(file, "\n") == device {
+			return "/dev/" + filepath.Base(filepath.Dir(filepath.Dir(name))), nil
+		}
+	}
+	return "", nil
 }
 
 // makeFile makes the whole beside: what has the name is complete.
