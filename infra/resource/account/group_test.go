@@ -2,6 +2,7 @@ package account
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -86,6 +87,13 @@ func atOnce(t *testing.T) {
 	}
 	if a, _, _ := h.User("own2"); a.GID != 1992 {
 		t.Errorf("%+v", a)
+	}
+	order := func(r infra.Related) string { return strings.Join(append(r.Gives(), r.Needs()...), " ") }
+	if got := order(decoded(t, &Group{}, "{name: own, members: [own, anna]}")); got != "group:own user:anna" {
+		t.Error(got)
+	}
+	if got := order(decoded(t, &User{}, "{name: own, groups: [adm], home: /srv/own}")); got != "user:own group:own group:adm path:/srv" {
+		t.Error(got)
 	}
 	for i := range 8 {
 		wg.Go(func() {

@@ -89,9 +89,9 @@ func (m *Mount) Gives() []string {
 	return []string{"path:" + m.Path}
 }
 
-// Needs names the folder, which another may make, and the source.
+// Needs names the folder above, since it makes its own, and the source.
 func (m *Mount) Needs() []string {
-	all := []string{"path:" + m.Path}
+	all := []string{"path:" + path.Dir(m.Path)}
 	if path.IsAbs(m.Source) {
 		all = append(all, "path:"+path.Clean(m.Source))
 	}
