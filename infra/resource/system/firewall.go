@@ -2,6 +2,7 @@ package system
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -91,7 +92,13 @@ func (f *Firewall) text() string {
 	if body == "" {
 		body = f.rules()
 	}
-	return fmt.Sprintf("# Written by Steer.\ntable %[1]s\ndelete table %[1]s\ntable %[1]s {\n%[2]s\n}\n", firewallTable, strings.TrimRight(body, "\n"))
+	return fmt.Sprintf("table %[1]s\ndelete table %[1]s\ntable %[1]s {\n%[2]s\n}\n", firewallTable, strings.TrimRight(body, "\n"))
+}
+
+// withHash is the file: its first line remembers how the kernel lists what is in it, so
+// that nothing needs to be tried out as long as that is loaded.
+func (f *Firewall) withHash(loaded string) string {
+	return fmt.Sprintf("# Written by Steer. Loaded as %x.\n%s", sha256.Sum256([]byte(loaded)), f.text())
 }
 
 func (f *Firewall) rules() string {
@@ -132,7 +139,8 @@ func includes(text string) bool {
 }
 
 // Diff compares what is loaded with what nft makes of the declaration in a network of
-// its own, where nothing passes: so both are in the same words.
+// its own, where nothing passes: so both are in the same words. What was loaded before
+// and is listed as then needs no such trial.
 func (f *Firewall) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	var d infra.Diff
 	file, err := readText(firewallFile)
@@ -162,9 +170,11 @@ func (f *Firewall) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) 
 		}
 		return d, nil
 	}
-	want, err := f.canonical(ctx, h)
-	if err != nil {
-		return d, err
+	want := loaded
+	if file != f.withHash(loaded) {
+		if want, err = f.canonical(ctx, h); err != nil {
+			return d, err
+		}
 	}
 	if loaded == "" && file == "" {
 		d.Action = infra.Create
@@ -172,8 +182,8 @@ func (f *Firewall) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) 
 	if loaded != want {
 		d.SetContent("rules", []byte(loaded), []byte(want))
 	}
-	if file != f.text() {
-		d.SetContent(firewallFile, []byte(file), []byte(f.text()))
+	if _, text, _ := strings.Cut(file, "\n"); text != f.text() {
+		d.SetContent(firewallFile, []byte(file), []byte(f.withHash(want)))
 	}
 	if !includes(main) {
 		d.Set(mainFile(h), "", firewallLine)
@@ -234,10 +244,14 @@ func (f *Firewall) Apply(ctx context.Context, h *infra.Host, _ infra.Diff) error
 			return fmt.Errorf("load the firewall (the former rules still hold): %w", err)
 		}
 	}
+	loaded, err := f.loaded(ctx, h)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(firewallFolder, 0o755); err != nil {
 		return err
 	}
-	if err := replace(firewallFile, []byte(f.text()), 0o644); err != nil {
+	if err := replace(firewallFile, []byte(f.withHash(loaded)), 0o644); err != nil {
 		return err
 	}
 	text, err := readText(main)
