@@ -113,7 +113,7 @@ func forget(h *infra.Host) {
 // remove; they change next to nothing.
 func usesBusybox(h *infra.Host) bool { return !h.Has("useradd") && h.Has("adduser") }
 
-// run runs one of the tools, at most a minute: longer, somebody else holds the lock.
+// run runs one of the tools.
 func run(ctx context.Context, h *infra.Host, args ...string) (infra.Output, error) {
 	if !h.Has(args[0]) {
 		return infra.Output{}, fmt.Errorf("this host has no program %s (install the package passwd, on other systems named shadow or shadow-utils)", args[0])

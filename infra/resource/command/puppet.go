@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"unicode"
 
 	"steer/base/config"
 	"steer/base/fault"
@@ -161,24 +160,24 @@ func readPuppetLog(name string) ([]puppetEvent, error) {
 	return events, nil
 }
 
-// resource is the innermost resource of an event: File[/etc/motd]. Titles may have
-// slashes and brackets in them; types start with a capital.
+// resource is the innermost resource of an event: File[/etc/motd]. Containers stand
+// before it, a property after it, with slashes between; titles may have slashes and
+// pairs of brackets in them too.
 func (e puppetEvent) resource() string {
-	end := strings.LastIndex(e.Source, "]")
-	if !strings.HasPrefix(e.Source, "/Stage[") || end < 0 {
-		return e.Source
-	}
-	start := 0
-	for i := range end {
-		if e.Source[i] != '/' || !unicode.IsUpper(rune(e.Source[i+1])) {
-			continue
-		}
-		word, _, ok := strings.Cut(e.Source[i+1:end], "[")
-		if ok && !strings.ContainsAny(word, "/] ") {
+	depth, start, found := 0, 0, e.Source
+	for i, c := range e.Source {
+		switch {
+		case c == '/' && depth == 0:
 			start = i + 1
+		case c == '[':
+			depth++
+		case c == ']' && depth > 0:
+			if depth--; depth == 0 {
+				found = e.Source[start : i+1]
+			}
 		}
 	}
-	return e.Source[start : end+1]
+	return found
 }
 
 // change reads what a run with --noop says of one property.

@@ -102,9 +102,12 @@ func TestPuppet(t *testing.T) {
 	if err := os.Chmod(out+"/note[1]", 0o600); err != nil {
 		t.Fatal(err)
 	}
-	twice(t, h, p, "File["+out+"/note[1]] content", "File["+out+"/note[1]] mode")
-	if b, err := os.ReadFile(out + "/note[1]"); err != nil || string(b) != "hello\n" {
-		t.Errorf("%q %v", b, err)
+	d, err := p.Diff(t.Context(), h)
+	if err != nil || len(d.Fields) != 2 || d.Fields[0].Name != "File["+out+"/note[1]] content" || d.Fields[1] != (infra.Field{Name: "File[" + out + "/note[1]] mode", Old: "0600", New: "0640"}) {
+		t.Errorf("%+v %v", d, err)
+	}
+	if b, err := os.ReadFile(out + "/note[1]"); err != nil || string(b) != "other" {
+		t.Errorf("a comparison made it %q %v", b, err)
 	}
 }
 
@@ -143,7 +146,13 @@ func TestAnsible(t *testing.T) {
 	if err := os.Remove(out + "/note"); err != nil {
 		t.Fatal(err)
 	}
-	twice(t, h, a, "note")
+	d, err := a.Diff(t.Context(), h)
+	if err != nil || len(d.Fields) != 1 || d.Fields[0].Name != "note" {
+		t.Errorf("%+v %v", d, err)
+	}
+	if _, err := os.Stat(out + "/note"); err == nil {
+		t.Error("a comparison made the file")
+	}
 }
 
 func TestAnsibleFails(t *testing.T) {
@@ -195,5 +204,36 @@ func TestSourceRefused(t *testing.T) {
 	}, nil)
 	if err == nil || !strings.Contains(err.Error(), "b is no text") {
 		t.Error(err)
+	}
+}
+
+func TestPuppetLog(t *testing.T) {
+	for source, want := range map[string]string{
+		"/Stage[main]/Main/File[/etc/motd]/ensure":           "File[/etc/motd]",
+		"/Stage[main]/Note/File[/srv/A[1]/Exec x]/content":   "File[/srv/A[1]/Exec x]",
+		"/Stage[main]/Web::Site/Web::Vhost[a]/File[/b]/mode": "File[/b]",
+		"/Stage[main]/Main/Package[nginx]":                   "Package[nginx]",
+		"Puppet":                                             "Puppet",
+		"/Stage[":                                            "/Stage[",
+		"":                                                   "",
+	} {
+		if got := (puppetEvent{Source: source}).resource(); got != want {
+			t.Errorf("%s: %q, want %q", source, got, want)
+		}
+	}
+	name := filepath.Join(t.TempDir(), "log.json")
+	for _, text := range []string{"[\n{\"level\":\"err\"}\n", "[\n{\"level\":\"err\"}\n]\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if events, err := readPuppetLog(name); err != nil || len(events) != 1 {
+			t.Errorf("%q: %v %v", text, events, err)
+		}
+	}
+	if err := os.WriteFile(name, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readPuppetLog(name); err == nil {
+		t.Error("nonsense was read")
 	}
 }

@@ -81,7 +81,7 @@ func TestTimezone(t *testing.T) {
 		converge(t, h, zone, infra.Update, "name")
 		sh(t, "echo UTC >/etc/timezone")
 		converge(t, h, zone, infra.Update, zoneFile)
-		sh(t, "rm /etc/timezone")
+		sh(t, "rm /etc/timezone; ln -sf ../usr/share/zoneinfo/Europe/Vienna /etc/localtime")
 		converge(t, h, zone, infra.None)
 		fails(t, h, decoded(t, &Timezone{}, "name: Europe/Atlantis"), "there is no time zone Europe/Atlantis")
 		fails(t, h, decoded(t, &Timezone{}, "name: Europe"), "there is no time zone Europe ")

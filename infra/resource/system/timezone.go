@@ -55,11 +55,12 @@ func (z *Timezone) Watch() []string { return []string{localtime, zoneFile} }
 // Diff compares the link, and Debian's file where it is.
 func (z *Timezone) Diff(context.Context, *infra.Host) (infra.Diff, error) {
 	var d infra.Diff
-	if target, _ := os.Readlink(localtime); target != filepath.Join(zones, z.Name) {
-		old, ok := strings.CutPrefix(strings.TrimPrefix(target, ".."), zones+"/")
-		if !ok {
-			old = target
-		}
+	target, _ := os.Readlink(localtime)
+	old, ok := strings.CutPrefix(strings.TrimPrefix(target, ".."), zones+"/") // systemd's tools link from ..
+	if !ok {
+		old = target
+	}
+	if old != z.Name {
 		d.Set("name", old, z.Name)
 	}
 	if text, err := readText(zoneFile); err != nil || text != "" && strings.TrimSpace(text) != z.Name {

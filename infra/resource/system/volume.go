@@ -208,7 +208,7 @@ func usedBy(device string) (string, error) {
 		return "", err
 	}
 	for _, m := range readMounts(string(mounts)) {
-		if m.source == device {
+		if source, err := filepath.EvalSymlinks(m.source); err == nil && source == device { // or a name in /dev/mapper
 			return "the mount " + m.path, nil
 		}
 	}
