@@ -193,3 +193,37 @@ func TestIdentify(t *testing.T) {
 		t.Errorf("%+v", is)
 	}
 }
+
+// File systems whose tools a small Debian lacks, in files.
+func TestVolumeKinds(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct{ kind, size, program, judge string }{
+		{"vfat", "40M", "mkfs.vfat", "fsck.vfat -n"},
+		{"btrfs", "128M", "mkfs.btrfs", "btrfs check --readonly"},
+		{"xfs", "320M", "mkfs.xfs", "xfs_repair -n -f"},
+	} {
+		t.Run(c.kind, func(t *testing.T) {
+			h := infra.NewHost(t.Context())
+			if !h.Has(c.program) {
+				if os.Getenv("STEER_REQUIRE_ALL") != "" {
+					t.Fatal(c.program + " is not installed, and STEER_REQUIRE_ALL is set")
+				}
+				t.Skip(c.program + " is not installed")
+			}
+			file := dir + "/" + c.kind
+			v := decoded(t, &Volume{}, "{device: "+file+", type: "+c.kind+", size: "+c.size+", label: FIRST}")
+			converge(t, h, v, infra.Create, "type", "size")
+			converge(t, h, decoded(t, &Volume{}, "{device: "+file+", type: "+c.kind+", label: SECOND}"), infra.Update, "label")
+			if got := sh(t, c.judge+" "+file+" >/dev/null 2>&1; blkid -p -o value -s LABEL -s TYPE "+file+" | xargs"); got != "SECOND "+c.kind {
+				t.Error(got)
+			}
+			ext4 := decoded(t, &Volume{}, "device: "+file)
+			fails(t, h, ext4, "holds something already")
+			converge(t, h, decoded(t, &Volume{}, "{device: "+file+", force: true}"), infra.Replace, "type")
+			converge(t, h, decoded(t, &Volume{}, "{device: "+file+", type: "+c.kind+", force: true}"), infra.Replace, "type")
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
