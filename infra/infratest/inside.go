@@ -24,15 +24,16 @@ const inside = "STEER_TEST_INSIDE"
 
 // Inside runs body on a host of its own, in a container: the same test is started
 // again in there. It works on a fresh Debian as root, without a network and without
-// systemd, in the folder of its package.
-func Inside(t *testing.T, body func()) {
+// systemd, in the folder of its package. More are further options of docker run.
+func Inside(t *testing.T, body func(), more ...string) {
 	t.Helper()
 	if os.Getenv(inside) != "" {
 		body()
 		return
 	}
 	self, dir := prepare(t)
-	finish(t, docker(t, append(append([]string{"run", "--rm"}, options(self, dir)...), Image)...)...)
+	args := append(append([]string{"run", "--rm"}, options(self, dir)...), more...)
+	finish(t, docker(t, append(args, Image)...)...)
 }
 
 // InsideSystemd is Inside on a host that systemd runs.

@@ -91,7 +91,7 @@ func readShadow(h *infra.Host) (map[string]shadow, error) {
 
 // change runs what changes accounts. One at a time: the tools lock the files, and
 // wait a second whenever another has them. What is remembered of accounts is read
-// anew afterwards.
+// anew before and afterwards.
 func change(h *infra.Host, do func() error) error {
 	one, err := infra.Memo(h, "account lock", func() (*sync.Mutex, error) { return &sync.Mutex{}, nil })
 	if err != nil {
@@ -99,6 +99,7 @@ func change(h *infra.Host, do func() error) error {
 	}
 	one.Lock()
 	defer one.Unlock()
+	forget(h)
 	defer forget(h)
 	return do()
 }
@@ -112,7 +113,7 @@ func forget(h *infra.Host) {
 // remove; they change next to nothing.
 func usesBusybox(h *infra.Host) bool { return !h.Has("useradd") && h.Has("adduser") }
 
-// run runs one of the tools, at most a minute: longer, somebody else holds the lock.
+// run runs one of the tools.
 func run(ctx context.Context, h *infra.Host, args ...string) (infra.Output, error) {
 	if !h.Has(args[0]) {
 		return infra.Output{}, fmt.Errorf("this host has no program %s (install the package passwd, on other systems named shadow or shadow-utils)", args[0])

@@ -13,9 +13,16 @@ import (
 )
 
 // Apply makes, changes or removes the user.
-func (u *User) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
+func (u *User) Apply(ctx context.Context, h *infra.Host, _ infra.Diff) error {
 	return change(h, func() error {
+		// Others may have been first: a package that makes its user, the group of a user.
+		d, err := u.Diff(ctx, h)
+		if err != nil {
+			return err
+		}
 		switch d.Action {
+		case infra.None:
+			return nil
 		case infra.Delete:
 			return u.remove(ctx, h)
 		case infra.Create:

@@ -21,7 +21,7 @@ type Key struct {
 	User    string   `yaml:"user,omitempty" doc:"Who may log in."`
 	Key     string   `yaml:"key,omitempty" doc:"Public key as in the .pub file; more than one on lines of their own."`
 	Options []string `yaml:"options,omitempty" doc:"What sshd allows with it, like no-port-forwarding or command=\"/usr/bin/backup\"; see sshd(8). Options in front of the key count too."`
-	Exact   bool     `yaml:"exact,omitempty" doc:"The keys are the only ones of the user: all else in the file goes."`
+	Exact   bool     `yaml:"exact,omitempty" doc:"The keys are the only ones of the user: all else in the file goes. Write all keys of the user into one resource then."`
 	State   string   `yaml:"state,omitempty" doc:"present or absent." default:"present"`
 }
 

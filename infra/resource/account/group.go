@@ -54,11 +54,13 @@ func (g *Group) Gives() []string {
 	return []string{"group:" + g.Name}
 }
 
-// Needs names the members.
+// Needs names the members, but for the user of the group's name, who needs the group.
 func (g *Group) Needs() []string {
 	var all []string
 	for _, m := range g.Members {
-		all = append(all, "user:"+m)
+		if m != g.Name {
+			all = append(all, "user:"+m)
+		}
 	}
 	return all
 }
@@ -89,16 +91,22 @@ func (g *Group) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 		}
 		d.Set("gid", old, strconv.Itoa(*g.GID))
 	}
-	if old, want := g.members(is); !slices.Equal(old, want) {
+	if old, want := g.members(h, is); !slices.Equal(old, want) {
 		d.Set("members", strings.Join(old, ", "), strings.Join(want, ", "))
 	}
 	return d, nil
 }
 
-// members lists the members as they are and as they should be, sorted.
-func (g *Group) members(is infra.Group) (old, want []string) {
+// members lists the members as they are and as they should be, sorted. The user of the
+// group's name is in it without being listed, once there.
+func (g *Group) members(h *infra.Host, is infra.Group) (old, want []string) {
 	old = slices.Compact(slices.Sorted(slices.Values(is.Members)))
-	want = slices.Clone(g.Members)
+	for _, m := range g.Members {
+		if a, ok, _ := h.User(m); m == g.Name && (!ok || a.GID == is.GID) && !slices.Contains(old, m) {
+			continue
+		}
+		want = append(want, m)
+	}
 	if !g.Exact {
 		want = append(want, old...)
 	}
@@ -107,9 +115,12 @@ func (g *Group) members(is infra.Group) (old, want []string) {
 }
 
 // Apply makes, changes or removes the group.
-func (g *Group) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
+func (g *Group) Apply(ctx context.Context, h *infra.Host, _ infra.Diff) error {
 	return change(h, func() error {
+		d, err := g.Diff(ctx, h) // a user may have been first, who made it
 		switch {
+		case err != nil || d.Empty():
+			return err
 		case d.Action == infra.Delete:
 			return g.remove(ctx, h)
 		case d.Has("gid"):
@@ -153,7 +164,7 @@ func (g *Group) create(ctx context.Context, h *infra.Host) error {
 
 func (g *Group) setMembers(ctx context.Context, h *infra.Host) error {
 	for _, m := range g.Members {
-		if _, ok, err := h.User(m); err != nil || !ok {
+		if _, ok, err := h.User(m); err != nil || !ok && m != g.Name {
 			if err == nil {
 				err = fmt.Errorf("there is no user %s (declare it: - user: %s)", m, m)
 			}
@@ -165,7 +176,7 @@ func (g *Group) setMembers(ctx context.Context, h *infra.Host) error {
 	if err != nil {
 		return err
 	}
-	old, want := g.members(is)
+	old, want := g.members(h, is)
 	if !usesBusybox(h) {
 		// Whoever is listed and no user any more, gpasswd would not take.
 		want = slices.DeleteFunc(want, func(m string) bool { _, ok, _ := h.User(m); return !ok })

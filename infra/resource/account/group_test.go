@@ -2,6 +2,7 @@ package account
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -65,6 +66,35 @@ func members(t *testing.T) {
 func atOnce(t *testing.T) {
 	h := infra.NewHost(t.Context())
 	var wg sync.WaitGroup
+	// A user and the group of its name, in either order.
+	own := []infra.Resource{decoded(t, &Group{}, "{name: own, gid: 1990}"), decoded(t, &User{}, "{name: own, uid: 1991}"),
+		decoded(t, &User{}, "{name: own2, uid: 1993}"), decoded(t, &Group{}, "{name: own2, gid: 1992, members: [own2]}")}
+	var before []infra.Diff
+	for _, r := range own {
+		d, err := r.Diff(t.Context(), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = append(before, d)
+	}
+	for i, r := range own {
+		if err := r.Apply(t.Context(), h, before[i]); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, r := range own {
+		same(t, h, r)
+	}
+	if a, _, _ := h.User("own2"); a.GID != 1992 {
+		t.Errorf("%+v", a)
+	}
+	order := func(r infra.Related) string { return strings.Join(append(r.Gives(), r.Needs()...), " ") }
+	if got := order(decoded(t, &Group{}, "{name: own, members: [own, anna]}")); got != "group:own user:anna" {
+		t.Error(got)
+	}
+	if got := order(decoded(t, &User{}, "{name: own, groups: [adm], home: /srv/own}")); got != "user:own group:own group:adm path:/srv" {
+		t.Error(got)
+	}
 	for i := range 8 {
 		wg.Go(func() {
 			u := decoded(t, &User{}, fmt.Sprintf("name: many%d", i))

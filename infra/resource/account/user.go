@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -100,27 +101,23 @@ func day(days string) string {
 	return time.Unix(n*86400, 0).UTC().Format(time.DateOnly)
 }
 
-// Gives names the user, and the group that is made with it.
+// Gives names the user. Not the group that is made with it: where a role declares that
+// group, it gives it, and comes first.
 func (u *User) Gives() []string {
-	switch {
-	case u.State == absent:
+	if u.State == absent {
 		return nil
-	case u.Group == "":
-		return []string{"user:" + u.Name, "group:" + u.Name}
 	}
 	return []string{"user:" + u.Name}
 }
 
-// Needs names the groups, and what the shell and the home folder stand in.
+// Needs names the groups, and what the home folder stands in.
 func (u *User) Needs() []string {
 	if u.State == absent {
 		return nil
 	}
-	var all []string
-	for _, g := range append([]string{u.Group}, u.Groups...) {
-		if g != "" {
-			all = append(all, "group:"+g)
-		}
+	all := []string{"group:" + cmp.Or(u.Group, u.Name)}
+	for _, g := range u.Groups {
+		all = append(all, "group:"+g)
 	}
 	if u.Home != "" {
 		all = append(all, "path:"+path.Dir(u.Home))
