@@ -73,6 +73,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"{file: {path: /a, mdoe: 1}}", `tests[0].file.mdoe: unknown key (did you mean "mode"?)`},
 		{"{file: {path: /a, exists: maybe}}", `"maybe" is not true or false`},
 		{"{file: {path: /a, mode: rw}}", `tests[0].file.mode: "rw" is no mode`},
+		{"{file: {path: /a, type: '!dir'}}", `tests[0].file.type: "dir" is none`},
 		{"{file: {path: /a, mode: {above: 3}}}", "this is no number that could be above"},
 		{"{file: {path: /a, size: big}}", `tests[0].file.size: "big" is no number`},
 		{"{file: {path: /a, size: {above: big}}}", `"big" is no number`},
