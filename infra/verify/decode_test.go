@@ -85,6 +85,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"{file: {path: /a, contains: {any: x}}}", "any takes a list"},
 		{"{file: {path: /a, contains: {is: [x]}}}", "is takes one text"},
 		{"{file: {path: /a, contains: &x {not: *x}}}", "nested more than"},
+		{"{file: {path: /a, contains: {any: [" + strings.Repeat("x, ", 1100) + "]}}}", "more than 1000 conditions"},
 		{"{port: 0}", "is missing, or 0"},
 		{"{port: {port: 1, protocol: tpc}}", `did you mean "tcp"?`},
 		{"{service: --all}", `"--all" is no name`},
