@@ -188,7 +188,9 @@ tests:
   - port: {port: $PORT, protocol: udp, listening: false}
   - port: {port: $UDP, protocol: udp, address: 127.0.0.1, process: {only: [$SELF]}}
   - address: 127.0.0.1:2222
+    retry: 20s
   - process: {name: sshd, count: 1, user: {only: [root]}}
+    retry: 20s
   - http: $PLAIN
   - http: {url: $PLAIN, send: {Host: shop.example, X-Who: Ann}, body: ["Welcome to shop.example, Ann", /^second/], headers: {server: /^shop/, Content-Type: /plain/}}
   - http: {url: $PLAIN/old, headers: {Server: shop/1}}
