@@ -8,7 +8,7 @@
 // counts as absent.
 //
 // Field types are strings, numbers, booleans, whatever reads itself from text
-// (Duration), and structs, slices, pointers and maps with text keys of these.
+// (Duration) or from any shape (see Reader), and structs, slices, pointers and maps with text keys of these.
 // Names of package id are checked as such.
 //
 // A value with a method Check() error is asked once everything in it was read

@@ -46,7 +46,7 @@ func (p *printer) structure(v reflect.Value, indent string) {
 		case nested:
 			fmt.Fprintf(p, "%s%s:\n", indent, f.name)
 			p.structure(in, indent+"  ")
-		case in.Kind() == reflect.Pointer && in.IsNil():
+		case in.Kind() == reflect.Pointer && in.IsNil(), readsRaw(f.typ) && in.IsZero():
 			fmt.Fprintf(p, "%s# %s:\n", indent, f.name)
 		default:
 			fmt.Fprintf(p, "%s%s: %s\n", indent, f.name, value(in))

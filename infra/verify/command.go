@@ -15,7 +15,7 @@ var commandKind = Kind{
 	Doc: `What a shell command ends with and writes. It should only look: it is run again at every
 try, and by everybody who runs the tests. One that is not done in time is killed and can't be judged.`,
 	Key:     "run",
-	Example: "command: {run: sshd -t, code: 0, stderr: \"!/./\", within: 10s}",
+	Example: "command: {run: sshd -t, code: 0, stderr: \"\", within: 10s}",
 	Stable:  []string{"code"},
 	New:     func() Subject { return &command{} },
 }

@@ -58,6 +58,9 @@ func (w is) holds(found any) (bool, error) {
 		m, err := parseMode(string(w))
 		return m == f, err
 	case Content:
+		if w == "" {
+			return f.Text == "", nil
+		}
 		return strings.Contains(f.Text, string(w)), nil
 	case []string:
 		return some(w, f)

@@ -45,14 +45,21 @@ func (f *file) Check() error {
 	if err := absolute("path", f.Path); err != nil {
 		return err
 	}
-	return Value(f.Mode).each(func(c condition) error {
-		if w, ok := c.(is); ok {
-			if _, err := parseMode(string(w)); err != nil {
-				return fmt.Errorf("mode: %w", err)
+	return errors.Join(
+		Value(f.Mode).each(func(c condition) error {
+			if w, ok := c.(is); ok {
+				if _, err := parseMode(string(w)); err != nil {
+					return fmt.Errorf("mode: %w", err)
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		}),
+		Value(f.Type).each(func(c condition) error {
+			if w, ok := c.(is); ok {
+				return oneOf("type", string(w), "file", "directory", "link", "socket", "pipe", "device")
+			}
+			return nil
+		}))
 }
 
 func absolute(key, path string) error {

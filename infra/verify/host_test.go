@@ -64,6 +64,9 @@ printf 'user www-data;\nworker_processes 4;\n' >conf
 chmod 0640 conf; chown daemon:adm conf
 ln -s conf link; ln -s nowhere dangling; mkfifo pipe; mkdir -m 1777 open
 truncate -s 17M large
+cp /bin/sleep /usr/local/bin/zombie; cp /bin/sleep /usr/local/bin/longer-than-the-kernel-keeps
+sh -c 'zombie 0 & exec sleep 600' >/dev/null 2>&1 &
+longer-than-the-kernel-keeps 600 >/dev/null 2>&1 &
 useradd --create-home --shell /bin/sh --groups adm ann
 `)
 	allWell(t, `
@@ -93,6 +96,10 @@ tests:
   - user: {name: bob, exists: false}
   - group: {name: adm, gid: 4, members: {only: [ann]}}
   - group: {name: nothing, exists: false}
+  - process: {name: zombie, running: false}
+    retry: 20s
+  - process: longer-than-the-kernel-keeps
+    retry: 20s
   - process: {name: no-such-program, running: false, count: 0}
   - dns: {name: localhost, addresses: [127.0.0.1]}
   - interface: {name: lo, up: true, addresses: [127.0.0.1], mtu: {above: 1499}}
@@ -181,7 +188,9 @@ tests:
   - port: {port: $PORT, protocol: udp, listening: false}
   - port: {port: $UDP, protocol: udp, address: 127.0.0.1, process: {only: [$SELF]}}
   - address: 127.0.0.1:2222
+    retry: 20s
   - process: {name: sshd, count: 1, user: {only: [root]}}
+    retry: 20s
   - http: $PLAIN
   - http: {url: $PLAIN, send: {Host: shop.example, X-Who: Ann}, body: ["Welcome to shop.example, Ann", /^second/], headers: {server: /^shop/, Content-Type: /plain/}}
   - http: {url: $PLAIN/old, headers: {Server: shop/1}}
@@ -202,10 +211,44 @@ tests:
 	} {
 		broken(t, fill(c[0]), c[1])
 	}
+	late(t)
 	// Whoever may not see the process of a port can't judge it.
 	out, err := infra.NewHost(t.Context()).Exec(t.Context(), infra.Command{Args: []string{"/steer.test", "-test.run=^TestUnseen$", "-test.v"}, Env: []string{"STEER_TEST_UNSEEN=1"}, User: "nobody", Within: time.Minute})
 	if err != nil || out.Code != 0 || !strings.Contains(string(out.Stdout), "--- PASS") {
 		t.Errorf("%v %s", err, out.Stdout)
+	}
+}
+
+// late tests a port on which something listens only after the first look.
+func late(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	l.Close()
+	h, test := infra.NewHost(t.Context()), "tests: [{port: "+portOf(l.Addr())+"}]"
+	if r := Run(t.Context(), h, load(t, test), Options{}); r.Counts[Failed] != 1 {
+		t.Errorf("%+v", r)
+	}
+	opened := make(chan net.Listener, 1)
+	time.AfterFunc(200*time.Millisecond, func() {
+		l, err := net.Listen("tcp", at)
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- l
+	})
+	r := Run(t.Context(), h, load(t, strings.Replace(test, "}]", ", retry: 1m}]", 1)), Options{})
+	if l = <-opened; l == nil {
+		return
+	}
+	defer l.Close()
+	if r.Counts[Passed] != 1 || r.Results[0].Attempts < 2 {
+		t.Errorf("%+v", r)
+	}
+	if r := Run(t.Context(), h, load(t, test), Options{}); r.Counts[Passed] != 1 {
+		t.Errorf("the host remembers: %+v", r)
 	}
 }
 
@@ -296,7 +339,7 @@ tests:
 		}
 		allWell(t, string(got))
 	}
-	do(t, "useradd --home-dir /srv/!odd/ --shell '' odd; systemctl start ssh")
+	do(t, "useradd --home-dir /srv/a+b/ --shell '' odd; systemctl start ssh")
 	for _, c := range [][2]string{{"user", "odd"}, {"port", "22"}, {"address", "127.0.0.1:22"}} {
 		got, err := Add(t.Context(), h, c[0], c[1])
 		if err != nil {

@@ -64,6 +64,7 @@ func (p *port) Look(_ context.Context, h *infra.Host) (Found, error) {
 	if len(inodes) == 0 {
 		return Found{"listening": false}, nil
 	}
+	slices.Sort(addresses)
 	found := Found{"listening": true, "address": addresses}
 	if len(p.Process) > 0 {
 		found["process"] = holders(h, inodes)
@@ -134,7 +135,7 @@ func holders(h *infra.Host, inodes []string) any {
 	var names []string
 	for _, inode := range inodes {
 		if len(all[inode]) == 0 {
-			return errors.New("the process that listens can't be seen: run the test as root, where the process runs")
+			return errors.New("the process that listens can't be seen: run the test as root, where the process runs (the kernel's own servers have none)")
 		}
 		for _, n := range all[inode] {
 			if !slices.Contains(names, n) {

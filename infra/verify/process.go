@@ -53,6 +53,7 @@ func (p *process) Look(_ context.Context, h *infra.Host) (Found, error) {
 	if count == 0 {
 		return Found{"running": false, "count": 0}, nil
 	}
+	slices.Sort(users)
 	return Found{"running": true, "count": count, "user": users}, nil
 }
 

@@ -72,7 +72,8 @@ type Property struct {
 }
 
 // Run runs tests on this host. It ends early with the context: tests that are not
-// done then are errors. Every run looks anew, whatever h remembers.
+// done then are errors. Every run looks anew, whatever h remembers; first attempts share
+// what they read (the packages, the sockets), later ones read again.
 func Run(ctx context.Context, h *infra.Host, tests []Test, o Options) Report {
 	if o.Parallel <= 0 {
 		o.Parallel = 4 * runtime.NumCPU()

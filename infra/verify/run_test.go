@@ -202,6 +202,10 @@ func TestConditions(t *testing.T) {
 		{"/^b$/", Content{Text: "ab\n"}, false},
 		{"'!/debug/'", Content{Text: "a\ndebug\n"}, false},
 		{"'!debug'", Content{Text: ""}, true},
+		{"''", Content{Text: ""}, true},
+		{"''", Content{Text: "a"}, false},
+		{"{not: ''}", Content{Text: ""}, false},
+		{"''", "", true},
 	} {
 		tests := load(t, "tests: [{matching: {value: x, is: "+c.want+"}}]")
 		want := tests[0].Subject.(*matching).Is

@@ -15,6 +15,7 @@ import (
 // to hold. It is written as
 //
 //	root                  this text, number or truth value; in contents: contains it
+//	""                    nothing: an empty text, empty contents
 //	"!root"               not this
 //	/^user .*;$/          a text, or a line of contents, that the RE2 expression matches
 //	"!/debug/"            none that it matches
