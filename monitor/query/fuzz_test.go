@@ -75,8 +75,8 @@ func FuzzEval(f *testing.F) {
 		points := 0
 		for _, s := range results {
 			points += len(s.Values)
-			if s.Step < 1 || most > 0 && len(s.Values) > int(most) {
-				t.Fatalf("%q from %d for %d s gave %d points of step %d", target, from, length, len(s.Values), s.Step)
+			if s.Step < 1 {
+				t.Fatalf("%q from %d for %d s gave the step %d", target, from, length, s.Step)
 			}
 		}
 		if len(results) > seriesLimit || points > pointsLimit {
