@@ -117,7 +117,7 @@ func (s scale) powers() []float64 {
 			break
 		}
 		for _, m := range [...]float64{1, 2, 5} { // 2 and 5 where decades are few
-			if v*m >= s.low*(1-1e-9) && v*m <= s.high*(1+1e-9) && (m == 1 || s.log == 10 && s.high/s.low <= 1001) {
+			if v*m >= s.low*(1-1e-9) && v*m <= s.high*(1+1e-9) && (m == 1 || s.log == 10 && s.step == 1 && s.high/s.low <= 1001) {
 				out = append(out, v*m)
 			}
 		}
