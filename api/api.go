@@ -145,6 +145,7 @@ func (a *API) describe(mux *http.ServeMux) {
 	a.incidents()
 	a.events()
 	a.definitions()
+	a.dashboards()
 	a.secrets()
 	a.tokens()
 	a.store()

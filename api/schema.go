@@ -22,7 +22,7 @@ func registry() huma.Registry {
 	})
 	// The tags of definitions describe the YAML that people write; their defaults
 	// are texts that stand for numbers and times.
-	for _, t := range []reflect.Type{reflect.TypeFor[catalog.Manifest](), reflect.TypeFor[catalog.Check]()} {
+	for _, t := range []reflect.Type{reflect.TypeFor[catalog.Manifest](), reflect.TypeFor[catalog.Check](), reflect.TypeFor[catalog.Dashboard](), reflect.TypeFor[catalog.Panel]()} {
 		r.RegisterTypeAlias(t, answered(t, names))
 	}
 	r.RegisterTypeAlias(reflect.TypeFor[config.Duration](), reflect.TypeFor[string]())

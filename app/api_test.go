@@ -14,6 +14,7 @@ var reads = []string{
 	"/api/v1/runs/1/stages/commit/log", "/api/v1/deploys", "/api/v1/deploys?environment=ci", "/api/v1/deploys/1", "/api/v1/incidents", "/api/v1/incidents?open=true",
 	"/api/v1/events", "/api/v1/events?type=dev.cdevents.service.deployed.0.3.0&limit=1", "/api/v1/events?oldest=true&after=1", "/api/v1/definitions", "/api/v1/tokens", "/api/v1/session",
 	"/api/v1/secrets/recipient", "/api/v1/openapi.json", "/api/v1/openapi.yaml", "/render?target=steer.*&format=json", "/metrics/find?query=*", "/metrics/index.json", "/functions", "/version",
+	"/api/v1/dashboards", "/api/v1/dashboards/steer",
 	"/api/v1/store/stats", "/api/v1/store/stats?query=steer.*", "/metrics", "/healthz", "/readyz",
 }
 

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	"steer/base/fault"
 	"steer/base/secret"
@@ -18,7 +19,7 @@ func loadDefinitions(files fs.FS) (*catalog.Catalog, error) {
 	if err := checkSecrets(files); err != nil {
 		return nil, err
 	}
-	c, err := catalog.Reader{Query: checkQuery}.Load(files)
+	c, err := catalog.Reader{Query: checkQuery, Time: checkTime}.Load(files)
 	if _, err2 := retention(files); err2 != nil {
 		err = errors.Join(err, err2)
 	}
@@ -39,6 +40,12 @@ func checkQuery(target string) error {
 		return err
 	}
 	return engine.Check(target)
+}
+
+// checkTime says what is wrong with a time of a dashboard.
+func checkTime(text string) error {
+	_, err := query.ParseTime(text, time.Now(), time.UTC)
+	return err
 }
 
 // checkSecrets keeps a secret that somebody forgot to encrypt out of the history,

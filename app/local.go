@@ -35,7 +35,7 @@ func Validate(path string) (summary string, err error) {
 			if err != nil {
 				return "", err
 			}
-			return fmt.Sprintf("%s is fine: %s, %s, %s, %s", path, count(len(c.Environments), "environment"), count(len(c.Services), "service"), count(len(c.Teams), "team"), count(len(c.Checks), "check")), nil
+			return fmt.Sprintf("%s is fine: %s, %s, %s, %s, %s", path, count(len(c.Environments), "environment"), count(len(c.Services), "service"), count(len(c.Teams), "team"), count(len(c.Checks), "check"), count(len(c.Dashboards), "dashboard")), nil
 		}
 	}
 	b, err := os.ReadFile(file)

@@ -24,6 +24,7 @@ func keys() []byte {
 		{"services.yaml", "In the definitions: services by name.", reflect.TypeFor[catalog.Service]()},
 		{"teams.yaml", "In the definitions: teams by name.", reflect.TypeFor[catalog.Team]()},
 		{"checks/*.yaml", "In the definitions: lists of checks.", reflect.TypeFor[catalog.Check]()},
+		{"dashboards/*.yaml", "In the definitions: one dashboard a file, which names it.", reflect.TypeFor[catalog.Dashboard]()},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| key | meaning | default |\n|---|---|---|\n", part.title, part.text)
 		list(&b, "", part.of)

@@ -16,6 +16,7 @@ type Catalog struct {
 	Services     map[string]Service // by entry name
 	Teams        map[id.Team]Team
 	Checks       []Check
+	Dashboards   map[string]Dashboard
 }
 
 // Resolve returns the service that name means: a name of its entry in
@@ -59,6 +60,14 @@ func (c *Catalog) Environment(name id.Environment) (Environment, error) {
 		return Environment{}, fault.New(fault.NotFound, "no environment %q: environments.yaml declares none", name)
 	}
 	return Environment{}, fault.New(fault.NotFound, "no environment %q%s", name, config.Suggest(string(name), texts(maps.Keys(c.Environments))))
+}
+
+// Dashboard returns a dashboard, or an error that lists those there are.
+func (c *Catalog) Dashboard(name string) (Dashboard, error) {
+	if d, ok := c.Dashboards[name]; ok {
+		return d, nil
+	}
+	return Dashboard{}, fault.New(fault.NotFound, "no dashboard %q%s", name, config.Suggest(name, texts(maps.Keys(c.Dashboards))))
 }
 
 // Nodes returns the groups of nodes of an environment that run a service, and

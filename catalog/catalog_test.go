@@ -217,7 +217,7 @@ func TestTemplateIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, n := c.Nodes("production", "catalog"); n != 2 || len(c.Checks) != 1 || len(c.Teams) != 1 || len(m) != 4 {
+	if _, n := c.Nodes("production", "catalog"); n != 2 || len(c.Checks) != 1 || len(c.Teams) != 1 || len(c.Dashboards) != 1 || len(m) != 5 {
 		t.Errorf("%+v", c)
 	}
 }

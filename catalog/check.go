@@ -65,6 +65,8 @@ func (c Check) Check() error {
 type Reader struct {
 	// Query says what is wrong with a Graphite target, nil if it can be evaluated.
 	Query func(target string) error
+	// Time says what is wrong with a time in Graphite's form, nil if it can be read.
+	Time func(text string) error
 }
 
 // ask judges the query of each check below key.

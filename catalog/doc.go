@@ -1,4 +1,4 @@
 // Package catalog holds the nouns that every area names: services with their
-// steer.yaml, environments, teams and checks, as people declare them. It reads
-// and checks the definition files; it does no I/O.
+// steer.yaml, environments, teams, checks and dashboards, as people declare them. It
+// reads and checks the definition files; it does no I/O.
 package catalog

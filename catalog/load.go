@@ -18,6 +18,7 @@ const (
 	servicesFile     = "services.yaml"
 	teamsFile        = "teams.yaml"
 	checksFolder     = "checks"
+	dashboardsFolder = "dashboards"
 )
 
 // loader collects what the files say and what is wrong with them.
@@ -45,7 +46,7 @@ func Load(files fs.FS) (*Catalog, error) { return Reader{}.Load(files) }
 // Load is the function Load, with the reader's checks.
 func (r Reader) Load(files fs.FS) (*Catalog, error) {
 	l := &loader{Reader: r, files: files, docs: map[string]*config.Document{}, Catalog: &Catalog{
-		Environments: map[id.Environment]Environment{}, Services: map[string]Service{}, Teams: map[id.Team]Team{},
+		Environments: map[id.Environment]Environment{}, Services: map[string]Service{}, Teams: map[id.Team]Team{}, Dashboards: map[string]Dashboard{},
 	}}
 	for _, f := range []struct {
 		name string
@@ -58,11 +59,15 @@ func (r Reader) Load(files fs.FS) (*Catalog, error) {
 	if err := l.readChecks(); err != nil {
 		return nil, err
 	}
+	if err := l.readDashboards(); err != nil {
+		return nil, err
+	}
 	l.name()
 	l.checkServices()
 	l.checkEnvironments()
 	l.checkTeams()
 	l.checkChecks()
+	l.checkDashboards()
 	if err := config.Join(l.errs...); err != nil {
 		return nil, err
 	}
@@ -95,28 +100,38 @@ func (l *loader) read(name string, into any) error {
 	return nil
 }
 
+// listed are the YAML files of a folder. One with another ending is a mistake.
+func (l *loader) listed(folder string) ([]string, error) {
+	ignored, err := fs.Glob(l.files, folder+"/*.yml")
+	if err != nil {
+		return nil, fault.New(fault.Internal, "read definitions: %w", err)
+	}
+	for _, name := range ignored {
+		l.errs = append(l.errs, config.Problem{File: name, Line: 1, Column: 1, Text: fmt.Sprintf("the file would be ignored (call it %s)", strings.TrimSuffix(name, ".yml")+".yaml")})
+	}
+	names, err := fs.Glob(l.files, folder+"/*.yaml")
+	if err != nil {
+		return nil, fault.New(fault.Internal, "read definitions: %w", err)
+	}
+	return names, nil
+}
+
 func (l *loader) readChecks() error {
-	for _, ending := range []string{".yaml", ".yml"} {
-		names, err := fs.Glob(l.files, checksFolder+"/*"+ending)
-		if err != nil {
-			return fault.New(fault.Internal, "read definitions: %w", err)
+	names, err := l.listed(checksFolder)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		var checks []Check
+		if err := l.read(name, &checks); err != nil {
+			return err
 		}
-		for _, name := range names {
-			if ending == ".yml" {
-				l.errs = append(l.errs, config.Problem{File: name, Line: 1, Column: 1, Text: fmt.Sprintf("the file would be ignored (call it %s)", strings.TrimSuffix(name, ending)+".yaml")})
-				continue
-			}
-			var checks []Check
-			if err := l.read(name, &checks); err != nil {
-				return err
-			}
-			if l.docs[name] == nil {
-				continue
-			}
-			l.errs = append(l.errs, l.ask(l.docs[name], "", checks))
-			for i, c := range checks {
-				l.checks = append(l.checks, placed{c, name, at("", i)})
-			}
+		if l.docs[name] == nil {
+			continue
+		}
+		l.errs = append(l.errs, l.ask(l.docs[name], "", checks))
+		for i, c := range checks {
+			l.checks = append(l.checks, placed{c, name, at("", i)})
 		}
 	}
 	return nil

@@ -73,8 +73,8 @@ func (s *session) init() *cobra.Command {
 	return &cobra.Command{
 		Use:   "init DIR",
 		Short: "Write a new definitions repository with comments",
-		Long: `Write a new definitions repository: environments, services, teams and a check,
-with comments that say what goes where. DIR must be empty or absent.`,
+		Long: `Write a new definitions repository: environments, services, teams, a check and a
+dashboard, with comments that say what goes where. DIR must be empty or absent.`,
 		Args: exactly("a folder to write to", 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := args[0]

@@ -44,6 +44,9 @@ func TestGuideShowsWhatIsValid(t *testing.T) {
 				name, _, _ := strings.Cut(strings.TrimPrefix(block[1], "# "), ":")
 				write(t, filepath.Join(dir, name), block[1])
 				write(t, filepath.Join(dir, "environments.yaml"), "")
+			case strings.HasPrefix(block[1], "# dashboards/"):
+				write(t, filepath.Join(dir, "dashboards", "shown.yaml"), block[1])
+				write(t, filepath.Join(dir, "environments.yaml"), "")
 			case strings.HasPrefix(block[1], "production:"):
 				write(t, filepath.Join(dir, "environments.yaml"), block[1])
 				write(t, filepath.Join(dir, "secrets", "production", "database.age"), string(hidden))

@@ -63,7 +63,7 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, p parameters) er
 			return err
 		}
 		picture.From, picture.Until, picture.TZ = min(request.From, request.Until), max(request.From, request.Until), request.TZ
-		request.MaxPoints = picture.Width
+		request.MaxPoints = points(p, picture)
 	}
 	a := answer{server: s, format: format, parameters: p, picture: picture, tz: request.TZ}
 	return s.Engine.Serve(r.Context(), request, func(results []query.Result) error { return a.write(w, results) })
@@ -159,61 +159,4 @@ func targets(p parameters) []string {
 		}
 	}
 	return out
-}
-
-// drawing reads Graphite's parameters of pictures; unknown ones do not matter.
-func drawing(p parameters) (draw.Options, error) {
-	o := draw.Options{
-		Title: p.Get("title"), VTitle: p.Get("vtitle"),
-		Width: 330, Height: 250,
-		HideAxes: p.yes("hideAxes"), HideGrid: p.yes("hideGrid"), GraphOnly: p.yes("graphOnly"),
-		AreaMode: p.Get("areaMode"), LineMode: p.Get("lineMode"), NullAsZero: p.yes("drawNullAsZero"), YUnits: p.Get("yUnitSystem"),
-		Background: p.Get("bgcolor"), Foreground: p.Get("fgcolor"),
-	}
-	for _, side := range [...]struct {
-		name string
-		into *int
-	}{{"width", &o.Width}, {"height", &o.Height}} {
-		if text := p.Get(side.name); text != "" {
-			n, err := strconv.Atoi(text)
-			if err != nil || n < 1 {
-				return o, fault.New(fault.Invalid, "render: %s %q is no number of pixels", side.name, text)
-			}
-			*side.into = n
-		}
-	}
-	for _, size := range [...]struct {
-		name string
-		into *float64
-	}{{"fontSize", &o.FontSize}, {"lineWidth", &o.LineWidth}, {"areaAlpha", &o.AreaAlpha}} {
-		if text := p.Get(size.name); text != "" {
-			n, err := strconv.ParseFloat(text, 64)
-			if err != nil || !(n >= 0) {
-				return o, fault.New(fault.Invalid, "render: %s %q is no number", size.name, text)
-			}
-			*size.into = n
-		}
-	}
-	for _, end := range [...]struct {
-		name string
-		into **float64
-	}{{"yMin", &o.YMin}, {"yMax", &o.YMax}} {
-		if text := p.Get(end.name); text != "" {
-			n, err := strconv.ParseFloat(text, 64)
-			if err != nil || n-n != 0 {
-				return o, fault.New(fault.Invalid, "render: %s %q is no number", end.name, text)
-			}
-			*end.into = &n
-		}
-	}
-	if text := p.Get("hideLegend"); text != "" {
-		hide := p.yes("hideLegend")
-		o.HideLegend = &hide
-	}
-	for _, c := range strings.Split(p.Get("colorList"), ",") {
-		if c = strings.TrimSpace(c); c != "" {
-			o.Colors = append(o.Colors, c)
-		}
-	}
-	return o, o.Check()
 }

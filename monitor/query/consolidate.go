@@ -68,7 +68,7 @@ func (v *evaluation) reduce(results []Result, points int) error {
 // reduce merges points so that a range of so many seconds has at most points of
 // them.
 func (r *Result) reduce(seconds int64, points int) {
-	if len(r.Values) == 0 || r.Step <= 0 {
+	if len(r.Values) == 0 || r.Step <= 0 || r.Start == r.End { // a moment, see verticalLine, is not merged with what is around
 		return
 	}
 	if points == 1 {

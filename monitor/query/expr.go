@@ -110,7 +110,7 @@ func (x *Expr) write(b *strings.Builder) {
 
 func writeQuoted(b *strings.Builder, s string) {
 	quote := byte('"')
-	if strings.IndexByte(s, '"') >= 0 && strings.IndexByte(s, '\'') < 0 {
+	if strings.IndexByte(s, '"') >= 0 && strings.IndexByte(s, '\'') < 0 || !quotable(s, '"') && quotable(s, '\'') {
 		quote = '\''
 	}
 	b.WriteByte(quote)
@@ -121,4 +121,17 @@ func writeQuoted(b *strings.Builder, s string) {
 		b.WriteByte(s[i])
 	}
 	b.WriteByte(quote)
+}
+
+// quotable tells whether a text can stand between such quotes. A backslash belongs
+// to what follows it, so one of two before a quote would take the other's place.
+func quotable(s string, quote byte) bool {
+	odd := false // backslashes since another character
+	for i := 0; i < len(s); i++ {
+		if s[i] == quote && odd {
+			return false
+		}
+		odd = s[i] == '\\' && !odd
+	}
+	return !odd
 }

@@ -19,6 +19,7 @@ func TestParse(t *testing.T) {
 		"a|f()|g('x')":                   `g(f(a),"x")`,
 		"f(a | g(2), 3)":                 "f(g(a,2),3)",
 		`f(a,"it's",'say "x"')`:          `f(a,"it's",'say "x"')`,
+		`f('\"\'')`:                      `f('\"\'')`,
 		`f(a,"\d+\.","a\"b")`:            `f(a,"\d+\.",'a"b')`,
 		"f(a,n=5,s='x',b=TRUE,z=None)":   `f(a,n=5,s="x",b=true,z=none)`,
 		"f(-1.5,1e3,+2,.5,-1)":           "f(-1.5,1e3,+2,.5,-1)",

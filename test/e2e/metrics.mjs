@@ -40,6 +40,7 @@ export async function metrics(page, tour, watch) {
     await page.getByLabel('deploys and incidents').uncheck()
     await until('the marks are gone', async () => (await red()) === 0)
     await page.getByLabel('deploys and incidents').check()
+    await until('the marks are back', async () => (await red()) > 50)
     // The legend tells the newest value, and under the pointer that one.
     assert.match(await newest(), /^[\d.]+ (ms|s)$/)
     await canvas.scrollIntoViewIfNeeded()

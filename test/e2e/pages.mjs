@@ -30,6 +30,8 @@ export const list = [
   ['run', '/runs/1'],
   ['metrics', '/explore?target=stats.timers.catalog.production.ttfb.upper_90&from=-2min&bound=300'],
   ['explorer', '/explore?target=stats.timers.catalog.production.ttfb.upper_90&target=secondYAxis(stats.balance.production.catalog.*.requests)&target=wrong(&from=-5min&areaMode=all&title=Latency+and+requests', /400/],
+  ['dashboards', '/dashboards'],
+  ['dashboard', '/dashboards/steer?from=-5min'],
   ['incidents', '/incidents'],
   ['incident', '/incidents/1'],
   ['why', '/why?ref=incident/1'],

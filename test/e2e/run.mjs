@@ -4,6 +4,7 @@
 import { existsSync } from 'node:fs'
 import { assert, check, finish, until } from './check.mjs'
 import { executable, openBrowser, settled, Watch } from './browser.mjs'
+import { dashboards, dashboardsChanges } from './dashboards.mjs'
 import { metrics, metricsChanges } from './metrics.mjs'
 import { accessible, eachPage } from './pages.mjs'
 import { startTour } from './tour.mjs'
@@ -86,6 +87,7 @@ try {
   })
 
   await metrics(page, tour, watch)
+  await dashboards(page, tour)
 
   await check('Incidents: the list, and the incident with its chain', async () => {
     await page.getByRole('link', { name: 'Incidents', exact: true }).click()
@@ -209,6 +211,7 @@ try {
   })
 
   await metricsChanges(page, url, api)
+  await dashboardsChanges(page, url, api, watch)
 
   await check('log out ends the session', async () => {
     await page.getByRole('button', { name: 'Log out' }).click()

@@ -12,10 +12,16 @@ type scale struct {
 	low, high float64 // values
 	top, base float64 // pixels; base is below
 	step      float64 // between ticks
+	log       float64 // base of a logarithmic scale, whose low is above 0; else 0
 }
 
+// y is the place of a value.
 func (s scale) y(v float64) float64 {
-	return s.base - (v-s.low)/(s.high-s.low)*(s.base-s.top)
+	share := (v - s.low) / (s.high - s.low)
+	if s.log > 0 {
+		share = math.Log(math.Max(v, 0)/s.low) / math.Log(s.high/s.low)
+	}
+	return s.base - share*(s.base-s.top)
 }
 
 // newScale chooses round ends and steps for values from low to high, with about
@@ -78,8 +84,52 @@ func roundStep(raw float64, binary bool) float64 {
 	return unit * 10
 }
 
+// newLogScale chooses powers of the base as ends, and how many of them are between
+// two ticks.
+func newLogScale(low, high float64, fixedLow, fixedHigh *float64, ticks int, base float64) scale {
+	const least, most = 1e-300, math.MaxFloat64 / 16
+	if !(low > 0 && low <= high) {
+		low, high = 1, base
+	}
+	power := func(v float64, round func(float64) float64, nudge float64) float64 {
+		return math.Pow(base, round(math.Log(v)/math.Log(base)+nudge))
+	}
+	s := scale{low: power(low, math.Floor, 1e-9), high: power(high, math.Ceil, -1e-9), log: base}
+	if fixedLow != nil && *fixedLow > 0 {
+		s.low = *fixedLow
+	}
+	if fixedHigh != nil && *fixedHigh > 0 {
+		s.high = *fixedHigh
+	}
+	s.low, s.high = math.Max(bounded(s.low, most), least), math.Max(bounded(s.high, most), least)
+	if !(s.high > s.low*(1+1e-9)) {
+		s.high = s.low * base
+	}
+	s.step = math.Max(math.Ceil(math.Log(s.high/s.low)/math.Log(base)/float64(max(ticks, 1))), 1)
+	return s
+}
+
+func (s scale) powers() []float64 {
+	var out []float64
+	for i := math.Ceil(math.Log(s.low)/math.Log(s.log) - 1e-9); len(out) < 50; i += s.step {
+		v := math.Pow(s.log, i)
+		if v > s.high*(1+1e-9) {
+			break
+		}
+		for _, m := range [...]float64{1, 2, 5} { // 2 and 5 where decades are few
+			if v*m >= s.low*(1-1e-9) && v*m <= s.high*(1+1e-9) && (m == 1 || s.log == 10 && s.step == 1 && s.high/s.low <= 1001) {
+				out = append(out, v*m)
+			}
+		}
+	}
+	return out
+}
+
 // ticks are the values to mark.
 func (s scale) ticks() []float64 {
+	if s.log > 0 {
+		return s.powers()
+	}
 	var out []float64
 	for i := math.Ceil(s.low/s.step - 1e-9); len(out) < 50; i++ {
 		v := i * s.step
@@ -93,6 +143,10 @@ func (s scale) ticks() []float64 {
 
 // label prints a tick with a prefix and only as many decimals as its step needs.
 func (s scale) label(v float64, units string) string {
+	if s.log > 0 { // each by itself
+		v = roundTo(v, 3)
+		s = scale{high: v, step: v}
+	}
 	if math.Abs(v) < s.step*1e-9 {
 		return "0"
 	}
@@ -105,7 +159,8 @@ func (s scale) label(v float64, units string) string {
 	}
 	largest := math.Max(math.Abs(s.low), math.Abs(s.high))
 	unit, p := 1.0, 0
-	for p < len(prefixes)-1 && largest >= unit*base*0.9999 && math.Abs(s.step) >= unit*base/100 {
+	// 250, 500, 750 and 1000 are easier to read than 0.25 k and 1.00 k.
+	for p < len(prefixes)-1 && largest >= unit*base*0.9999 && tenths(s.step/(unit*base)) {
 		unit *= base
 		p++
 	}
@@ -118,6 +173,9 @@ func (s scale) label(v float64, units string) string {
 	}
 	return strconv.FormatFloat(v/unit, 'f', decimals, 64) + prefixes[p]
 }
+
+// tenths tells whether a number needs one decimal at most.
+func tenths(v float64) bool { return v > 0.09 && math.Abs(v*10-math.Round(v*10)) < 1e-6*v }
 
 // mark is a labelled place on the time axis.
 type mark struct {

@@ -2,6 +2,7 @@ package draw
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -16,6 +17,26 @@ func (c color) faded(alpha float64) color {
 
 func (c color) hex() string { return fmt.Sprintf("#%02x%02x%02x", c.r, c.g, c.b) }
 
+// dark tells whether white is easier to read on it than black.
+func (c color) dark() bool { return int(c.r)*3+int(c.g)*6+int(c.b) < 1280 }
+
+// contrast is that of the Web Content Accessibility Guidelines 2, from 1 to 21.
+func (c color) contrast(d color) float64 {
+	a, b := c.luminance(), d.luminance()
+	return (math.Max(a, b) + 0.05) / (math.Min(a, b) + 0.05)
+}
+
+func (c color) luminance() float64 {
+	linear := func(part uint8) float64 {
+		v := float64(part) / 255
+		if v <= 0.04045 {
+			return v / 12.92
+		}
+		return math.Pow((v+0.055)/1.055, 2.4)
+	}
+	return 0.2126*linear(c.r) + 0.7152*linear(c.g) + 0.0722*linear(c.b)
+}
+
 // mix is the colour a share of the way from c to d.
 func (c color) mix(d color, share float64) color {
 	part := func(a, b uint8) uint8 { return uint8(float64(a) + (float64(b)-float64(a))*share + 0.5) }
@@ -26,6 +47,24 @@ func (c color) mix(d color, share float64) color {
 func palette() []string {
 	return []string{"3b6fd4", "e08a1e", "2a9d6f", "d1495b", "8456c9", "1f9bb5", "b8860b", "c2559d", "6b8e23", "6c7a89"}
 }
+
+// template is the background and the foreground of a template; empty is the
+// default. Those of Graphite that are dark stay dark.
+func template(name string) (background, foreground string) {
+	switch name {
+	case "dark", "noc", "alphas":
+		return "1b1f27", ""
+	case "solarized-dark":
+		return "002b36", "93a1a1"
+	case "solarized-light":
+		return "fdf6e3", "586e75"
+	}
+	return "", ""
+}
+
+// named tells that a colour is one of the names, which Graphite does not define to
+// the digit.
+func named(s string) bool { return strings.ContainsAny(strings.ToLower(s), "ghijklmnopqrstuvwxyz") }
 
 func parseColor(s string) (color, bool) {
 	switch strings.ToLower(s) {

@@ -1,5 +1,5 @@
-// Package draw makes line charts of query results, as SVG and as PNG, without a
-// browser.
+// Package draw makes charts of query results, lines over time and pies, as SVG and
+// as PNG, without a browser.
 //
 // A chart is laid out once into strokes, areas and texts; two canvases put them
 // down. Options carry the names of Graphite's graph parameters.
@@ -20,7 +20,9 @@ type Options struct {
 	Width, Height int    // pixels, 330 by 250 by default
 	From, Until   int64  // ends of the time axis, epoch seconds; both 0: those of the data
 	TZ            *time.Location
+	Margin        *int    // pixels around everything; nil: by the size of the font
 	HideLegend    *bool   // nil: hide it above 10 series
+	UniqueLegend  bool    // a name stands in the legend once
 	HideAxes      bool    // no numbers and times
 	HideGrid      bool    // no lines behind the data
 	GraphOnly     bool    // nothing but the lines
@@ -30,11 +32,19 @@ type Options struct {
 	NullAsZero    bool    // missing values are drawn as 0
 	LineWidth     float64 // pixels, 1.5 by default
 	YMin, YMax    *float64
+	RightMin      *float64 // of the axis at the right; nil: YMin
+	RightMax      *float64 // nil: YMax
 	YUnits        string   // si (k, M, G), binary (Ki, Mi, Gi) or none
+	LogBase       float64  // above 1: the values are on a logarithmic axis, without those up to 0
+	Pie           string   // average, maximum, minimum, total: a pie of one number for each series
+	PieLabels     string   // percent, number, none
+	Template      string   // light or dark, or what Graphite has; below what the colours say
 	Colors        []string // of the series, in order; names or hex digits
 	Background    string
 	Foreground    string // titles, numbers and axes
 	FontSize      float64
+
+	picked bool // Colors are the caller's
 }
 
 // The largest side of a chart, in pixels.
@@ -48,6 +58,12 @@ func (o Options) Check() error {
 	if o.FontSize < 0 || o.FontSize > 100 {
 		return fault.New(fault.Invalid, "draw a chart: fontSize %v is not from 1 to 100", o.FontSize)
 	}
+	if o.LogBase != 0 && !(o.LogBase > 1 && o.LogBase <= 1e6) {
+		return fault.New(fault.Invalid, "draw a chart: logBase %v is not above 1", o.LogBase)
+	}
+	if o.Margin != nil && (*o.Margin < 0 || *o.Margin > maxSide) {
+		return fault.New(fault.Invalid, "draw a chart: margin %d is not from 0 to %d", *o.Margin, maxSide)
+	}
 	for _, choice := range [...]struct {
 		name, value string
 		known       []string
@@ -55,6 +71,8 @@ func (o Options) Check() error {
 		{"areaMode", o.AreaMode, []string{"", "none", "first", "all", "stacked"}},
 		{"lineMode", o.LineMode, []string{"", "slope", "staircase", "connected"}},
 		{"yUnitSystem", o.YUnits, []string{"", "si", "binary", "none"}},
+		{"pieMode", o.Pie, []string{"", "average", "maximum", "minimum", "total"}},
+		{"valueLabels", o.PieLabels, []string{"", "percent", "number", "none"}},
 	} {
 		ok := false
 		for _, k := range choice.known {
@@ -86,7 +104,10 @@ func (o Options) filled() Options {
 		}
 	}
 	o.FontSize = cmp.Or(o.FontSize, 11)
-	if len(o.Colors) == 0 {
+	o.PieLabels = cmp.Or(o.PieLabels, "percent")
+	background, foreground := template(o.Template)
+	o.Background, o.Foreground = cmp.Or(o.Background, background), cmp.Or(o.Foreground, foreground)
+	if o.picked = len(o.Colors) > 0; !o.picked {
 		o.Colors = palette()
 	}
 	return o
@@ -96,6 +117,7 @@ func (o Options) filled() Options {
 type line struct {
 	name  string
 	color color
+	exact bool // the colour was written as digits
 	style query.Style
 	runs  [][]point // unbroken parts, in seconds and values
 	base  [][]point // lower border of each part, for areas in a stack

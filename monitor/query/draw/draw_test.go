@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,10 +168,102 @@ func TestTextIsEscaped(t *testing.T) {
 }
 
 func TestWrongOptions(t *testing.T) {
-	for _, o := range []Options{{Width: 5000}, {Height: -1}, {AreaMode: "x"}, {Background: "nope"}, {Colors: []string{"12"}}, {FontSize: 1e9}} {
+	for _, o := range []Options{{Width: 5000}, {Height: -1}, {AreaMode: "x"}, {Background: "nope"}, {Colors: []string{"12"}}, {FontSize: 1e9}, {LogBase: 1}, {LogBase: math.NaN()}, {LogBase: -10}, {Pie: "x"}, {PieLabels: "x"}} {
 		if err := PNG(io.Discard, nil, o); err == nil {
 			t.Errorf("%+v was taken", o)
 		}
+	}
+}
+
+// The ticks of a logarithmic axis are powers, in a few decades with 2 and 5 between.
+func TestLogScale(t *testing.T) {
+	for _, c := range []struct {
+		low, high, base float64
+		ticks           int
+		want            []float64
+	}{
+		{3, 60, 10, 5, []float64{1, 2, 5, 10, 20, 50, 100}},
+		{1, 5000, 10, 4, []float64{1, 10, 100, 1000, 10000}},
+		{1, 9e7, 10, 4, []float64{1, 100, 1e4, 1e6, 1e8}},
+		{3, 30, 2, 5, []float64{2, 4, 8, 16, 32}},
+		{0.002, 0.5, 10, 2, []float64{0.001, 0.1}},
+		{7, 7, 10, 4, []float64{1, 2, 5, 10}},
+	} {
+		s := newLogScale(c.low, c.high, nil, nil, c.ticks, c.base)
+		got := s.ticks()
+		for i, v := range got {
+			got[i] = roundTo(v, 6)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%v to %v: %v, want %v", c.low, c.high, got, c.want)
+		}
+		s.top, s.base = 0, 100
+		if low, high, none := s.y(s.low), s.y(s.high), s.y(0); low != 100 || high != 0 || none < 100 {
+			t.Errorf("%v to %v: at %v, %v, %v", c.low, c.high, low, high, none)
+		}
+	}
+	lines := prepare([]query.Result{series("a", 60, 1, 0, -1, 10)}, Options{LogBase: 10}.filled())
+	if len(lines[0].runs) != 2 {
+		t.Errorf("values up to zero are drawn: %v", lines[0].runs)
+	}
+}
+
+// On dark ground, lines have contrast whatever their name, but not where they were
+// written as digits.
+func TestReadableColours(t *testing.T) {
+	results := waves(12)
+	results[10].Style.Color, results[11].Style.Color = "darkblue", "#000080"
+	for _, name := range []string{"dark", "solarized-dark", "noc"} {
+		o := Options{Template: name}.filled()
+		s := &sheet{o: o, lines: prepare(results, o)}
+		s.paint()
+		for _, l := range s.lines[:11] {
+			if got := l.color.contrast(s.background); got < 3.5 {
+				t.Errorf("%s: %s has a contrast of %.1f", name, l.color.hex(), got)
+			}
+		}
+		if got := s.lines[11].color.hex(); got != "#000080" {
+			t.Errorf("%s: #000080 became %s", name, got)
+		}
+		if got := s.quiet.contrast(s.background); got < 4.5 {
+			t.Errorf("%s: labels have a contrast of %.1f", name, got)
+		}
+	}
+}
+
+// Labels are short: 250 rather than 0.25 k.
+func TestLabels(t *testing.T) {
+	for _, c := range []struct {
+		s     scale
+		units string
+		value float64
+		want  string
+	}{
+		{scale{high: 1000, step: 250}, "", 750, "750"}, {scale{high: 20000, step: 5000}, "", 5000, "5 k"}, {scale{high: 3e9, step: 5e8}, "", 2.5e9, "2.5 G"},
+		{scale{high: 3 << 30, step: 1 << 30}, "binary", 2 << 30, "2 Gi"}, {scale{high: 0.2, step: 0.05}, "", 0.15, "0.15"}, {scale{high: 20000, step: 5000}, "none", 5000, "5000"},
+		{scale{log: 10}, "", 10000, "10 k"}, {scale{log: 10}, "", 0.5, "0.5"}, {scale{log: math.E}, "", math.E, "2.72"},
+	} {
+		if got := c.s.label(c.value, c.units); got != c.want {
+			t.Errorf("%+v of %v: %q, want %q", c.s, c.value, got, c.want)
+		}
+	}
+}
+
+// A pie has a slice for each series that has something, as large as its share.
+func TestPie(t *testing.T) {
+	results := []query.Result{series("one", 60, 1, 3), series("three", 60, 6, 6, math.NaN()), series("none", 60, math.NaN()), series("less", 60, -5)}
+	for mode, want := range map[string]string{"average": "75%", "maximum": "67%", "total": "75%", "minimum": "86%"} {
+		var b bytes.Buffer
+		if err := SVG(&b, results, Options{Pie: mode}); err != nil {
+			t.Fatal(err)
+		}
+		if s := b.String(); !strings.Contains(s, ">"+want+"<") || strings.Count(s, "Z\"") != 2 {
+			t.Errorf("%s has no %s: %s", mode, want, s)
+		}
+	}
+	var b bytes.Buffer
+	if err := SVG(&b, results[2:], Options{Pie: "average"}); err != nil || !strings.Contains(b.String(), ">No data<") {
+		t.Errorf("%v %s", err, b.String())
 	}
 }
 
@@ -191,10 +284,17 @@ func TestAnyData(t *testing.T) {
 			AreaMode: rapid.SampledFrom([]string{"", "first", "all", "stacked"}).Draw(t, "area"),
 			LineMode: rapid.SampledFrom([]string{"", "slope", "staircase", "connected"}).Draw(t, "line"),
 			YUnits:   rapid.SampledFrom([]string{"", "si", "binary", "none"}).Draw(t, "units"),
+			LogBase:  rapid.SampledFrom([]float64{0, 0, 2, math.E, 10, 1.0001, 1e6}).Draw(t, "log"),
+			Pie:      rapid.SampledFrom([]string{"", "", "", "average", "maximum", "minimum", "total"}).Draw(t, "pie"), PieLabels: rapid.SampledFrom([]string{"", "number", "none"}).Draw(t, "labels"),
+			Template: rapid.SampledFrom([]string{"", "dark", "solarized-dark", "nope"}).Draw(t, "template"), UniqueLegend: rapid.Bool().Draw(t, "unique"),
 		}
 		if rapid.Bool().Draw(t, "yMin?") {
 			low := rapid.Float64().Draw(t, "yMin")
-			o.YMin = &low
+			o.YMin, o.RightMax = &low, &low
+		}
+		if rapid.Bool().Draw(t, "margin?") {
+			margin := rapid.IntRange(0, 400).Draw(t, "margin")
+			o.Margin = &margin
 		}
 		var b bytes.Buffer
 		if err := SVG(&b, results, o); err != nil {

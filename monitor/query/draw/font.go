@@ -57,15 +57,15 @@ func (f *fonts) width(s string, size float64, bold bool) float64 {
 
 // fit cuts a text to a width. The end of a metric name tells more than its
 // middle, so what is cut is in the middle.
-func (f *fonts) fit(s string, size float64, room float64) string {
-	if f.width(s, size, false) <= room {
+func (f *fonts) fit(s string, size, room float64, bold bool) string {
+	if f.width(s, size, bold) <= room {
 		return s
 	}
 	r := []rune(s)
 	low, high := 0, min(len(r), int(math.Max(room, 0))) // no letter is narrower than a pixel
 	for low < high {
 		n := (low + high + 1) / 2
-		if f.width(cut(r, n), size, false) <= room {
+		if f.width(cut(r, n), size, bold) <= room {
 			low = n
 		} else {
 			high = n - 1

@@ -69,8 +69,8 @@ func (r *raster) end(c color) {
 func (r *raster) polygon(p ...point) {
 	const grid = 512
 	for i, q := range p {
-		x := float32(math.Round((q.x-float64(r.window.Min.X))*grid) / grid)
-		y := float32(math.Round((q.y-float64(r.window.Min.Y))*grid) / grid)
+		x := float32(round(q.x-float64(r.window.Min.X), grid))
+		y := float32(round(q.y-float64(r.window.Min.Y), grid))
 		if i == 0 {
 			r.shapes.MoveTo(x, y)
 		} else {
@@ -166,7 +166,7 @@ func (r *raster) text(x, y float64, s string, t textStyle) {
 	width := r.fonts.width(s, t.size, t.bold)
 	if !t.up {
 		d := font.Drawer{Dst: r.img, Src: t.color.uniform(), Face: face, Dot: fixed.Point26_6{
-			X: fixed.Int26_6((x - width*t.anchor) * 64), Y: fixed.Int26_6(y * 64)}}
+			X: fixed.Int26_6(64 * round(x-width*t.anchor, 64)), Y: fixed.Int26_6(64 * round(y, 64))}}
 		d.DrawString(s)
 		return
 	}
@@ -182,6 +182,6 @@ func (r *raster) text(x, y float64, s string, t textStyle) {
 			standing.SetAlpha(j, lying.Rect.Dx()-1-i, lying.AlphaAt(i, j))
 		}
 	}
-	at := image.Pt(int(x)-base, int(y-float64(lying.Rect.Dx())*(1-t.anchor)))
+	at := image.Pt(int(x+1e-6)-base, int(y-float64(lying.Rect.Dx())*(1-t.anchor)+1e-6))
 	draw.DrawMask(r.img, standing.Rect.Add(at), t.color.uniform(), image.Point{}, standing, image.Point{}, draw.Over)
 }

@@ -34,8 +34,11 @@ func prepare(results []query.Result, o Options) []line {
 			l.name = ""
 		}
 		c, ok := parseColor(r.Style.Color)
+		l.exact = ok && !named(r.Style.Color)
 		if !ok {
-			c, _ = parseColor(o.Colors[colored%len(o.Colors)])
+			next := o.Colors[colored%len(o.Colors)]
+			c, _ = parseColor(next)
+			l.exact = o.picked && !named(next)
 			colored++
 		}
 		l.color = c
@@ -66,7 +69,7 @@ func prepare(results []query.Result, o Options) []line {
 			if o.NullAsZero && math.IsNaN(v) {
 				v = 0
 			}
-			if math.IsNaN(v) || math.IsInf(v, 0) {
+			if math.IsNaN(v) || math.IsInf(v, 0) || o.LogBase > 0 && v <= 0 {
 				if o.LineMode != "connected" {
 					flush()
 				}
@@ -101,7 +104,7 @@ func extent(lines []line, right bool, o Options) (low, high float64, any bool) {
 		}
 		any = true
 		runs := l.runs
-		if l.style.Stack != "" && !l.style.Invisible {
+		if l.style.Stack != "" && !l.style.Invisible && o.LogBase == 0 {
 			runs = slices.Concat(runs, l.base)
 		}
 		for _, run := range runs {
@@ -110,7 +113,7 @@ func extent(lines []line, right bool, o Options) (low, high float64, any bool) {
 			}
 		}
 	}
-	if o.AreaMode != "" && o.AreaMode != "none" && low <= high {
+	if o.AreaMode != "" && o.AreaMode != "none" && low <= high && o.LogBase == 0 {
 		low, high = math.Min(low, 0), math.Max(high, 0)
 	}
 	return low, high, any

@@ -47,9 +47,13 @@ type document struct {
 
 func (v *document) number(n float64) {
 	var a [24]byte
-	b := strconv.AppendFloat(a[:0], math.Round(n*10)/10, 'f', -1, 64)
+	b := strconv.AppendFloat(a[:0], round(n, 10), 'f', -1, 64)
 	v.b.Write(b)
 }
+
+// round rounds to parts of a pixel. Processors differ in the last bits where they
+// multiply and add at once; halves, which are common, are rounded up by all.
+func round(n, parts float64) float64 { return math.Floor(n*parts+0.500001) / parts }
 
 func (v *document) attribute(name string, n float64) {
 	v.b.WriteString(" " + name + `="`)

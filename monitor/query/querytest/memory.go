@@ -43,7 +43,7 @@ func (m *Memory) Add(name string, start, step int64, values ...float64) {
 func (m *Memory) Find(_ context.Context, pattern string, limit int) ([]metric.Match, error) {
 	re, err := regexp.Compile(expression(pattern))
 	if err != nil {
-		return nil, fmt.Errorf("find %q: %w", pattern, err)
+		return nil, fault.New(fault.Invalid, "find %q: %w", pattern, err)
 	}
 	found := map[metric.Match]bool{}
 	for name := range m.columns {
@@ -136,7 +136,7 @@ func expression(pattern string) string {
 }
 
 // Fetch lists every point of (from, until] on the grid of each series.
-func (m *Memory) Fetch(_ context.Context, names []string, from, until int64, _ int, room func(n int) []float64) ([]metric.Series, error) {
+func (m *Memory) Fetch(_ context.Context, names []string, from, until int64, most int, room func(n int) []float64) ([]metric.Series, error) {
 	m.mu.Lock()
 	m.Fetches = append(m.Fetches, Fetch{slices.Clone(names), from, until})
 	m.mu.Unlock()
@@ -148,7 +148,11 @@ func (m *Memory) Fetch(_ context.Context, names []string, from, until int64, _ i
 		}
 		first := from - from%s.Step + s.Step
 		end := max(until-until%s.Step, first)
-		column := room(int((end-first)/s.Step + 1))
+		n := int((end-first)/s.Step + 1)
+		if most -= n; most < 0 {
+			return nil, fault.New(fault.TooMuch, "fetch %q: there are too many points", name)
+		}
+		column := room(n)
 		for i := range column {
 			column[i] = math.NaN()
 			if at := (first - s.Start + int64(i)*s.Step) / s.Step; first+int64(i)*s.Step >= s.Start && at < int64(len(s.Values)) {

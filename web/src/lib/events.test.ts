@@ -60,5 +60,6 @@ describe('labels of marks', () => {
       labels.forEach((b, j) => { if (j > i && b.lane === a.lane) expect(b.left).toBeGreaterThanOrEqual(a.left + width(i)) })
     })
   })
+  it('are urgent first', () => expect(place([{ x: 0, width: 90 }, { x: 1, width: 90, urgent: true }], 100, 1).map((l) => l.lane)).toEqual([-1, 0]))
   it('are left out without room', () => expect(place([{ x: 0, width: 90 }, { x: 1, width: 90 }], 100, 1).map((l) => l.lane)).toEqual([0, -1]))
 })

@@ -82,3 +82,11 @@ export interface Flow {
 export interface Chain { ref: string; events: Event[] | null }
 
 export interface Series { target: string; tags?: Record<string, string>; datapoints: [number | null, number][] }
+
+export interface Threshold { above?: number; below?: number; level: string }
+export interface Panel {
+  title?: string; kind: string; targets: string[]; width: number; from?: string; until?: string
+  y_min?: number; y_max?: number; unit?: string; thresholds?: Threshold[] | null
+}
+export interface DashboardSummary { name: string; title: string; team?: string; description?: string; panels: number }
+export interface Dashboard { name: string; title: string; team?: string; description?: string; from: string; until: string; panels: Panel[] | null }

@@ -8,6 +8,7 @@ export function title(parts: string[], query: URLSearchParams): string {
     case 'runs': return `Run ${name ?? ''}`.trim()
     case 'incidents': return name ? `Incident ${name}` : 'Incidents'
     case 'explore': { const about = query.get('title') || query.get('target'); return about ? `${about} · Metrics` : 'Metrics' }
+    case 'dashboards': return name ? `${name} · Dashboards` : 'Dashboards'
     case 'journal': return 'Journal'
     case 'why': return `Why ${refName(query.get('ref') ?? '')}`
     default: return 'No such page'

@@ -27,7 +27,8 @@ export const common = (targets: string[]): Unit => {
   return all.size === 1 ? [...all][0]! : ''
 }
 
-export function quantity(v: number | null | undefined, u: Unit): string {
+// quantity takes any unit; it knows how to shorten those of custom.
+export function quantity(v: number | null | undefined, u: string): string {
   if (v === null || v === undefined || Number.isNaN(v)) return '–'
   const a = Math.abs(v)
   if (u === 'ms' && a >= 1000) return `${number(v / 1000)} s`
