@@ -46,6 +46,7 @@ func main() {
 		Hook:      app.Hook,
 		Reference: func() (map[string][]byte, error) { return app.Reference(api.OpenAPIYAML) },
 		Examples:  examples.Files,
+		Infra:     app.Infra(),
 		Stdin:     os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv,
 	}, os.Args[1:])
 	os.Exit(code)

@@ -5,10 +5,12 @@ import (
 
 	"steer/infra"
 	"steer/infra/resource/account"
+	"steer/infra/resource/command"
 	"steer/infra/resource/file"
+	"steer/infra/resource/system"
 )
 
 // resourceKinds are all kinds of resources that roles can declare.
 func resourceKinds() infra.Kinds {
-	return slices.Concat(file.Kinds(), account.Kinds())
+	return slices.Concat(file.Kinds(), account.Kinds(), system.Kinds(), command.Kinds())
 }

@@ -21,6 +21,7 @@ func Reference(openAPI func(version string) ([]byte, error)) (map[string][]byte,
 		"functions.md": functions(),
 		"keys.md":      keys(),
 		"openapi.yaml": append(api, '\n'),
+		"resources.md": resourcesReference(),
 	}, nil
 }
 

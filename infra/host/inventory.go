@@ -46,7 +46,7 @@ func (u *Use) ReadRaw(r config.Raw) error {
 
 // Make says how a host is made.
 type Make struct {
-	Docker  *Docker  `yaml:"docker" json:"docker,omitempty" doc:"A container of the Docker engine here."`
+	Docker  *Docker   `yaml:"docker" json:"docker,omitempty" doc:"A container of the Docker engine here."`
 	Command *Programs `yaml:"command" json:"command,omitempty" doc:"Programs that make and destroy it."`
 }
 

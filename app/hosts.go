@@ -1,0 +1,459 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"steer/base/config"
+	"steer/base/fault"
+	"steer/base/secret"
+	"steer/cli"
+	"steer/infra"
+	"steer/infra/converge"
+	"steer/infra/host"
+	"steer/infra/role"
+	"steer/infra/verify"
+	"steer/infra/verify/report"
+)
+
+// Infra is what the commands about hosts work with.
+func Infra() cli.Infra {
+	return cli.Infra{Converge: convergeHosts, Verify: verifyHosts, AddTest: addTest, TestRole: testRole,
+		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Facts: hostFacts, Side: HostSide}
+}
+
+// fleet is hosts, and the roles that they have.
+type fleet struct {
+	library *role.Library
+	hosts   []host.Host
+	uses    func(host.Host) ([]role.Use, error)
+	secret  func(name string) (string, error)
+	self    string
+}
+
+// open reads the definitions for some hosts.
+func openFleet(a cli.HostArgs) (*fleet, error) {
+	files := os.DirFS(a.Definitions)
+	if _, err := fs.Stat(files, "."); err != nil {
+		return nil, fault.New(fault.NotFound, "read definitions: %w (name the folder with --definitions)", err)
+	}
+	f := &fleet{}
+	var err error
+	if f.self, err = os.Executable(); err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	if f.library, err = role.Load(files, resourceKinds()); err != nil {
+		return nil, err
+	}
+	f.secret = secrets(files, a)
+	if len(a.Roles) > 0 {
+		var uses []role.Use
+		for _, name := range a.Roles {
+			r, err := f.library.Role(name)
+			if err != nil {
+				return nil, err
+			}
+			with := map[string]any{}
+			for k, v := range a.With {
+				if _, ok := r.Parameters[k]; ok || len(a.Roles) == 1 {
+					with[k] = v
+				}
+			}
+			uses = append(uses, role.Use{Role: name, With: with})
+		}
+		address := cmp.Or(a.Address, "local")
+		_, name, _ := strings.Cut(address, "//")
+		f.hosts = []host.Host{{Name: cmp.Or(name, address), Address: address}}
+		f.uses = func(host.Host) ([]role.Use, error) { return uses, nil }
+		return f, nil
+	}
+	if a.Address != "" || len(a.With) > 0 {
+		return nil, fault.Usage(errors.New("--host and --param need roles (steer plan ROLE --host …)"))
+	}
+	all, err := host.ReadInventory(files)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, fault.New(fault.NotFound, "%s has no hosts (name roles to work on this machine: %s)", a.Definitions, cmp.Or(strings.Join(f.library.Names(), ", "), "there are none in roles/ either"))
+	}
+	f.hosts, err = host.Select(all, a.Limit)
+	f.uses = inventoryUses
+	return f, err
+}
+
+// inventoryUses are the roles that hosts.yaml gives a host.
+func inventoryUses(h host.Host) ([]role.Use, error) {
+	var uses []role.Use
+	for _, u := range h.Roles {
+		with := map[string]any{}
+		for k, raw := range u.With {
+			v, err := raw.Value()
+			if err != nil {
+				return nil, err
+			}
+			with[k] = v
+		}
+		uses = append(uses, role.Use{Role: u.Role, With: with})
+	}
+	return uses, nil
+}
+
+// secrets reads secrets/ENVIRONMENT/NAME.age, given a key.
+func secrets(files fs.FS, a cli.HostArgs) func(string) (string, error) {
+	if a.Key == "" || a.Environment == "" {
+		return func(name string) (string, error) {
+			return "", fault.New(fault.Invalid, "secret:%s needs a key (give --key FILE and --environment NAME)", name)
+		}
+	}
+	return func(name string) (string, error) {
+		path := fmt.Sprintf("secrets/%s/%s.age", a.Environment, name)
+		if _, err := os.Stat(a.Key); err != nil {
+			return "", fault.New(fault.NotFound, "read the key: %w", err)
+		}
+		keys, err := secret.Open(a.Key)
+		if err != nil {
+			return "", err
+		}
+		b, err := fs.ReadFile(files, path)
+		if err != nil {
+			return "", fault.New(fault.NotFound, "there is no %s", path)
+		}
+		v, err := keys.Decrypt(b)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", path, err)
+		}
+		return v.Reveal(), nil
+	}
+}
+
+// visit opens a conversation with a host and compiles what it should be.
+func (f *fleet) visit(ctx context.Context, h host.Host) (s *host.Session, m infra.Manifest, err error) {
+	conn, err := host.Dial(ctx, h.Address)
+	if err != nil {
+		return nil, m, err
+	}
+	context.AfterFunc(ctx, func() { conn.Close() })
+	if s, err = host.Open(ctx, conn, f.self); err != nil {
+		return nil, m, err
+	}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	var facts infra.Facts
+	if err := s.Call(askFacts, nil, nil, &facts); err != nil {
+		return nil, m, err
+	}
+	uses, err := f.uses(h)
+	if err != nil {
+		return nil, m, err
+	}
+	if m, err = f.library.Compile(uses, role.Input{Facts: facts, Secret: f.secret}); err != nil {
+		return nil, m, err
+	}
+	_, err = verify.Decode(m.Tests)
+	return s, m, err
+}
+
+func convergeHosts(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
+	f, err := openFleet(a)
+	if err != nil {
+		return nil, err
+	}
+	return f.converge(ctx, c, tell)
+}
+
+func (f *fleet) converge(ctx context.Context, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
+	var mu sync.Mutex
+	var all []cli.HostResult
+	left, err := host.Each(ctx, f.hosts, host.Waves{Parallel: c.Parallel, Serial: c.Serial, MaxFail: c.MaxFail}, func(ctx context.Context, h host.Host) bool {
+		// What a host tells is shown together, so that hosts do not mix.
+		var events []cli.HostEvent
+		r := f.one(ctx, h, c, func(e cli.HostEvent) { events = append(events, e) })
+		mu.Lock()
+		defer mu.Unlock()
+		for _, e := range events {
+			tell(e)
+		}
+		all = append(all, r)
+		return !r.Failed
+	})
+	for _, h := range left {
+		all = append(all, cli.HostResult{Host: h.Name, Failed: true, Error: "not begun: hosts before it failed (--max-fail bears more)"})
+	}
+	return all, err
+}
+
+// one converges one host.
+func (f *fleet) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, tell func(cli.HostEvent)) cli.HostResult {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	start := time.Now()
+	out := cli.HostResult{Host: h.Name, Counts: map[string]int{}}
+	fail := func(err error) cli.HostResult {
+		out.Failed, out.Error, out.Took = true, err.Error(), time.Since(start)
+		return out
+	}
+	s, m, err := f.visit(ctx, h)
+	if err != nil {
+		return fail(err)
+	}
+	defer s.Close()
+	resources, err := infra.Encode(m.Resources)
+	if err != nil {
+		return fail(err)
+	}
+	var r converge.Report
+	err = s.Call(askConverge, toConverge{Resources: resources, DryRun: !c.Apply, Tags: c.Tags, By: c.By, Dir: c.StateDir}, func(b json.RawMessage) {
+		var e converge.Event
+		if json.Unmarshal(b, &e) == nil {
+			tell(hostEvent(h.Name, e))
+		}
+	}, &r)
+	if err != nil {
+		return fail(err)
+	}
+	for status, n := range r.Counts {
+		out.Counts[string(status)] = n
+	}
+	out.Hash, out.Generation, out.Failed, out.Took = r.Hash, r.Generation, r.Failed(), time.Since(start)
+	if r.CutOff != nil {
+		out.CutOff = fmt.Sprintf("begun %s by %s, at %s", r.CutOff.Since.Format(time.DateTime), cmp.Or(r.CutOff.By, "somebody"), r.CutOff.First)
+	}
+	return out
+}
+
+func hostEvent(name string, e converge.Event) cli.HostEvent {
+	out := cli.HostEvent{Host: name, Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Why: e.Why, Took: e.Took}
+	for _, f := range e.Diff.Fields {
+		out.Fields = append(out.Fields, cli.HostField(f))
+	}
+	return out
+}
+
+func verifyHosts(ctx context.Context, a cli.HostArgs, format string, out io.Writer) (bool, error) {
+	w, err := reportFormat(format)
+	if err != nil {
+		return false, err
+	}
+	f, err := openFleet(a)
+	if err != nil {
+		return false, err
+	}
+	ok := true
+	for _, h := range f.hosts {
+		r, err := f.verify(ctx, h)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", h.Name, err)
+		}
+		if err := w.Write(out, r, report.Style{}); err != nil {
+			return false, err
+		}
+		ok = ok && !r.Failed()
+	}
+	return ok, nil
+}
+
+func (f *fleet) verify(ctx context.Context, h host.Host) (verify.Report, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var r verify.Report
+	s, m, err := f.visit(ctx, h)
+	if err != nil {
+		return r, err
+	}
+	defer s.Close()
+	tests, err := testsYAML(m)
+	if err != nil {
+		return r, err
+	}
+	err = s.Call(askVerify, toVerify{tests}, nil, &r)
+	r.Host = h.Name
+	return r, err
+}
+
+func reportFormat(name string) (report.Format, error) {
+	var names []string
+	for _, f := range report.Formats() {
+		names = append(names, f.Name)
+	}
+	f, ok := report.Find(name)
+	if !ok {
+		return f, fault.Usage(fmt.Errorf("--format %s: unknown%s (use %s)", name, config.Suggest(name, names), strings.Join(names, ", ")))
+	}
+	return f, nil
+}
+
+func addTest(ctx context.Context, kind, name string) ([]byte, error) {
+	return verify.Add(ctx, infra.NewHost(ctx), kind, name)
+}
+
+func listHosts(_ context.Context, a cli.HostArgs) ([]cli.HostInfo, error) {
+	all, err := host.ReadInventory(os.DirFS(a.Definitions))
+	if err == nil {
+		all, err = host.Select(all, a.Limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := []cli.HostInfo{}
+	for _, h := range all {
+		i := cli.HostInfo{Host: h.Name, Group: h.Group, Owner: string(h.Owner), Address: h.Address, Made: h.Make != nil}
+		for _, u := range h.Roles {
+			i.Roles = append(i.Roles, u.Role)
+		}
+		out = append(out, i)
+	}
+	return out, nil
+}
+
+// makeHosts creates, rebuilds or destroys hosts of the inventory, and converges those
+// that are there afterwards.
+func makeHosts(ctx context.Context, a cli.HostArgs, what string, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
+	f, err := openFleet(a)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	step := func(h host.Host, text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		tell(cli.HostEvent{Host: h.Name, Status: "step", Why: text})
+	}
+	var all []cli.HostResult
+	var there []host.Host
+	started := map[string]time.Time{}
+	_, err = host.Each(ctx, f.hosts, host.Waves{MaxFail: -1}, func(ctx context.Context, h host.Host) bool {
+		start := time.Now()
+		var err error
+		if what != "create" {
+			if err = host.Destroy(ctx, h); err == nil {
+				step(h, "destroyed")
+			}
+		}
+		if what != "destroy" && err == nil {
+			var made bool
+			if made, err = host.Create(ctx, h); err == nil && made {
+				step(h, "made in "+time.Since(start).Round(time.Millisecond).String())
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		switch started[h.Name] = start; {
+		case err != nil:
+			all = append(all, cli.HostResult{Host: h.Name, Failed: true, Error: err.Error(), Took: time.Since(start)})
+		case what == "destroy":
+			all = append(all, cli.HostResult{Host: h.Name, Counts: map[string]int{}, Took: time.Since(start)})
+		default:
+			there = append(there, h)
+		}
+		return err == nil
+	})
+	if err != nil || len(there) == 0 {
+		return all, err
+	}
+	f.hosts = there
+	results, err := f.converge(ctx, cli.ConvergeArgs{Apply: true, MaxFail: -1, By: "steer host " + what}, tell)
+	for _, r := range results {
+		r.Took = time.Since(started[r.Host]) // what it took until the host was as declared
+		all = append(all, r)
+	}
+	return all, err
+}
+
+// testRole applies a role in a container made for it, tests it, applies it again and
+// destroys the container.
+func testRole(ctx context.Context, t cli.RoleTest, out io.Writer) (ok bool, err error) {
+	w, err := reportFormat(t.Format)
+	if err != nil {
+		return false, err
+	}
+	t.Roles = []string{t.Role}
+	h := host.Host{Name: "steer-test-" + strings.ToLower(rand.Text()[:10])}
+	h.Address = "docker://" + h.Name
+	h.Make = &host.Make{Docker: &host.Docker{Image: t.Image, Run: []string{"sleep", "infinity"}, Rights: []string{"NET_ADMIN", "SYS_ADMIN"}}}
+	if t.Systemd {
+		h.Make.Docker.Run = []string{"/sbin/init"}
+	}
+	t.Address = h.Address
+	f, err := openFleet(t.HostArgs)
+	if err != nil {
+		return false, err
+	}
+	f.hosts = []host.Host{h}
+	if _, err := host.Create(ctx, h); err != nil {
+		host.Destroy(context.WithoutCancel(ctx), h) //nolint:errcheck // the first error tells more
+		return false, err
+	}
+	if !t.Keep {
+		defer func() { err = errors.Join(err, host.Destroy(context.WithoutCancel(ctx), h)) }()
+	}
+	var wrong []string
+	say := func(e cli.HostEvent) {
+		if e.Status == string(converge.Failed) || e.Status == string(converge.Skipped) {
+			wrong = append(wrong, fmt.Sprintf("%s %s: %s (%s)", e.Ref, e.Status, e.Why, e.Place))
+		}
+	}
+	first := f.one(ctx, h, cli.ConvergeArgs{Apply: true, By: "steer test role"}, say)
+	if first.Failed {
+		return false, fault.New(fault.Conflict, "the role cannot be applied to a new host: %s", strings.Join(append(wrong, first.Error), "\n  "))
+	}
+	r, err := f.verify(ctx, h)
+	if err != nil {
+		return false, err
+	}
+	second := f.one(ctx, h, cli.ConvergeArgs{Apply: true, By: "steer test role"}, func(e cli.HostEvent) {
+		if e.Status != string(converge.OK) {
+			wrong = append(wrong, strings.TrimSpace(fmt.Sprintf("%s %s %s (%s)", e.Ref, e.Status, e.Why, e.Place)))
+		}
+	})
+	again := verify.Result{Test: "a second apply changes nothing", Kind: "role", ID: t.Role, Severity: "ticket", Status: verify.Passed, Attempts: 1, Took: second.Took}
+	p := verify.Property{Name: "changes", Status: verify.Passed, Expected: "0", Found: "0"}
+	if len(wrong) > 0 || second.Failed {
+		again.Status, p.Status, p.Found = verify.Failed, verify.Failed, strings.TrimSpace(strings.Join(wrong, "; ")+" "+second.Error)
+	}
+	again.Properties = []verify.Property{p}
+	r.Results, r.Tests = append(r.Results, again), r.Tests+1
+	if r.Counts == nil {
+		r.Counts = map[verify.Status]int{}
+	}
+	r.Counts[p.Status]++
+	if err := w.Write(out, r, report.Style{}); err != nil {
+		return false, err
+	}
+	return !r.Failed(), nil
+}
+
+func hostFacts(ctx context.Context, a cli.HostArgs) ([]byte, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	conn, err := host.Dial(ctx, cmp.Or(a.Address, "local"))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	s, err := host.Open(ctx, conn, self)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	var facts infra.Facts
+	if err := s.Call(askFacts, nil, nil, &facts); err != nil {
+		return nil, err
+	}
+	return json.MarshalIndent(facts, "", "  ")
+}
