@@ -293,13 +293,26 @@ func (a *apt) Upgrade(ctx context.Context, all []update) error {
 	if err := a.repair(ctx); err != nil {
 		return fmt.Errorf("install updates: %w", err)
 	}
+	inv, err := a.Installed(ctx)
+	if err != nil {
+		return fmt.Errorf("install updates: %w", err)
+	}
 	args := []string{"--only-upgrade", "--no-remove", "install"}
+	auto := []string{"apt-mark", "auto"}
 	for _, u := range all {
 		args = append(args, u.Name+"="+u.New)
+		if inv.has[u.Name].Auto {
+			auto = append(auto, u.Name)
+		}
 	}
 	out, err := a.get(ctx, args...)
 	if err != nil {
 		return fmt.Errorf("install updates: %w", err)
+	}
+	if len(auto) > 2 { // apt took them for wanted, because they were named
+		if _, err := a.h.Run(ctx, auto...); err != nil {
+			return fmt.Errorf("after updates: %w", err)
+		}
 	}
 	return explain("install updates", out)
 }

@@ -158,7 +158,8 @@ func (p *Package) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error 
 	if p.Want != present {
 		return m.Remove(ctx, p.Name, p.Want == purged, p.AllowRemoval)
 	}
-	if d.Has("state") || d.Has("version") {
+	installs := d.Has("state") || d.Has("version")
+	if installs {
 		order := install{Name: p.Name, Recommends: p.Recommends, Removal: p.AllowRemoval, Held: p.Hold != nil, Newest: p.Version == latest}
 		for _, f := range d.Fields {
 			switch f.Name {
@@ -177,7 +178,7 @@ func (p *Package) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error 
 			return err
 		}
 	}
-	if d.Has("hold") {
+	if d.Has("hold") || installs && p.Hold != nil && *p.Hold { // dpkg lets go of what it installs
 		return m.Hold(ctx, p.Name, *p.Hold)
 	}
 	return nil

@@ -127,7 +127,8 @@ func TestUpdates(t *testing.T) {
 		deb(t, "/s", "fresh", "1", "", nil)
 		deb(t, "/s", "kept", "2", "", nil)
 		deb(t, "/s", "behind", "2", "", nil)
-		index(t, "/s", "Debian-Security", "stable-security")
+		sh(t, `cd /s && d=dists/stable-security && m=$d/main/binary-$(dpkg --print-architecture) && mkdir -p $m && apt-ftparchive packages . > $m/Packages &&
+apt-ftparchive -o APT::FTPArchive::Release::Label=Debian-Security -o APT::FTPArchive::Release::Suite=stable-security -o APT::FTPArchive::Release::Components=main release $d > /Release && mv /Release $d/`)
 
 		told := decode(t, &Updates{}, "{}")
 		sh(t, "rm -rf /var/lib/apt/lists/*")
@@ -135,7 +136,7 @@ func TestUpdates(t *testing.T) {
 		if got := differs(t, h, told); got != "update index: never read -> at most 24h old" {
 			t.Errorf("%q", got)
 		}
-		sh(t, "echo 'deb [trusted=yes] copy:/s ./' > /etc/apt/sources.list.d/s.list")
+		sh(t, "echo 'deb [trusted=yes] copy:/s stable-security main' > /etc/apt/sources.list.d/s.list")
 		if err := apply(t.Context(), h, told); err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +181,7 @@ func TestUpdates(t *testing.T) {
 // locks are in their way.
 func holdLock(t *testing.T) (end func()) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestWaitForOther$")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWaitForOther$")
 	cmd.Env = append(os.Environ(), "HOLD=1")
 	in, err := cmd.StdinPipe()
 	if err != nil {
