@@ -100,7 +100,7 @@ const tiny = "[Service]\nExecStart=/bin/sleep 1000\nExecReload=/bin/touch /reloa
 func TestService(t *testing.T) {
 	infratest.InsideSystemd(t, func() {
 		h := infra.NewHost(t.Context())
-		s := service(t, "name: tiny")
+		s := service(t, "{name: tiny, settle: 100ms}")
 		if got := differs(t, h, s); got != "update state: no such unit -> running enabled: false -> true" {
 			t.Errorf("without its unit: %q", got)
 		}
@@ -121,8 +121,8 @@ func TestService(t *testing.T) {
 			t.Errorf("enabled until the next start: %q", got)
 		}
 		becomes(t, h, s, "update enabled: false -> true")
-		sh(t, "systemctl stop tiny; systemctl mask --runtime tiny")
-		becomes(t, h, s, "update masked: true -> false state: inactive (dead) -> running")
+		sh(t, "systemctl stop tiny")
+		becomes(t, h, s, "update state: inactive (dead) -> running")
 
 		// The unit changed on disk.
 		write(t, "/etc/systemd/system/tiny.service", tiny+"# more\n")
@@ -138,7 +138,7 @@ func TestService(t *testing.T) {
 			t.Errorf("not restarted: %v", err)
 		}
 		before = pid()
-		if err := service(t, "{name: tiny, on_notify: reload}").Notify(t.Context(), h); err != nil || pid() != before {
+		if err := service(t, "{name: tiny, on_notify: reload, settle: 0s}").Notify(t.Context(), h); err != nil || pid() != before {
 			t.Errorf("%v", err)
 		}
 		if _, err := os.Stat("/reloaded"); err != nil {
@@ -146,7 +146,7 @@ func TestService(t *testing.T) {
 		}
 		write(t, "/etc/systemd/system/tiny.service", strings.Replace(tiny, "ExecReload=/bin/touch /reloaded\n", "", 1))
 		h.Changed()
-		contains(t, service(t, "{name: tiny, on_notify: reload}").Notify(t.Context(), h), "reload tiny", "write on_notify: restart")
+		contains(t, service(t, "{name: tiny, on_notify: reload, settle: 0s}").Notify(t.Context(), h), "reload tiny", "write on_notify: restart")
 
 		becomes(t, h, service(t, "{name: tiny, state: any, enabled: false}"), "update enabled: true -> false")
 		becomes(t, h, service(t, "{name: tiny, state: stopped}"), "update state: active (running) -> stopped")
@@ -157,6 +157,8 @@ func TestService(t *testing.T) {
 		sh(t, "mv /etc/systemd/system/tiny.service /usr/lib/systemd/system/; systemctl daemon-reload")
 		becomes(t, h, service(t, "{name: tiny, state: stopped, masked: true}"), "update masked: false -> true")
 		sh(t, "systemctl is-enabled tiny | grep -x masked")
+		becomes(t, h, s, "update masked: true -> false state: inactive (dead) -> running enabled: false -> true")
+		sh(t, "systemctl mask --runtime --now tiny")
 		becomes(t, h, s, "update masked: true -> false state: inactive (dead) -> running enabled: false -> true")
 
 		sh(t, "systemctl start cron.service")
@@ -170,10 +172,10 @@ func TestServiceDies(t *testing.T) {
 		h := infra.NewHost(t.Context())
 		unit := func(name, text string) *Service {
 			write(t, "/etc/systemd/system/"+name+".service", "[Service]\n"+text+"\n")
-			return service(t, "{name: "+name+", enabled: false}")
+			return service(t, "{name: "+name+", enabled: false, settle: 300ms}")
 		}
 		dies := unit("dies", "ExecStart=/bin/sh -c 'echo I lack my file; exit 3'")
-		for range 7 { // more often than systemd would start it by itself
+		for range 6 { // more often than systemd would start it by itself
 			contains(t, apply(t, h, dies), "start dies: it is failed (failed)", "ended with 3", "I lack my file")
 		}
 		contains(t, apply(t, h, unit("loops", "ExecStart=/bin/sh -c 'echo round; exit 1'\nRestart=always\nRestartSec=10ms\nStartLimitIntervalSec=0")), "start loops: ", "round")
