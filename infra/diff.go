@@ -20,6 +20,7 @@ const (
 	Delete  Action = "delete"
 	Replace Action = "replace" // deleted, then created as something else
 	Run     Action = "run"     // a command
+	Report  Action = "report"  // nothing: the declaration is only watched
 )
 
 // Diff is how a host differs from a declaration. The zero Diff: not at all.

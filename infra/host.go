@@ -63,6 +63,21 @@ func (h *Host) ForgetAll() {
 	clear(h.memo)
 }
 
+// Fleeting begins the keys of what Memo knows only until something on the host is
+// changed: which services run, say.
+const Fleeting = "until a change: "
+
+// Changed drops what Fleeting keys know. Whoever applies resources calls it after each.
+func (h *Host) Changed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key := range h.memo {
+		if strings.HasPrefix(key, Fleeting) {
+			delete(h.memo, key)
+		}
+	}
+}
+
 // Command is a program to run on the host.
 type Command struct {
 	Args  []string

@@ -116,6 +116,8 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 			r.leaf(ctx, d, diff)
 		}
 		return e
+	case diff.Action == infra.Report:
+		return r.reported(ctx, d, diff, e)
 	case r.DryRun:
 		e.Status = Planned
 		if diff.Empty() {
@@ -136,13 +138,18 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 		return fail(err)
 	}
 	if !diff.Empty() {
-		if err := d.Resource.Apply(ctx, r.Host, diff); err != nil {
+		err := d.Resource.Apply(ctx, r.Host, diff)
+		r.Host.Changed()
+		if err != nil {
 			return fail(err)
 		}
 		if diff.Action != infra.Run {
 			left, err := d.Resource.Diff(ctx, r.Host)
 			if err != nil {
 				return fail(fmt.Errorf("compare again: %w", err))
+			}
+			if left.Action == infra.Report {
+				return r.reported(ctx, d, left, e)
 			}
 			if !left.Empty() {
 				return fail(fmt.Errorf("was applied and still differs: %s", left))
@@ -151,7 +158,9 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 		r.tell(d)
 	}
 	if notified && canBeTold {
-		if err := told.Notify(ctx, r.Host); err != nil {
+		err := told.Notify(ctx, r.Host)
+		r.Host.Changed()
+		if err != nil {
 			return fail(fmt.Errorf("notified: %w", err))
 		}
 		r.mu.Lock()
@@ -169,6 +178,13 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 	} else {
 		r.leaf(ctx, d, infra.Diff{})
 	}
+	return e
+}
+
+// reported is the result of a difference that nobody wants to be changed.
+func (r *run) reported(ctx context.Context, d infra.Declared, diff infra.Diff, e Event) Event {
+	e.Status, e.Why, e.Diff = Drifted, "only reported, as it is declared", diff
+	r.leaf(ctx, d, diff)
 	return e
 }
 
