@@ -30,7 +30,7 @@ type Note struct {
 	Number int      `yaml:"number,omitempty" doc:"A number, written after the text if not 0."`
 	State  string   `yaml:"state,omitempty" doc:"present or absent." default:"present"`
 	// Applied, if given, is called at each Apply.
-	Applied func() `yaml:"-"`
+	Applied func() `yaml:"-" json:"-"`
 }
 
 // Check says what is wrong with the declaration.
