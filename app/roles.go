@@ -55,7 +55,16 @@ func kindReference(b *bytes.Buffer, name, doc, key, example string, keys []byte)
 	if key != "" {
 		fmt.Fprintf(b, "\nShort form: `- %s: %s`.\n", name, strings.ToUpper(key))
 	}
-	fmt.Fprintf(b, "\n```yaml\n%s```\n\n```yaml\n%s```\n", strings.TrimRight(example, "\n")+"\n", keys)
+	fmt.Fprintf(b, "\n```yaml\n%s```\n\n```yaml\n%s```\n", itemOf(example), keys)
+}
+
+// itemOf makes an example an item of a list, if it is none yet.
+func itemOf(example string) string {
+	example = strings.TrimRight(example, "\n") + "\n"
+	if strings.HasPrefix(example, "- ") {
+		return example
+	}
+	return "- " + strings.TrimRight(strings.ReplaceAll(example, "\n", "\n  "), " ")
 }
 
 // indentItem makes YAML an item of a list.

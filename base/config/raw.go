@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -94,6 +95,24 @@ func (r Raw) Without(names ...string) Raw {
 		}
 		if keep {
 			n.Content = append(n.Content, r.node.Content[i], r.node.Content[i+1])
+		}
+	}
+	return Raw{&n, r.key, r.place}
+}
+
+// Rename is the mapping with another name for a key.
+func (r Raw) Rename(from, to string) Raw {
+	if r.node == nil || r.node.Kind != yaml.MappingNode {
+		return r
+	}
+	n := *r.node
+	n.Content = slices.Clone(n.Content)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == from {
+			k := *n.Content[i]
+			k.Value = to
+			n.Content[i] = &k
+			break
 		}
 	}
 	return Raw{&n, r.key, r.place}

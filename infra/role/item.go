@@ -3,14 +3,13 @@ package role
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"steer/base/config"
 	"steer/infra"
 )
 
-// item is one entry of a role's resources: a kind with its body, and what is said
-// about the resource.
+// item is one entry of a role's resources: a kind, which is its first key, with its
+// body, and what is said about the resource.
 type item struct {
 	kind infra.Kind
 	body config.Raw
@@ -22,13 +21,25 @@ type item struct {
 type about struct {
 	When      string     `yaml:"when" doc:"Condition: a template that makes true or false."`
 	Each      config.Raw `yaml:"each" doc:"List, or template that names one: the resource is declared once for every .item of it."`
-	After     []string   `yaml:"after" doc:"Resources that come first, as KIND:ID."`
-	Before    []string   `yaml:"before" doc:"Resources that wait for it."`
-	Notify    []string   `yaml:"notify" doc:"Resources that are told when this one changed: services restart, commands run."`
-	Subscribe []string   `yaml:"subscribe" doc:"Resources whose change it is told."`
-	Tags      []string   `yaml:"tags" doc:"Words by which --tags selects it."`
+	After     words      `yaml:"after" doc:"Resources that come first, as KIND:ID."`
+	Before    words      `yaml:"before" doc:"Resources that wait for it."`
+	Notify    words      `yaml:"notify" doc:"Resources that are told when this one changed: services restart, commands run."`
+	Subscribe words      `yaml:"subscribe" doc:"Resources whose change it is told."`
+	Tags      words      `yaml:"tags" doc:"Words by which --tags selects it."`
 	Heal      infra.Heal `yaml:"heal" doc:"What unattended convergence does about drift: heal, report or ask."`
 	Sensitive bool       `yaml:"sensitive" doc:"No diff shows its values."`
+}
+
+// words is a list of texts; one may stand alone.
+type words []string
+
+// ReadRaw also takes one text.
+func (w *words) ReadRaw(r config.Raw) error {
+	if text, ok := r.Text(); ok {
+		*w = words{text}
+		return nil
+	}
+	return r.Decode((*[]string)(w))
 }
 
 // Check says what is wrong with it.
@@ -54,8 +65,6 @@ func (l *Library) item(raw config.Raw) (item, error) {
 		return item{}, raw.Problem("expected a resource, like \"package: nginx\"")
 	case len(kinds) == 0:
 		return item{}, raw.Problem("there is no resource in it, only what is said about one (add a kind, like \"package: nginx\")")
-	case len(kinds) > 1:
-		return item{}, raw.Problem(fmt.Sprintf("%s: one item is one resource (start a second item; keys of a kind are indented below it)", strings.Join(kinds, " and ")))
 	}
 	kind, ok := l.kinds.Find(kinds[0])
 	if !ok {
@@ -66,10 +75,17 @@ func (l *Library) item(raw config.Raw) (item, error) {
 		return item{}, raw.Problem(kind.Name + ": is empty (say which)")
 	}
 	if _, short := it.body.Text(); short {
+		// "- file: /etc/motd" with the other keys beside it, not below.
 		if kind.Key == "" {
 			return item{}, it.body.Problem("expected keys with values")
 		}
-		it.body = it.body.As(kind.Key)
+		it.body = raw.Without(aboutKeys...).Rename(kind.Name, kind.Key)
+	} else if len(kinds) > 1 {
+		return item{}, raw.Problem(fmt.Sprintf("%s stands beside %s, whose keys are below it (indent it; a second resource is a second item)", kinds[1], kind.Name))
 	}
-	return it, raw.Without(kind.Name).Decode(&it.about)
+	about := raw
+	for _, key := range kinds {
+		about = about.Without(key)
+	}
+	return it, about.Decode(&it.about)
 }

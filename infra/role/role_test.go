@@ -43,8 +43,9 @@ include:
 resources:
   - note: {path: /n/port, number: "{{ .port }}", text: "on {{ .host.name }} "}
     notify: ["bell:/n/bell"]
-    tags: [net]
-  - note: {path: "/n/{{ .item.name }}", lines: "{{ .item.lines }}"}
+    tags: net
+  - note: "/n/{{ .item.name }}"
+    lines: "{{ .item.lines }}"
     each: "{{ .sites }}"
     before: ["bell:/n/bell"]
     heal: report
@@ -83,9 +84,9 @@ func TestCompile(t *testing.T) {
 note:/n/port heal roles/web.yaml:13 on host1 ######### >bell:/n/bell
 note:/n/a report roles/web.yaml:16 x+y >
 note:/n/b report roles/web.yaml:16  >
-bell:/n/bell heal roles/web.yaml:20 note:/n/a,note:/n/b>
-note:/n/secret heal roles/web.yaml:22 pass=hunter22db (secret) >
-note:/n/file heal roles/web.yaml:23 from a file of {{ .password }} (secret) >`
+bell:/n/bell heal roles/web.yaml:21 note:/n/a,note:/n/b>
+note:/n/secret heal roles/web.yaml:23 pass=hunter22db (secret) >
+note:/n/file heal roles/web.yaml:24 from a file of {{ .password }} (secret) >`
 	if have := strings.Join(got, "\n"); have != want {
 		t.Errorf("got\n%s\nwant\n%s", have, want)
 	}
@@ -96,10 +97,12 @@ func TestWrong(t *testing.T) {
 	for _, c := range []struct{ name, role, want string }{
 		{"no description", "resources: []", "roles/r.yaml:1:1: description: is missing (say"},
 		{"unknown kind", "description: d\nresources:\n  - nota: /a", `roles/r.yaml:3:5: resources[0]: there is no kind of resource "nota" (did you mean "note"?)`},
-		{"two kinds", "description: d\nresources:\n  - note: /a\n    bell: /b", "note and bell: one item is one resource"},
+		{"two kinds", "description: d\nresources:\n  - note: /a\n    bell: /b", "resources[0].bell: unknown key"},
+		{"beside", "description: d\nresources:\n  - note: {path: /a}\n    text: b", "text stands beside note, whose keys are below it"},
+		{"twice", "description: d\nresources:\n  - note: /a\n    path: /b", "path: stands twice"},
 		{"only about", "description: d\nresources:\n  - when: 'true'", "there is no resource in it"},
 		{"unknown key", "description: d\nresources:\n  - note: {path: /a, txt: b}", `roles/r.yaml:3:22: resources[0].note.txt: unknown key (did you mean "text"?)`},
-		{"checked", "description: d\nresources:\n  - note: a", `roles/r.yaml:3:11: resources[0].note.path: "a" is not absolute`},
+		{"checked", "description: d\nresources:\n  - note: a", `roles/r.yaml:3:11: resources[0].path: "a" is not absolute`},
 		{"heal", "description: d\nheal: maybe", `heal: "maybe" is not heal, report or ask`},
 		{"unknown role", "description: d\ninclude: [{role: s}]", `there is no role "s"`},
 		{"ring", "description: d\ninclude: [{role: r}]", "roles include each other: r → r"},
