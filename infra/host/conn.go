@@ -93,11 +93,18 @@ func (p *Program) Run(ctx context.Context, c Call) error {
 	words := append(append([]string(nil), p.Before...), c.Args...)
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	end := &ending{}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, io.Writer(end)
+	cmd.Stdout, cmd.Stderr = c.Stdout, io.Writer(end)
 	if c.Stderr != nil {
 		cmd.Stderr = io.MultiWriter(c.Stderr, end)
 	}
-	err := cmd.Run()
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		feed(stdin, c.Stdin)
+		err = cmd.Wait()
+	}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
@@ -112,6 +119,19 @@ func (p *Program) Run(ctx context.Context, c Call) error {
 		return fault.New(fault.Unavailable, "run %s: %w", words[0], err)
 	}
 	return nil
+}
+
+// feed copies from, nil for nothing, to a program's input. The end of the program is
+// not held up by a reader that has more to say.
+func feed(stdin io.WriteCloser, from io.Reader) {
+	if from == nil {
+		stdin.Close()
+		return
+	}
+	go func() {
+		io.Copy(stdin, from) //nolint:errcheck // the program says what it misses
+		stdin.Close()
+	}()
 }
 
 // ending keeps the last bytes of what is written to it.

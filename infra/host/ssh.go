@@ -153,7 +153,7 @@ func (s *sshConn) Run(ctx context.Context, c Call) error {
 	// A host that vanished does not say so; the context ends the wait.
 	defer context.AfterFunc(ctx, func() { session.Close(); s.client.Close() })()
 	end := &ending{}
-	session.Stdin, session.Stdout, session.Stderr = c.Stdin, c.Stdout, io.Writer(end)
+	session.Stdout, session.Stderr = c.Stdout, io.Writer(end)
 	if c.Stderr != nil {
 		session.Stderr = io.MultiWriter(c.Stderr, end)
 	}
@@ -161,7 +161,14 @@ func (s *sshConn) Run(ctx context.Context, c Call) error {
 	if s.sudo {
 		words = append([]string{"sudo", "-n", "--"}, words...)
 	}
-	err = session.Run(quote(words))
+	stdin, err := session.StdinPipe()
+	if err == nil {
+		err = session.Start(quote(words))
+	}
+	if err == nil {
+		feed(stdin, c.Stdin)
+		err = session.Wait()
+	}
 	var exit *ssh.ExitError
 	switch {
 	case ctx.Err() != nil:
