@@ -55,7 +55,7 @@ Without roles, all hosts of hosts.yaml; with roles, this machine or --host.` + e
 		Example: "steer plan web -p port=8080            # this machine\nsteer plan --limit 'web-*' --out change.plan",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h.Roles = args
-			p, err := s.compare(cmd.Context(), h, c)
+			p, err := s.compare(cmd.Context(), "Plan", h, c)
 			if err != nil {
 				return err
 			}
@@ -84,7 +84,7 @@ func (s *session) drift() *cobra.Command {
 		Long: "Compares hosts with their roles, like plan; it changes nothing and has no file to apply." + exits,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h.Roles = args
-			p, err := s.compare(cmd.Context(), h, c)
+			p, err := s.compare(cmd.Context(), "Drift", h, c)
 			if err != nil {
 				return err
 			}
@@ -118,7 +118,7 @@ Without roles, all hosts of hosts.yaml; with roles, this machine or --host.` + e
 				h.Roles = args
 			}
 			if saved != nil || !yes {
-				p, err := s.compare(cmd.Context(), h, c)
+				p, err := s.compare(cmd.Context(), "Plan", h, c)
 				if err != nil {
 					return err
 				}
@@ -137,7 +137,7 @@ Without roles, all hosts of hosts.yaml; with roles, this machine or --host.` + e
 				}
 			}
 			c.Apply, c.By = true, who(s)
-			p, err := s.converge(cmd.Context(), h, c)
+			p, err := s.converge(cmd.Context(), "Done", h, c)
 			if err != nil {
 				return err
 			}
@@ -186,12 +186,12 @@ type planned struct {
 	results  []HostResult
 }
 
-func (s *session) compare(ctx context.Context, h HostArgs, c ConvergeArgs) (*planned, error) {
+func (s *session) compare(ctx context.Context, title string, h HostArgs, c ConvergeArgs) (*planned, error) {
 	c.Apply, c.MaxFail, c.Serial = false, -1, ""
-	return s.converge(ctx, h, c)
+	return s.converge(ctx, title, h, c)
 }
 
-func (s *session) converge(ctx context.Context, h HostArgs, c ConvergeArgs) (*planned, error) {
+func (s *session) converge(ctx context.Context, title string, h HostArgs, c ConvergeArgs) (*planned, error) {
 	p := &planned{Args: h, Tags: c.Tags, StateDir: c.StateDir, Made: time.Now().UTC(), Changes: map[string]string{}}
 	w, err := s.hostWriter()
 	if err != nil {
@@ -211,9 +211,9 @@ func (s *session) converge(ctx context.Context, h HostArgs, c ConvergeArgs) (*pl
 	slices.SortFunc(results, func(a, b HostResult) int { return strings.Compare(a.Host, b.Host) })
 	p.results = results
 	if c.Apply {
-		return p, w.recap(results, "Done: %d added, %d changed, %d destroyed", "run")
+		return p, w.recap(results, title+": %d added, %d changed, %d destroyed", "run")
 	}
-	return p, w.recap(results, "Plan: %d to add, %d to change, %d to destroy", "to run")
+	return p, w.recap(results, title+": %d to add, %d to change, %d to destroy", "to run")
 }
 
 func (p *planned) changes() int {
