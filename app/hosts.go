@@ -138,13 +138,14 @@ func secrets(files fs.FS, a cli.HostArgs) func(string) (string, error) {
 }
 
 // visit opens a conversation with a host and compiles what it should be.
-func (f *fleet) visit(ctx context.Context, h host.Host) (s *host.Session, m infra.Manifest, err error) {
+func (f *fleet) visit(ctx context.Context, h host.Host) (_ *host.Session, m infra.Manifest, err error) {
 	conn, err := host.Dial(ctx, h.Address)
 	if err != nil {
 		return nil, m, err
 	}
 	context.AfterFunc(ctx, func() { conn.Close() })
-	if s, err = host.Open(ctx, conn, f.self); err != nil {
+	s, err := host.Open(ctx, conn, f.self)
+	if err != nil {
 		return nil, m, err
 	}
 	defer func() {
@@ -163,8 +164,10 @@ func (f *fleet) visit(ctx context.Context, h host.Host) (s *host.Session, m infr
 	if m, err = f.library.Compile(uses, role.Input{Facts: facts, Secret: f.secret}); err != nil {
 		return nil, m, err
 	}
-	_, err = verify.Decode(m.Tests)
-	return s, m, err
+	if _, err = verify.Decode(m.Tests); err != nil {
+		return nil, m, err
+	}
+	return s, m, nil
 }
 
 func convergeHosts(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
@@ -243,27 +246,32 @@ func hostEvent(name string, e converge.Event) cli.HostEvent {
 	return out
 }
 
-func verifyHosts(ctx context.Context, a cli.HostArgs, format string, out io.Writer) (bool, error) {
+func verifyHosts(ctx context.Context, a cli.HostArgs, format string, out io.Writer) (int, error) {
 	w, err := reportFormat(format)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	f, err := openFleet(a)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	ok := true
+	code := 0
 	for _, h := range f.hosts {
 		r, err := f.verify(ctx, h)
 		if err != nil {
-			return false, fmt.Errorf("%s: %w", h.Name, err)
+			return 0, fmt.Errorf("%s: %w", h.Name, err)
 		}
 		if err := w.Write(out, r, report.Style{}); err != nil {
-			return false, err
+			return 0, err
 		}
-		ok = ok && !r.Failed()
+		if c := report.Code(format, r); code != 2 { // for Nagios critical is worse than unknown, which is 3
+			code = max(code, c)
+			if c == 2 {
+				code = c
+			}
+		}
 	}
-	return ok, nil
+	return code, nil
 }
 
 func (f *fleet) verify(ctx context.Context, h host.Host) (verify.Report, error) {
@@ -281,6 +289,9 @@ func (f *fleet) verify(ctx context.Context, h host.Host) (verify.Report, error) 
 	}
 	err = s.Call(askVerify, toVerify{tests}, nil, &r)
 	r.Host = h.Name
+	for i := range r.Results { // the host knows only the text of the tests
+		r.Results[i].Place = m.Tests[i].Place()
+	}
 	return r, err
 }
 
@@ -291,7 +302,7 @@ func reportFormat(name string) (report.Format, error) {
 	}
 	f, ok := report.Find(name)
 	if !ok {
-		return f, fault.Usage(fmt.Errorf("--format %s: unknown%s (use %s)", name, config.Suggest(name, names), strings.Join(names, ", ")))
+		return f, fault.Usage(fmt.Errorf("--format %s: unknown%s", name, config.Suggest(name, names)))
 	}
 	return f, nil
 }

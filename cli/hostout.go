@@ -23,7 +23,13 @@ type hostWriter struct {
 	wrong error // of the output
 }
 
-func (s *session) hostWriter() *hostWriter { return &hostWriter{s: s} }
+// hostWriter refuses a form that it does not know before anything is done.
+func (s *session) hostWriter() (*hostWriter, error) {
+	if s.output != "table" && s.output != "json" {
+		return nil, fault.Usage(fmt.Errorf("-o %s: unknown form here (use table, or json for an event on each line)", s.output))
+	}
+	return &hostWriter{s: s}, nil
+}
 
 // sign is how a change is shown.
 func sign(action string) (text, color string) {
@@ -79,7 +85,10 @@ func (w *hostWriter) event(e HostEvent) {
 	if e.Status == "failed" || e.Status == "skipped" {
 		what += " " + e.Status
 	}
-	if e.Why != "" {
+	switch {
+	case e.Ref == "":
+		what = e.Why
+	case e.Why != "":
 		what = strings.TrimSpace(what+" ("+e.Why) + ")"
 	}
 	if e.Place != "" && e.Place != e.Why {
@@ -139,8 +148,9 @@ func (w *hostWriter) json(v any) {
 	}
 }
 
-// recap ends the output: a line for each host, and a sum.
-func (w *hostWriter) recap(results []HostResult, applied bool) error {
+// recap ends the output: a line for each host, and, unless sum is empty, a sum of those
+// that could be compared: its words have three numbers, and runs says what commands do.
+func (w *hostWriter) recap(results []HostResult, sum, runs string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.s.output == "json" {
@@ -148,9 +158,6 @@ func (w *hostWriter) recap(results []HostResult, applied bool) error {
 			w.json(r)
 		}
 		return w.wrong
-	}
-	if w.s.output != "table" {
-		return fault.Usage(fmt.Errorf("-o %s: unknown form here (use table, or json for an event on each line)", w.s.output))
 	}
 	if w.host != "" {
 		w.line("")
@@ -162,10 +169,22 @@ func (w *hostWriter) recap(results []HostResult, applied bool) error {
 	if err := g.Flush(); err != nil {
 		return err
 	}
-	if applied {
-		w.line(fmt.Sprintf("Done: %d added, %d changed, %d destroyed%s.", w.add, w.alter, w.gone, also(w.runs, "run")))
-	} else {
-		w.line(fmt.Sprintf("Plan: %d to add, %d to change, %d to destroy%s.", w.add, w.alter, w.gone, also(w.runs, "to run")))
+	lost := 0
+	for _, r := range results {
+		if r.Error != "" {
+			lost++
+		}
+	}
+	switch {
+	case sum == "":
+	case lost == len(results):
+		w.line("No host could be compared.")
+	default:
+		text := fmt.Sprintf(sum, w.add, w.alter, w.gone) + also(w.runs, runs)
+		if lost > 0 {
+			text += fmt.Sprintf("; %d of %d hosts could not be compared", lost, len(results))
+		}
+		w.line(text + ".")
 	}
 	return w.wrong
 }

@@ -86,17 +86,20 @@ func (s *session) hostMake(what, short string, destroys bool) *cobra.Command {
 				for _, i := range all {
 					names = append(names, i.Host)
 				}
-				if err := s.agree("Destroy " + strings.Join(names, ", ") + "?"); err != nil {
+				if err := s.agree("Destroy "+strings.Join(names, ", ")+"?", "give --yes"); err != nil {
 					return err
 				}
 			}
-			w := s.hostWriter()
+			w, err := s.hostWriter()
+			if err != nil {
+				return err
+			}
 			results, err := s.Infra.Make(cmd.Context(), h, what, w.event)
 			if err != nil {
 				return err
 			}
 			slices.SortFunc(results, func(a, b HostResult) int { return strings.Compare(a.Host, b.Host) })
-			if err := w.recap(results, true); err != nil {
+			if err := w.recap(results, "", ""); err != nil {
 				return err
 			}
 			return (&planned{results: results}).end(false)
@@ -123,20 +126,20 @@ func (s *session) test() *cobra.Command {
 	return cmd
 }
 
-const formatHelp = "text, json, junit, tap, nagios, prometheus or dots"
+const formatHelp = "text, json, junit, tap, nagios, prometheus or rspecish"
 
 func (s *session) testHost() *cobra.Command {
 	var h HostArgs
 	format := "text"
 	cmd := &cobra.Command{
 		Use: "host [ROLE…]", Short: "Run the tests of roles on live hosts",
-		Long:    "Runs the tests of the roles of all hosts of hosts.yaml; with roles, of those, on this machine or --host.",
+		Long:    "Runs the tests of the roles of all hosts of hosts.yaml; with roles, of those, on this machine or --host.\nExit codes: 0 when nothing failed, else 1; with --format nagios those of its plugins.",
 		Example: "steer test host web\nsteer test host --limit web --format junit > tests.xml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h.Roles = args
-			ok, err := s.Infra.Verify(cmd.Context(), h, format, s.Stdout)
-			if err == nil && !ok {
-				return exitCode(fault.ExitError)
+			code, err := s.Infra.Verify(cmd.Context(), h, format, s.Stdout)
+			if err == nil && code != 0 {
+				return exitCode(code)
 			}
 			return err
 		},

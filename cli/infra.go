@@ -12,8 +12,9 @@ type Infra struct {
 	// Converge plans, or with apply converges, hosts. tell gets each result of a
 	// resource as it comes.
 	Converge func(ctx context.Context, h HostArgs, c ConvergeArgs, tell func(HostEvent)) ([]HostResult, error)
-	// Verify runs the tests of the roles of hosts, and writes the reports.
-	Verify func(ctx context.Context, h HostArgs, format string, out io.Writer) (ok bool, err error)
+	// Verify runs the tests of the roles of hosts, and writes the reports. The code is
+	// that with which the program ends.
+	Verify func(ctx context.Context, h HostArgs, format string, out io.Writer) (code int, err error)
 	// AddTest writes a test of what is on this host.
 	AddTest func(ctx context.Context, kind, name string) ([]byte, error)
 	// TestRole runs a role in a host that is made for it and destroyed afterwards.

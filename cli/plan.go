@@ -55,7 +55,7 @@ Without roles, all hosts of hosts.yaml; with roles, this machine or --host.` + e
 		Example: "steer plan web -p port=8080            # this machine\nsteer plan --limit 'web-*' --out change.plan",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h.Roles = args
-			p, err := s.compare(cmd.Context(), h, c)
+			p, err := s.compare(cmd.Context(), "Plan", h, c)
 			if err != nil {
 				return err
 			}
@@ -84,7 +84,7 @@ func (s *session) drift() *cobra.Command {
 		Long: "Compares hosts with their roles, like plan; it changes nothing and has no file to apply." + exits,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h.Roles = args
-			p, err := s.compare(cmd.Context(), h, c)
+			p, err := s.compare(cmd.Context(), "Drift", h, c)
 			if err != nil {
 				return err
 			}
@@ -113,12 +113,12 @@ Without roles, all hosts of hosts.yaml; with roles, this machine or --host.` + e
 				return err
 			}
 			if saved != nil {
-				h = saved.Args
+				h, c.Tags, c.StateDir = saved.Args, saved.Tags, saved.StateDir
 			} else {
 				h.Roles = args
 			}
 			if saved != nil || !yes {
-				p, err := s.compare(cmd.Context(), h, c)
+				p, err := s.compare(cmd.Context(), "Plan", h, c)
 				if err != nil {
 					return err
 				}
@@ -131,13 +131,13 @@ Without roles, all hosts of hosts.yaml; with roles, this machine or --host.` + e
 					return p.end(detailed)
 				}
 				if saved == nil {
-					if err := s.agree("Apply these changes?"); err != nil {
+					if err := s.agree("Apply these changes?", "give --yes, or a file of steer plan --out"); err != nil {
 						return err
 					}
 				}
 			}
 			c.Apply, c.By = true, who(s)
-			p, err := s.converge(cmd.Context(), h, c)
+			p, err := s.converge(cmd.Context(), "Done", h, c)
 			if err != nil {
 				return err
 			}
@@ -154,10 +154,10 @@ Without roles, all hosts of hosts.yaml; with roles, this machine or --host.` + e
 }
 
 // agree asks on a terminal; elsewhere nobody is there who could answer.
-func (s *session) agree(question string) error {
+func (s *session) agree(question, instead string) error {
 	in, ok := s.Stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return fault.New(fault.Invalid, "nobody is at a terminal to agree (give --yes, or a file of steer plan --out)")
+		return fault.New(fault.Invalid, "nobody is at a terminal to agree (%s)", instead)
 	}
 	fmt.Fprintf(s.Stderr, "%s [y/N] ", question)
 	var answer string
@@ -178,21 +178,25 @@ func who(s *session) string {
 
 // planned is what hosts would change, or changed.
 type planned struct {
-	Args    HostArgs          `json:"args"`
-	Made    time.Time         `json:"made"`
-	Changes map[string]string `json:"changes"` // HOST REF → digest of what changes
-	results []HostResult
-	applied bool
+	Args     HostArgs          `json:"args"`
+	Tags     []string          `json:"tags,omitempty"`
+	StateDir string            `json:"state,omitempty"`
+	Made     time.Time         `json:"made"`
+	Changes  map[string]string `json:"changes"` // HOST REF → digest of what changes
+	results  []HostResult
 }
 
-func (s *session) compare(ctx context.Context, h HostArgs, c ConvergeArgs) (*planned, error) {
+func (s *session) compare(ctx context.Context, title string, h HostArgs, c ConvergeArgs) (*planned, error) {
 	c.Apply, c.MaxFail, c.Serial = false, -1, ""
-	return s.converge(ctx, h, c)
+	return s.converge(ctx, title, h, c)
 }
 
-func (s *session) converge(ctx context.Context, h HostArgs, c ConvergeArgs) (*planned, error) {
-	p := &planned{Args: h, Made: time.Now().UTC(), Changes: map[string]string{}, applied: c.Apply}
-	w := s.hostWriter()
+func (s *session) converge(ctx context.Context, title string, h HostArgs, c ConvergeArgs) (*planned, error) {
+	p := &planned{Args: h, Tags: c.Tags, StateDir: c.StateDir, Made: time.Now().UTC(), Changes: map[string]string{}}
+	w, err := s.hostWriter()
+	if err != nil {
+		return nil, err
+	}
 	results, err := s.Infra.Converge(ctx, h, c, func(e HostEvent) {
 		if e.Status == "planned" {
 			b, _ := json.Marshal([]any{e.Action, e.Fields})
@@ -206,7 +210,10 @@ func (s *session) converge(ctx context.Context, h HostArgs, c ConvergeArgs) (*pl
 	}
 	slices.SortFunc(results, func(a, b HostResult) int { return strings.Compare(a.Host, b.Host) })
 	p.results = results
-	return p, w.recap(results, c.Apply)
+	if c.Apply {
+		return p, w.recap(results, title+": %d added, %d changed, %d destroyed", "run")
+	}
+	return p, w.recap(results, title+": %d to add, %d to change, %d to destroy", "to run")
 }
 
 func (p *planned) changes() int {

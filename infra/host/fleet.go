@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -27,7 +28,7 @@ func (w Waves) size(n int) (int, error) {
 	text, share := strings.CutSuffix(w.Serial, "%")
 	k, err := strconv.Atoi(text)
 	if err != nil || k < 1 || share && k > 100 {
-		return 0, fault.New(fault.Invalid, "--serial %q: write a number of hosts, or a share from 1%% to 100%%", w.Serial)
+		return 0, fault.Usage(fmt.Errorf("--serial %q: write a number of hosts, or a share from 1%% to 100%%", w.Serial))
 	}
 	if share {
 		k = n * k / 100

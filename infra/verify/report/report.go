@@ -107,7 +107,15 @@ func summary(r verify.Report) string {
 	if n := r.Counts[verify.Skipped]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%d skipped", n))
 	}
-	return fmt.Sprintf("%s, %s: %s, in %s", many(r.Tests, "test", "tests"), many(properties, "property", "properties"), strings.Join(parts, ", "), r.Took.Round(time.Millisecond))
+	return fmt.Sprintf("%s, %s: %s, in %s", many(r.Tests, "test", "tests"), many(properties, "property", "properties"), strings.Join(parts, ", "), took(r.Took))
+}
+
+// took rounds to what tells something: tests of files take microseconds.
+func took(d time.Duration) time.Duration {
+	if d < 10*time.Millisecond {
+		return d.Round(10 * time.Microsecond)
+	}
+	return d.Round(time.Millisecond)
 }
 
 func many(n int, one, more string) string {
