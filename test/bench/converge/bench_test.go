@@ -1,31 +1,40 @@
 package main
 
 import (
+	"context"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"steer/app"
+	"steer/cli"
 )
 
-// The floor is this program started again.
+// asSteer makes this program be Steer, which saves building it.
+const asSteer = "STEER_BENCH_STEER"
+
+// The floor, and Steer, are this program started again.
 func TestMain(m *testing.M) {
 	if os.Getenv(asFloor) != "" {
-		if err := start(nil, os.Args[1:], os.Stdout, os.Stderr); err != nil { //nolint:staticcheck // the floor needs none
+		if err := start(context.Background(), os.Args[1:], os.Stdout, os.Stderr); err != nil {
 			os.Stderr.WriteString(err.Error())
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
+	if os.Getenv(asSteer) != "" {
+		os.Exit(cli.Main(context.Background(), cli.Program{Infra: app.Infra(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv}, os.Args[1:]))
+	}
 	os.Exit(m.Run())
 }
 
 func TestBenchOnSteer(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "steer")
-	if out, err := exec.Command("go", "build", "-o", program, "steer").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Setenv(asSteer, "1")
 	var out, progress strings.Builder
 	dir := t.TempDir()
 	if err := start(t.Context(), []string{"-steer", program, "-dir", dir, "-only", "steer", "-files", "7", "-directories", "2", "-users", "0", "-packages", "", "-runs", "1"}, &out, &progress); err != nil {

@@ -74,12 +74,16 @@ func start(ctx context.Context, args []string, out, progress io.Writer) (err err
 	if err := w.free(); err != nil {
 		return err
 	}
+	marks, err := automatic(w.packages)
+	if err != nil {
+		return err
+	}
 	if dir, err = os.MkdirTemp(dir, "steer-bench-converge-"); err != nil {
 		return err
 	}
 	w.dir = dir + "/host"
 	// Also after an interrupt, which ends ctx and what runs.
-	defer func() { err = errors.Join(err, w.remove(), os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, w.remove(), markAutomatic(marks), os.RemoveAll(dir)) }()
 	fmt.Fprintln(out, server.Machine())
 	b := &bench{work: dir, steer: steer, runs: runs, progress: progress}
 	for name := range strings.SplitSeq(only, ",") {

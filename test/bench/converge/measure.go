@@ -67,17 +67,17 @@ func (b *bench) measure(ctx context.Context, s system, w *workload) (err error) 
 	}
 	defer func() { err = errors.Join(err, w.remove()) }()
 	r := result{system: s.name, resources: w.resources(), plan: cost{math.NaN(), math.NaN()}}
-	once := func(args []string) (cost, int, error) {
+	once := func(what string, args []string) (cost, int, error) {
 		c, out, code, err := run(ctx, s.env, s.program, args...)
 		if err != nil {
 			return c, 0, err
 		}
 		n, err := s.changes(out, code)
-		fmt.Fprintf(b.progress, "%s %s: %.3f s, %.3f s of CPU, %d changes\n", s.name, args[0], c.wall, c.cpu, n)
+		fmt.Fprintf(b.progress, "%s %s: %.3f s, %.3f s of CPU, %d changes\n", s.name, what, c.wall, c.cpu, n)
 		return c, n, err
 	}
 	var n int
-	if r.first, n, err = once(s.apply); err != nil {
+	if r.first, n, err = once("first run", s.apply); err != nil {
 		return err
 	}
 	if n == 0 {
@@ -89,13 +89,14 @@ func (b *bench) measure(ctx context.Context, s system, w *workload) (err error) 
 	var plans, again, floors []cost
 	for range s.runs {
 		for _, kind := range []struct {
+			what string
 			args []string
 			to   *[]cost
-		}{{s.plan, &plans}, {s.apply, &again}} {
+		}{{"plan", s.plan, &plans}, {"no-op run", s.apply, &again}} {
 			if kind.args == nil {
 				continue
 			}
-			c, n, err := once(kind.args)
+			c, n, err := once(kind.what, kind.args)
 			if err != nil {
 				return err
 			}
@@ -177,5 +178,12 @@ func (b *bench) write(out io.Writer) {
 		}
 	}
 	report.Table(out, systems, rows)
-	fmt.Fprintln(out, "Ratios are per resource: a system with fewer of them, like Ansible, bears its start on fewer, so its share of a whole host would be a little less.")
+	fmt.Fprintln(out, "\nRatios are per resource: a system with fewer of them, like Ansible, spreads its start over fewer.")
+	for _, r := range all {
+		if all[0].system == "steer" && r.system != "steer" && r.system != "floor" {
+			scale := float64(all[0].resources) / float64(r.resources)
+			fmt.Fprintf(out, "%s, scaled from %d to %d resources: no-op %.1f s, %.0f times Steer's; CPU %.1f s, %.0f times Steer's.\n", r.system, r.resources, all[0].resources,
+				r.again.wall*scale, r.again.wall*scale/all[0].again.wall, r.again.cpu*scale, r.again.cpu*scale/all[0].again.cpu)
+		}
+	}
 }

@@ -120,3 +120,26 @@ func (w *workload) remove() error {
 	}
 	return err
 }
+
+// automatic lists the packages that apt would remove when nothing needs them: who
+// declares one, like Steer, takes that mark away, and the bench puts it back.
+func automatic(packages []string) ([]string, error) {
+	if _, missing := exec.LookPath("apt-mark"); missing != nil || len(packages) == 0 {
+		return nil, nil
+	}
+	out, err := exec.Command("apt-mark", append([]string{"showauto"}, packages...)...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask apt-mark which packages are automatic: %w", err)
+	}
+	return strings.Fields(string(out)), nil
+}
+
+func markAutomatic(packages []string) error {
+	if len(packages) == 0 {
+		return nil
+	}
+	if out, err := exec.Command("apt-mark", append([]string{"auto"}, packages...)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("mark %s as automatic again: %w: %s", strings.Join(packages, ", "), err, out)
+	}
+	return nil
+}
