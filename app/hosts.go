@@ -138,23 +138,18 @@ func secrets(files fs.FS, a cli.HostArgs) func(string) (string, error) {
 }
 
 // visit opens a conversation with a host and compiles what it should be.
-func (f *fleet) visit(ctx context.Context, h host.Host) (_ *host.Session, m infra.Manifest, err error) {
-	conn, err := host.Dial(ctx, h.Address)
-	if err != nil {
-		return nil, m, err
-	}
-	context.AfterFunc(ctx, func() { conn.Close() })
-	s, err := host.Open(ctx, conn, f.self)
+func (f *fleet) visit(ctx context.Context, h host.Host) (_ visit, m infra.Manifest, err error) {
+	v, err := visitHost(ctx, h.Address, f.self)
 	if err != nil {
 		return nil, m, err
 	}
 	defer func() {
 		if err != nil {
-			s.Close()
+			v.Close()
 		}
 	}()
-	var facts infra.Facts
-	if err := s.Call(askFacts, nil, nil, &facts); err != nil {
+	facts, err := v.facts()
+	if err != nil {
 		return nil, m, err
 	}
 	uses, err := f.uses(h)
@@ -167,7 +162,7 @@ func (f *fleet) visit(ctx context.Context, h host.Host) (_ *host.Session, m infr
 	if _, err = verify.Decode(m.Tests); err != nil {
 		return nil, m, err
 	}
-	return s, m, nil
+	return v, m, nil
 }
 
 func convergeHosts(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
@@ -209,22 +204,12 @@ func (f *fleet) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, tell f
 		out.Failed, out.Error, out.Took = true, err.Error(), time.Since(start)
 		return out
 	}
-	s, m, err := f.visit(ctx, h)
+	v, m, err := f.visit(ctx, h)
 	if err != nil {
 		return fail(err)
 	}
-	defer s.Close()
-	resources, err := infra.Encode(m.Resources)
-	if err != nil {
-		return fail(err)
-	}
-	var r converge.Report
-	err = s.Call(askConverge, toConverge{Resources: resources, DryRun: !c.Apply, Tags: c.Tags, By: c.By, Dir: c.StateDir}, func(b json.RawMessage) {
-		var e converge.Event
-		if json.Unmarshal(b, &e) == nil {
-			tell(hostEvent(h.Name, e))
-		}
-	}, &r)
+	defer v.Close()
+	r, err := v.converge(m, toConverge{DryRun: !c.Apply, Tags: c.Tags, By: c.By, Dir: c.StateDir}, func(e converge.Event) { tell(hostEvent(h.Name, e)) })
 	if err != nil {
 		return fail(err)
 	}
@@ -278,16 +263,16 @@ func (f *fleet) verify(ctx context.Context, h host.Host) (verify.Report, error) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var r verify.Report
-	s, m, err := f.visit(ctx, h)
+	v, m, err := f.visit(ctx, h)
 	if err != nil {
 		return r, err
 	}
-	defer s.Close()
+	defer v.Close()
 	tests, err := testsYAML(m)
 	if err != nil {
 		return r, err
 	}
-	err = s.Call(askVerify, toVerify{tests}, nil, &r)
+	r, err = v.verify(tests)
 	r.Host = h.Name
 	for i := range r.Results { // the host knows only the text of the tests
 		r.Results[i].Place = m.Tests[i].Place()
@@ -452,18 +437,13 @@ func hostFacts(ctx context.Context, a cli.HostArgs) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	conn, err := host.Dial(ctx, cmp.Or(a.Address, "local"))
+	v, err := visitHost(ctx, cmp.Or(a.Address, "local"), self)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	s, err := host.Open(ctx, conn, self)
+	defer v.Close()
+	facts, err := v.facts()
 	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	var facts infra.Facts
-	if err := s.Call(askFacts, nil, nil, &facts); err != nil {
 		return nil, err
 	}
 	return json.MarshalIndent(facts, "", "  ")

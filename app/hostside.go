@@ -30,6 +30,19 @@ type toConverge struct {
 	Dir       string          `json:"dir,omitempty"`
 }
 
+func (c toConverge) options(ctx context.Context, event func(converge.Event)) converge.Options {
+	return converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, By: c.By, Event: event}
+}
+
+func runTests(ctx context.Context, text string) (verify.Report, error) {
+	h := infra.NewHost(ctx)
+	tests, err := verify.Load("tests of "+h.Facts.Name, []byte(text))
+	if err != nil {
+		return verify.Report{}, err
+	}
+	return verify.Run(ctx, h, tests, verify.Options{}), nil
+}
+
 type toVerify struct {
 	Tests string `json:"tests"` // YAML
 }
@@ -43,10 +56,9 @@ func HostSide(ctx context.Context, in io.Reader, out io.Writer) error {
 }
 
 func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func(any)) (any, error) {
-	h := infra.NewHost(ctx)
 	switch op {
 	case askFacts:
-		return h.Facts, nil
+		return infra.NewHost(ctx).Facts, nil
 	case askConverge:
 		var c toConverge
 		if err := json.Unmarshal(body, &c); err != nil {
@@ -56,20 +68,13 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		if err != nil {
 			return nil, err
 		}
-		return converge.Run(ctx, infra.Manifest{Resources: all}, converge.Options{
-			Host: h, Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, By: c.By,
-			Event: func(e converge.Event) { event(e) },
-		})
+		return converge.Run(ctx, infra.Manifest{Resources: all}, c.options(ctx, func(e converge.Event) { event(e) }))
 	case askVerify:
 		var v toVerify
 		if err := json.Unmarshal(body, &v); err != nil {
 			return nil, fault.New(fault.Invalid, "read the request: %w", err)
 		}
-		tests, err := verify.Load("tests of "+h.Facts.Name, []byte(v.Tests))
-		if err != nil {
-			return nil, err
-		}
-		return verify.Run(ctx, h, tests, verify.Options{}), nil
+		return runTests(ctx, v.Tests)
 	}
 	return nil, fault.New(fault.Invalid, "this version of Steer does not know what %q means", op)
 }

@@ -1,0 +1,78 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+
+	"steer/infra"
+	"steer/infra/converge"
+	"steer/infra/host"
+	"steer/infra/verify"
+)
+
+// visit is a stay on a host: here, or by way of this program there.
+type visit interface {
+	facts() (infra.Facts, error)
+	converge(m infra.Manifest, o toConverge, event func(converge.Event)) (converge.Report, error)
+	verify(tests string) (verify.Report, error)
+	Close() error
+}
+
+// visitHost begins a stay.
+func visitHost(ctx context.Context, address, self string) (visit, error) {
+	if address == "local" {
+		return here{ctx}, nil
+	}
+	conn, err := host.Dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	s, err := host.Open(ctx, conn, self)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &there{s, conn}, nil
+}
+
+// here works in this process: nothing has to be written for the way.
+type here struct{ ctx context.Context }
+
+func (h here) facts() (infra.Facts, error) { return infra.NewHost(h.ctx).Facts, nil }
+
+func (h here) converge(m infra.Manifest, o toConverge, event func(converge.Event)) (converge.Report, error) {
+	return converge.Run(h.ctx, m, o.options(h.ctx, event))
+}
+
+func (h here) verify(tests string) (verify.Report, error) { return runTests(h.ctx, tests) }
+
+func (h here) Close() error { return nil }
+
+// there works by a conversation.
+type there struct {
+	*host.Session
+	conn host.Conn
+}
+
+func (t *there) facts() (f infra.Facts, err error) { return f, t.Call(askFacts, nil, nil, &f) }
+
+func (t *there) converge(m infra.Manifest, o toConverge, event func(converge.Event)) (r converge.Report, err error) {
+	if o.Resources, err = infra.Encode(m.Resources); err != nil {
+		return r, err
+	}
+	return r, t.Call(askConverge, o, func(b json.RawMessage) {
+		var e converge.Event
+		if json.Unmarshal(b, &e) == nil {
+			event(e)
+		}
+	}, &r)
+}
+
+func (t *there) verify(tests string) (r verify.Report, err error) {
+	return r, t.Call(askVerify, toVerify{tests}, nil, &r)
+}
+
+func (t *there) Close() error {
+	t.Session.Close()
+	return t.conn.Close()
+}
