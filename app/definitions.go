@@ -7,9 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"steer/base/config"
 	"steer/base/fault"
 	"steer/base/secret"
 	"steer/catalog"
+	"steer/infra/host"
+	"steer/infra/role"
 	"steer/monitor/query"
 )
 
@@ -20,10 +23,33 @@ func loadDefinitions(files fs.FS) (*catalog.Catalog, error) {
 		return nil, err
 	}
 	c, err := catalog.Reader{Query: checkQuery, Time: checkTime}.Load(files)
-	if _, err2 := retention(files); err2 != nil {
-		err = errors.Join(err, err2)
+	_, err2 := retention(files)
+	return c, errors.Join(err, err2, checkHosts(files))
+}
+
+// checkHosts says what is wrong with roles and hosts.yaml, so that it reaches no host.
+func checkHosts(files fs.FS) error {
+	library, err := role.Load(files, resourceKinds())
+	hosts, err2 := host.ReadInventory(files)
+	if err != nil || err2 != nil {
+		return errors.Join(err, err2)
 	}
-	return c, err
+	var errs []error
+	for _, h := range hosts {
+		for _, u := range h.Roles {
+			r, err := library.Role(u.Role)
+			if err != nil {
+				errs = append(errs, config.Problem{File: host.InventoryFile, Line: 1, Column: 1, Key: h.Name, Text: err.Error()})
+				continue
+			}
+			for name, value := range u.With {
+				if err := r.CheckParameter(name); err != nil {
+					errs = append(errs, value.Problem(err.Error()))
+				}
+			}
+		}
+	}
+	return config.Join(errs...)
 }
 
 // CheckDefinitions says what is wrong with the files of a definitions

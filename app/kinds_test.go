@@ -33,3 +33,25 @@ func TestExamples(t *testing.T) {
 		}
 	}
 }
+
+// TestDefinitionsWithHosts: a push with a wrong role, or a host whose roles do not fit,
+// is refused.
+func TestDefinitionsWithHosts(t *testing.T) {
+	for hosts, want := range map[string]string{
+		"web: {roles: [{role: web, with: {port: 1}}]}": "",
+		"web: {roles: [{role: web, with: {prot: 1}}]}": `hosts.yaml:1:40: web.roles[0].with.prot: role web has no parameter "prot" (did you mean "port"?)`,
+		"web: {roles: [wbe]}":                          `there is no role "wbe" (did you mean "web"?)`,
+		"web: {roles: [web], numbr: 3}":                `did you mean "number"?`,
+	} {
+		err := CheckDefinitions(fstest.MapFS{
+			"hosts.yaml":     {Data: []byte(hosts)},
+			"roles/web.yaml": {Data: []byte("description: d\nparameters: {port: {default: 80, type: integer}}\n")},
+		})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %s", hosts, err, want)
+		}
+	}
+	if err := CheckDefinitions(fstest.MapFS{"roles/web.yaml": {Data: []byte("description: d\nresources: [{fil: /a}]\n")}}); err == nil || !strings.Contains(err.Error(), `there is no kind of resource "fil" (did you mean "file"?)`) {
+		t.Errorf("got %v", err)
+	}
+}

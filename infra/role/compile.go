@@ -150,8 +150,8 @@ func (c *compiler) role(r *Role, with map[string]any) error {
 // parameters gives a role its values, and a pattern for uses of the secret ones.
 func (c *compiler) parameters(r *Role, with map[string]any) (map[string]any, *regexp.Regexp, error) {
 	for name := range with {
-		if _, ok := r.Parameters[name]; !ok {
-			return nil, nil, fault.New(fault.Invalid, "role %s has no parameter %q%s", r.Name, name, config.Suggest(name, r.parameters()))
+		if err := r.CheckParameter(name); err != nil {
+			return nil, nil, err
 		}
 	}
 	data := map[string]any{}

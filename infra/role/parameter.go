@@ -117,4 +117,12 @@ func describe(v any) string {
 	return fmt.Sprint(v)
 }
 
+// CheckParameter says whether the role has a parameter.
+func (r *Role) CheckParameter(name string) error {
+	if _, ok := r.Parameters[name]; !ok {
+		return fault.New(fault.Invalid, "role %s has no parameter %q%s", r.Name, name, config.Suggest(name, r.parameters()))
+	}
+	return nil
+}
+
 func (r *Role) parameters() []string { return slices.Sorted(maps.Keys(r.Parameters)) }
