@@ -17,6 +17,19 @@ func TestExamples(t *testing.T) {
 		if _, err := role.Load(fstest.MapFS{"roles/example.yaml": {Data: []byte(text)}}, resourceKinds()); err != nil {
 			t.Errorf("%s: %v", k.Name, err)
 		}
+		var items []config.Raw
+		if err := config.Decode("example.yaml", []byte(itemOf(k.Example)), &items); err != nil || len(items) == 0 || k.Doc == "" {
+			t.Errorf("%s: %v", k.Name, err)
+		}
+		for _, item := range items {
+			r, body := k.New(), item.Field(k.Name)
+			if _, short := body.Text(); short {
+				body = item.Without("notify").Rename(k.Name, k.Key)
+			}
+			if err := body.Decode(r); err != nil || r.ID() == "" {
+				t.Errorf("%s: %q %v", k.Name, r.ID(), err)
+			}
+		}
 		// A role may write every key beside the name of the kind.
 		if keys := string(config.Default(k.New())); k.Key != k.Name && strings.Contains("\n"+keys, "\n"+k.Name+":") {
 			t.Errorf("%s: has a key of its own name, besides %s", k.Name, k.Key)

@@ -81,7 +81,7 @@ func (w *hostWriter) event(e HostEvent) {
 		w.host = e.Host
 		w.line(w.s.paint(bold, e.Host))
 	}
-	what := e.Ref
+	what := safe(e.Ref)
 	if e.Status == "failed" || e.Status == "skipped" {
 		what += " " + e.Status
 	}
@@ -89,7 +89,7 @@ func (w *hostWriter) event(e HostEvent) {
 	case e.Ref == "":
 		what = e.Why
 	case e.Why != "":
-		what = strings.TrimSpace(what+" ("+e.Why) + ")"
+		what = strings.TrimSpace(what+" ("+safe(e.Why)) + ")"
 	}
 	if e.Place != "" && e.Place != e.Why {
 		what += "  " + w.s.paint(dim, e.Place)
@@ -126,10 +126,11 @@ func (w *hostWriter) field(action string, f HostField) {
 	}
 }
 
-// safe keeps what a host says from moving the cursor.
+// safe keeps what a host says from moving the cursor. Its lines are indented.
 func safe(text string) string {
+	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n      ")
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f {
+		if r < ' ' && r != '\t' && r != '\n' || r >= 0x7f && r < 0xa0 {
 			return '�'
 		}
 		return r
@@ -199,7 +200,7 @@ func also(n int, what string) string {
 func (w *hostWriter) host1(g io.Writer, r HostResult) {
 	c := r.Counts
 	if r.Error != "" {
-		fmt.Fprintf(g, "%s\t%s\n", w.s.paint(red, r.Host), r.Error)
+		fmt.Fprintf(g, "%s\t%s\n", w.s.paint(red, r.Host), safe(r.Error))
 		return
 	}
 	name := w.s.paint(green, r.Host)

@@ -81,8 +81,9 @@ func (r Report) Changes() int { return r.Counts[Changed] + r.Counts[Planned] }
 // run is one run.
 type run struct {
 	Options
-	all    []infra.Declared
+	all    []infra.Declared // declared ones, then those to remove
 	before [][]int
+	gone   int // index of the first to remove
 
 	mu       sync.Mutex // guards what follows, and calls of Event
 	state    State
@@ -122,7 +123,7 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 	}
 	r := &run{Options: o, state: state, notified: map[string]bool{}, failed: map[string]string{}, leaves: map[string]string{}, counts: map[Status]int{}}
 	report := Report{CutOff: state.Applying}
-	r.all = slices.Clone(m.Resources)
+	r.all, r.gone = slices.Clone(m.Resources), len(m.Resources)
 	order, before, err := stages(r.all)
 	if err != nil {
 		return Report{}, err
@@ -168,7 +169,7 @@ func (r *run) addRemovals(order [][]int) ([][]int, error) {
 		if err := config.Decode("state of this host", []byte(o.Absent), resource); err != nil {
 			return nil, fmt.Errorf("remove %s:%s, which is no longer declared: %w", o.Kind, o.ID, err)
 		}
-		r.all = append(r.all, infra.Declared{Kind: o.Kind, ID: o.ID, Resource: resource, Role: o.Role, Heal: infra.HealDrift, Place: "no longer declared"})
+		r.all = append(r.all, infra.Declared{Kind: o.Kind, ID: o.ID, Resource: resource, Role: o.Role, Heal: infra.HealDrift})
 		r.before = append(r.before, nil)
 		order = append(order, []int{len(r.all) - 1})
 	}

@@ -167,6 +167,37 @@ func TestNoLongerDeclared(t *testing.T) {
 	w.is(got, "note:a ok (no longer declared); note:b changed delete (no longer declared)")
 }
 
+// TestToldAcrossTags: a resource that no tag selects is still told, and only that.
+func TestToldAcrossTags(t *testing.T) {
+	w := newWorld(t)
+	tagged := func(d *infra.Declared) { d.Tags = []string{"config"} }
+	got, _ := w.run(converge.Options{Tags: []string{"config"}}, w.note("a", "x", w.tellsBell, tagged), w.note("b", "y"), w.bell())
+	w.is(got, "bell:bell changed run (notified); note:a changed create")
+	w.is(w.file("a")+w.file("b")+w.file("bell"), "x(none)rung\n")
+	got, _ = w.run(converge.Options{}, w.note("a", "x", w.tellsBell, tagged), w.note("b", "y"), w.bell())
+	w.is(got, "bell:bell ok; note:a ok; note:b changed create")
+}
+
+// TestTornMemory: what a full disk or a death tore in the list of what was created costs
+// one entry and not those after it.
+func TestTornMemory(t *testing.T) {
+	w := newWorld(t)
+	if err := os.MkdirAll(w.state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.state, "created.jsonl"), []byte(`{"kind":"note","id":"/to`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	d := w.note("a", "x")
+	d.Resource.(*infratest.Note).Applied = cancel // the run ends before it takes the list over
+	if _, _, err := w.try(ctx, converge.Options{}, d); err == nil {
+		t.Error("not cut off")
+	}
+	got, _ := w.run(converge.Options{})
+	w.is(got, "note:a changed delete (no longer declared)")
+}
+
 func TestFailure(t *testing.T) {
 	w := newWorld(t)
 	other := func(d *infra.Declared) { d.Role = "other" }

@@ -20,7 +20,7 @@ func (r *run) one(ctx context.Context, i int) {
 	d := r.all[i]
 	start := time.Now()
 	e := Event{Ref: d.Ref(), Role: d.Role, Place: d.Place}
-	if !r.wanted(d) {
+	if !r.wanted(d) && !r.toTell(d) {
 		r.mu.Lock()
 		r.status[i] = OK
 		r.mu.Unlock()
@@ -62,6 +62,15 @@ func (r *run) wanted(d infra.Declared) bool {
 	return false
 }
 
+// toTell tells whether a resource was notified: that is not lost when no tag selects
+// it.
+func (r *run) toTell(d infra.Declared) bool {
+	_, can := d.Resource.(infra.Notified)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return can && r.notified[d.Ref()]
+}
+
 // blocked says why a resource is not touched: what it waits for, or something that
 // its role wrote before it, failed.
 func (r *run) blocked(ctx context.Context, i int) string {
@@ -90,25 +99,25 @@ func (r *run) blocked(ctx context.Context, i int) string {
 // work does it. The result has a status.
 func (r *run) work(ctx context.Context, i int, e Event) Event {
 	d := r.all[i]
-	removal := d.Place == "no longer declared"
+	removal := i >= r.gone
 	fail := func(err error) Event {
 		e.Status, e.Why = Failed, err.Error()
 		return e
 	}
-	diff, err := d.Resource.Diff(ctx, r.Host)
-	if err != nil {
-		return fail(fmt.Errorf("compare: %w", err))
+	var diff infra.Diff
+	if r.wanted(d) { // else it is only told
+		var err error
+		if diff, err = d.Resource.Diff(ctx, r.Host); err != nil {
+			return fail(fmt.Errorf("compare: %w", err))
+		}
 	}
-	r.mu.Lock()
-	notified := r.notified[d.Ref()]
-	r.mu.Unlock()
-	told, canBeTold := d.Resource.(infra.Notified)
+	notified := r.toTell(d)
 	e.Diff = diff
 	if removal {
 		e.Why = "no longer declared"
 	}
 	switch {
-	case diff.Empty() && !(notified && canBeTold):
+	case diff.Empty() && !notified:
 		e.Status = OK
 		if removal {
 			r.forget(d)
@@ -157,8 +166,8 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 		}
 		r.tell(d)
 	}
-	if notified && canBeTold {
-		err := told.Notify(ctx, r.Host)
+	if notified {
+		err := d.Resource.(infra.Notified).Notify(ctx, r.Host)
 		r.Host.Changed()
 		if err != nil {
 			return fail(fmt.Errorf("notified: %w", err))

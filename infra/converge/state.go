@@ -96,7 +96,8 @@ func (s *State) own(dir string, o Owned) error {
 	}
 	f, err := os.OpenFile(filepath.Join(dir, createdFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err == nil {
-		_, err = f.Write(append(b, '\n'))
+		// The newline before it ends what a full disk may have torn.
+		_, err = fmt.Fprintf(f, "\n%s\n", b)
 		err = errors.Join(err, f.Close())
 	}
 	if err != nil {

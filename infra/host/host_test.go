@@ -1,10 +1,12 @@
 package host
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -184,15 +186,60 @@ func TestSSH(t *testing.T) {
 	if _, err := Dial(t.Context(), address(filepath.Join(dir, "none"), known)); fault.Of(err) != fault.Invalid {
 		t.Errorf("got %v", err)
 	}
-	// A host that vanishes ends the conversation, and nobody waits for ever.
+	// A host that stands still is given up.
 	self, _ := os.Executable()
-	s, err := Open(t.Context(), conn, self)
+	still, err := Dial(t.Context(), address(key, known))
 	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), still, self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run("docker", "pause", name)
+	go watch(still.(*sshConn).client, 50*time.Millisecond)
+	if err := s.Call("where", nil, nil, nil); fault.Of(err) != fault.Unavailable {
+		t.Errorf("got %v", err)
+	}
+	run("docker", "unpause", name)
+	// One that vanishes ends the conversation, too.
+	if s, err = Open(t.Context(), conn, self); err != nil {
 		t.Fatal(err)
 	}
 	run("docker", "kill", name)
 	if err := s.Call("where", nil, nil, nil); fault.Of(err) != fault.Unavailable {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestSlowReader: work goes on when nobody reads what it tells, and its answer comes
+// when somebody does.
+func TestSlowReader(t *testing.T) {
+	in, requests := io.Pipe()
+	answers, out := io.Pipe()
+	worked, served := make(chan struct{}), make(chan error)
+	go func() {
+		served <- Serve(context.Background(), in, out, func(_ context.Context, op string, _ json.RawMessage, event func(any)) (any, error) {
+			for range 300 {
+				event(strings.Repeat("x", 512<<10)) // 150 MB in all, more than may wait
+			}
+			close(worked)
+			return "done", nil
+		})
+	}()
+	go requests.Write([]byte("{\"op\":\"work\"}\n")) //nolint:errcheck
+	<-worked
+	last := ""
+	go requests.Close()
+	for r := bufio.NewReader(answers); !strings.Contains(last, "answer"); {
+		line, err := readLine(r, largestMessage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = string(line)
+	}
+	if err := <-served; err != nil || last != `{"answer":"done"}` {
+		t.Errorf("%s %v", last, err)
 	}
 }
 

@@ -192,21 +192,8 @@ type Handler func(ctx context.Context, op string, body json.RawMessage, event fu
 // Serve is the side of the host: it answers requests from in until that ends.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, handle Handler) error {
 	r := bufio.NewReaderSize(in, 64<<10)
-	w := bufio.NewWriter(out)
-	var mu sync.Mutex
-	send := func(m message, now bool) error {
-		mu.Lock()
-		defer mu.Unlock()
-		b, err := json.Marshal(m)
-		if err != nil {
-			return err
-		}
-		w.Write(append(b, '\n'))
-		if now || w.Buffered() > 32<<10 {
-			return w.Flush()
-		}
-		return nil
-	}
+	w := newOutbox(out)
+	defer w.close() //nolint:errcheck // whoever asked has gone
 	for {
 		line, err := readLine(r, largestMessage)
 		if errors.Is(err, io.EOF) {
@@ -221,7 +208,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, handle Handler) err
 		}
 		answer, err := handle(ctx, m.Op, m.Body, func(e any) {
 			if b, err := json.Marshal(e); err == nil {
-				send(message{Event: b}, false) //nolint:errcheck // the answer will find out
+				w.put(message{Event: b})
 			}
 		})
 		reply := message{}
@@ -231,7 +218,8 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, handle Handler) err
 		if err != nil {
 			reply = message{Error: err.Error(), Kind: fault.Of(err)}
 		}
-		if err := send(reply, true); err != nil {
+		w.put(reply)
+		if err := w.failure(); err != nil {
 			return fmt.Errorf("answer: %w", err)
 		}
 	}

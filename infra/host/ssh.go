@@ -79,7 +79,40 @@ func dialSSH(ctx context.Context, u *url.URL) (Conn, error) {
 		return fail(fault.Unavailable, err)
 	}
 	c.SetDeadline(time.Time{})
-	return &sshConn{ssh.NewClient(conn, channels, requests), name, login != "root"}, nil
+	client := ssh.NewClient(conn, channels, requests)
+	go watch(client, pulse)
+	return &sshConn{client, name, login != "root"}, nil
+}
+
+// pulse is how often a host is asked whether it is still there.
+const pulse = 15 * time.Second
+
+// watch closes the connection to a host that has vanished without a word: one that
+// does not answer for two pulses.
+func watch(client *ssh.Client, each time.Duration) {
+	ended := make(chan struct{})
+	go func() { client.Wait(); close(ended) }()
+	for {
+		answered := make(chan struct{})
+		go func() {
+			if _, _, err := client.SendRequest("keepalive@openssh.com", true, nil); err == nil {
+				close(answered)
+			}
+		}()
+		select {
+		case <-answered:
+		case <-ended:
+			return
+		case <-time.After(2 * each):
+			client.Close()
+			return
+		}
+		select {
+		case <-time.After(each):
+		case <-ended:
+			return
+		}
+	}
 }
 
 // algorithms lists the kinds of keys that are known of a host: it is asked for one

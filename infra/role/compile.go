@@ -306,6 +306,11 @@ func (c *compiler) declare(r *Role, it item, data map[string]any, secret *regexp
 	if d.Heal == "" {
 		d.Heal = r.Heal
 	}
+	for _, s := range c.secrets {
+		if strings.Contains(d.ID, s) {
+			return it.raw.Problem("the resource would be called after a secret, and names are shown (give a command a name:, and put secrets into a file, template or block)")
+		}
+	}
 	for _, list := range []struct {
 		from []string
 		to   *[]string

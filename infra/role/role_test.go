@@ -138,6 +138,7 @@ func TestWrongValues(t *testing.T) {
 		{"before", "resources:\n  - note: /a\n    before: ['note:/b']", nil, "roles/r.yaml:3: before of note:/a names note:/b, which no role of this host declares"},
 		{"file", "resources:\n  - note: {path: /a, from: ../../x}", nil, `"../../x" is no file of the role`},
 		{"no file", "resources:\n  - note: {path: /a, from: x}", nil, "there is no file roles/r/x"},
+		{"secret in a name", "parameters: {p: {secret: true}}\nresources:\n  - note: '/{{ .p }}'", map[string]any{"p": "hunter22"}, "resources[0]: the resource would be called after a secret"},
 		{"secret", "parameters: {p: {}}", map[string]any{"p": "secret:x"}, "role r: parameter p: no such secret"},
 	} {
 		l, err := role.Load(files("roles/r.yaml", "description: d\n"+c.role), infratest.Kinds())

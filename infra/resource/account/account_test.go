@@ -5,97 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v4"
-
 	"steer/base/config"
-	"steer/infra"
 )
-
-func decoded[R infra.Resource](t *testing.T, r R, text string) R {
-	t.Helper()
-	if err := config.Decode("test.yaml", []byte(text), r); err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// converge applies a resource that must differ in the fields named, and nothing
-// else, and must not differ afterwards.
-func converge(t *testing.T, h *infra.Host, r infra.Resource, action infra.Action, fields ...string) infra.Diff {
-	t.Helper()
-	d, err := r.Diff(t.Context(), h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, f := range d.Fields {
-		names = append(names, f.Name)
-	}
-	if d.Action != action || strings.Join(names, " ") != strings.Join(fields, " ") {
-		t.Fatalf("differs by %q %q, want %q %q", d.Action, names, action, fields)
-	}
-	if action == infra.None {
-		return d
-	}
-	if err := r.Apply(t.Context(), h, d); err != nil {
-		t.Fatal(err)
-	}
-	same(t, h, r)
-	same(t, infra.NewHost(t.Context()), r) // what is remembered is what is there
-	return d
-}
-
-func same(t *testing.T, h *infra.Host, r infra.Resource) {
-	t.Helper()
-	if d, err := r.Diff(t.Context(), h); err != nil || !d.Empty() {
-		t.Fatalf("still differs: %+v %v", d, err)
-	}
-}
-
-// gone takes a resource away as a later run would, from what the host remembers.
-func gone(t *testing.T, h *infra.Host, r infra.Removable) {
-	t.Helper()
-	b, err := yaml.Marshal(r.Absent())
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept := r.Absent()
-	if err := config.Decode("state", b, kept); err != nil {
-		t.Fatalf("%v in\n%s", err, b)
-	}
-	d, err := kept.Diff(t.Context(), h)
-	if err != nil || d.Action != infra.Delete {
-		t.Fatalf("%+v %v", d, err)
-	}
-	if err := kept.Apply(t.Context(), h, d); err != nil {
-		t.Fatal(err)
-	}
-	same(t, h, kept)
-}
-
-func fails(t *testing.T, h *infra.Host, r infra.Resource, want string) {
-	t.Helper()
-	d, err := r.Diff(t.Context(), h)
-	if err == nil {
-		if d.Empty() {
-			t.Fatalf("no difference, want one that cannot be applied: %s", want)
-		}
-		err = r.Apply(t.Context(), h, d)
-	}
-	if err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("%v\nwant %s", err, want)
-	}
-}
-
-func sh(t *testing.T, script string) string {
-	t.Helper()
-	h := infra.NewHost(t.Context())
-	out, err := h.Run(t.Context(), "sh", "-ec", script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(out)
-}
 
 func lineOf(t *testing.T, file, name string) string {
 	t.Helper()
@@ -109,19 +20,6 @@ func lineOf(t *testing.T, file, name string) string {
 		}
 	}
 	return ""
-}
-
-func TestExamples(t *testing.T) {
-	for _, k := range Kinds() {
-		r := k.New()
-		short := strings.Replace(k.Example, k.Name+":", k.Key+":", 1)
-		if err := config.Decode(k.Name, []byte(short), r); err != nil {
-			t.Error(err)
-		}
-		if r.ID() == "" || k.Doc == "" {
-			t.Errorf("%s: %q", k.Name, r.ID())
-		}
-	}
 }
 
 func TestRefused(t *testing.T) {

@@ -79,48 +79,48 @@ const keysOfKate = "/home/kate/.ssh/authorized_keys"
 
 func keyLife(t *testing.T) {
 	h := infra.NewHost(t.Context())
-	k := decoded(t, &Key{}, "{user: kate, key: '"+anna+"', options: [no-pty]}")
+	k := infratest.Decoded(t, &Key{}, "{user: kate, key: '"+anna+"', options: [no-pty]}")
 	if k.ID() != "kate/anna@laptop" {
 		t.Error(k.ID())
 	}
-	if other := decoded(t, &Key{}, "{user: kate, key: '"+ben+"'}"); !strings.HasPrefix(other.ID(), "kate/SHA256:") {
+	if other := infratest.Decoded(t, &Key{}, "{user: kate, key: '"+ben+"'}"); !strings.HasPrefix(other.ID(), "kate/SHA256:") {
 		t.Error(other.ID())
 	}
-	fails(t, h, k, "there is no user kate (declare it")
-	sh(t, "useradd kate")
+	infratest.Fails(t, h, k, "there is no user kate (declare it")
+	infratest.Shell(t, "useradd kate")
 	forget(h)
-	fails(t, h, k, "the home folder /home/kate of user kate is missing")
-	sh(t, "install -d -o kate -g kate /home/kate")
-	converge(t, h, k, infra.Create, "key")
-	if got := sh(t, "stat -c '%U:%G %a' /home/kate/.ssh "+keysOfKate+"; cat "+keysOfKate+"; ssh-keygen -lf "+keysOfKate+" | cut -d' ' -f2"); got != "kate:kate 700\nkate:kate 600\nno-pty "+anna+"\n"+k.keys()[0].fingerprint() {
+	infratest.Fails(t, h, k, "the home folder /home/kate of user kate is missing")
+	infratest.Shell(t, "install -d -o kate -g kate /home/kate")
+	infratest.Converge(t, h, k, infra.Create, "key")
+	if got := infratest.Shell(t, "stat -c '%U:%G %a' /home/kate/.ssh "+keysOfKate+"; cat "+keysOfKate+"; ssh-keygen -lf "+keysOfKate+" | cut -d' ' -f2"); got != "kate:kate 700\nkate:kate 600\nno-pty "+anna+"\n"+k.keys()[0].fingerprint() {
 		t.Error(got)
 	}
-	second := decoded(t, &Key{}, "{user: kate, key: '"+ben+"'}")
-	converge(t, h, second, infra.Create, "key")
-	same(t, h, k)
-	gone(t, h, k)
-	same(t, h, second)
-	exact := decoded(t, &Key{}, "{user: kate, exact: true, key: \""+anna+"\\n"+anna+"\\n\"}")
-	converge(t, h, exact, infra.Update, "key")
+	second := infratest.Decoded(t, &Key{}, "{user: kate, key: '"+ben+"'}")
+	infratest.Converge(t, h, second, infra.Create, "key")
+	infratest.Same(t, h, k)
+	infratest.Gone(t, h, k)
+	infratest.Same(t, h, second)
+	exact := infratest.Decoded(t, &Key{}, "{user: kate, exact: true, key: \""+anna+"\\n"+anna+"\\n\"}")
+	infratest.Converge(t, h, exact, infra.Update, "key")
 	if b, _ := os.ReadFile(keysOfKate); string(b) != anna+"\n" {
 		t.Errorf("%q", b)
 	}
-	converge(t, h, decoded(t, &Key{}, "{user: kate, exact: true}"), infra.Update, "key")
-	gone(t, h, func() infra.Removable { // of a user who is gone there is no key
-		converge(t, h, decoded(t, &Key{}, "{user: nobody1, state: absent, key: '"+anna+"'}"), infra.None)
-		sh(t, "useradd -m last")
+	infratest.Converge(t, h, infratest.Decoded(t, &Key{}, "{user: kate, exact: true}"), infra.Update, "key")
+	infratest.Gone(t, h, func() infra.Removable { // of a user who is gone there is no key
+		infratest.Converge(t, h, infratest.Decoded(t, &Key{}, "{user: nobody1, state: absent, key: '"+anna+"'}"), infra.None)
+		infratest.Shell(t, "useradd -m last")
 		forget(h)
-		converge(t, h, decoded(t, &Key{}, "{user: last, key: '"+anna+"'}"), infra.Create, "key")
-		return decoded(t, &Key{}, "{user: last, key: '"+anna+"'}")
+		infratest.Converge(t, h, infratest.Decoded(t, &Key{}, "{user: last, key: '"+anna+"'}"), infra.Create, "key")
+		return infratest.Decoded(t, &Key{}, "{user: last, key: '"+anna+"'}")
 	}())
 }
 
 func keyDrift(t *testing.T) {
 	h := infra.NewHost(t.Context())
-	sh(t, "useradd -m leo")
+	infratest.Shell(t, "useradd -m leo")
 	forget(h)
-	k := decoded(t, &Key{}, "{user: leo, key: '"+anna+"'}")
-	converge(t, h, k, infra.Create, "key")
+	k := infratest.Decoded(t, &Key{}, "{user: leo, key: '"+anna+"'}")
+	infratest.Converge(t, h, k, infra.Create, "key")
 	for _, c := range [][2]string{
 		{"chmod 644 authorized_keys", "file mode"},
 		{"chmod 775 .", "folder mode"},
@@ -128,20 +128,20 @@ func keyDrift(t *testing.T) {
 		{"chgrp daemon .", "folder owner"},
 		{"sed -i 's/^/no-pty /' authorized_keys; chown leo:leo authorized_keys", "key"},
 	} {
-		sh(t, "cd /home/leo/.ssh; "+c[0])
-		converge(t, h, k, infra.Update, c[1])
+		infratest.Shell(t, "cd /home/leo/.ssh; "+c[0])
+		infratest.Converge(t, h, k, infra.Update, c[1])
 	}
-	sh(t, "rm -r /home/leo/.ssh")
-	converge(t, h, k, infra.Create, "key")
+	infratest.Shell(t, "rm -r /home/leo/.ssh")
+	infratest.Converge(t, h, k, infra.Create, "key")
 }
 
 // What the user plants must not make root read or write elsewhere.
 func traps(t *testing.T) {
 	h := infra.NewHost(t.Context())
-	sh(t, "useradd -m mia; mkdir /victim; cp /etc/shadow /victim/authorized_keys; sysctl -q -w fs.protected_hardlinks=0 2>/dev/null || true")
+	infratest.Shell(t, "useradd -m mia; mkdir /victim; cp /etc/shadow /victim/authorized_keys; sysctl -q -w fs.protected_hardlinks=0 2>/dev/null || true")
 	forget(h)
-	before := sh(t, "cat /victim/authorized_keys; stat -c '%U %a' /victim /victim/authorized_keys")
-	k := decoded(t, &Key{}, "{user: mia, key: '"+anna+"'}")
+	before := infratest.Shell(t, "cat /victim/authorized_keys; stat -c '%U %a' /victim /victim/authorized_keys")
+	k := infratest.Decoded(t, &Key{}, "{user: mia, key: '"+anna+"'}")
 	for _, trap := range []string{
 		"ln -s /victim .ssh",
 		"mkdir elsewhere; ln -s elsewhere .ssh",
@@ -153,12 +153,12 @@ func traps(t *testing.T) {
 		"mkdir .ssh; mkfifo .ssh/authorized_keys",
 		"mkdir -p .ssh/authorized_keys",
 	} {
-		sh(t, "cd /home/mia; rm -rf .ssh elsewhere; "+trap)
-		fails(t, h, k, "could make root write elsewhere (remove it)")
+		infratest.Shell(t, "cd /home/mia; rm -rf .ssh elsewhere; "+trap)
+		infratest.Fails(t, h, k, "could make root write elsewhere (remove it)")
 	}
-	sh(t, "rm -rf /home/mia/.ssh")
-	if after := sh(t, "cat /victim/authorized_keys; stat -c '%U %a' /victim /victim/authorized_keys"); after != before {
+	infratest.Shell(t, "rm -rf /home/mia/.ssh")
+	if after := infratest.Shell(t, "cat /victim/authorized_keys; stat -c '%U %a' /victim /victim/authorized_keys"); after != before {
 		t.Errorf("was changed:\n%s", after)
 	}
-	converge(t, h, k, infra.Create, "key")
+	infratest.Converge(t, h, k, infra.Create, "key")
 }

@@ -12,27 +12,6 @@ import (
 	"steer/infra/infratest"
 )
 
-func decoded[R infra.Resource](t *testing.T, r R, text string) R {
-	t.Helper()
-	if err := config.Decode("test.yaml", []byte(text), r); err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-func TestExamples(t *testing.T) {
-	for _, k := range Kinds() {
-		r := k.New()
-		short := strings.Replace(k.Example, k.Name+":", k.Key+":", 1)
-		if err := config.Decode(k.Name, []byte(short), r); err != nil {
-			t.Error(err)
-		}
-		if r.ID() == "" || k.Doc == "" || k.Class != "" {
-			t.Errorf("%+v: %q", k, r.ID())
-		}
-	}
-}
-
 func TestRefused(t *testing.T) {
 	for _, c := range []struct{ kind, text, want string }{
 		{"command", "{}", "run: say what to run"},
@@ -98,11 +77,11 @@ func TestGuards(t *testing.T) {
 		{"{run: x, only_if: 'true', user: nobody-here}", "there is no user nobody-here yet to ask only_if"},
 		{"{run: x, unless: 'true', dir: " + gone + "}", "there is no folder " + gone + " yet to ask unless in"},
 	} {
-		if got := needs(t, h, decoded(t, &Command{}, c[0])); got != c[1] {
+		if got := needs(t, h, infratest.Decoded(t, &Command{}, c[0])); got != c[1] {
 			t.Errorf("%s: %q, want %q", c[0], got, c[1])
 		}
 	}
-	if _, err := decoded(t, &Command{}, "{run: x, only_if: sleep 60, timeout: 50ms}").Diff(t.Context(), h); err == nil || !strings.Contains(err.Error(), "ask only_if: run /bin/sh") {
+	if _, err := infratest.Decoded(t, &Command{}, "{run: x, only_if: sleep 60, timeout: 50ms}").Diff(t.Context(), h); err == nil || !strings.Contains(err.Error(), "ask only_if: run /bin/sh") {
 		t.Error(err)
 	}
 }
@@ -112,10 +91,10 @@ func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	run := func(text string) error {
 		t.Helper()
-		return decoded(t, &Command{}, text).Apply(t.Context(), h, infra.Diff{Action: infra.Run})
+		return infratest.Decoded(t, &Command{}, text).Apply(t.Context(), h, infra.Diff{Action: infra.Run})
 	}
 	out := filepath.Join(dir, "out")
-	made := decoded(t, &Command{}, "{run: 'echo \"$A\" > out', creates: "+out+", dir: "+dir+", env: {A: hello}}")
+	made := infratest.Decoded(t, &Command{}, "{run: 'echo \"$A\" > out', creates: "+out+", dir: "+dir+", env: {A: hello}}")
 	if needs(t, h, made) == "" {
 		t.Fatal("not needed")
 	}
@@ -164,35 +143,35 @@ func TestNotified(t *testing.T) {
 		b, _ := os.ReadFile(count)
 		return strings.Count(string(b), "\n")
 	}
-	told := decoded(t, &Command{}, "{run: 'echo >> "+count+"', on_notify: true}")
+	told := infratest.Decoded(t, &Command{}, "{run: 'echo >> "+count+"', on_notify: true}")
 	for range 2 {
 		if err := told.Notify(t.Context(), h); err != nil {
 			t.Fatal(err)
 		}
-		told = decoded(t, &Command{}, "{run: 'echo >> "+count+"', on_notify: true}") // of the next run
+		told = infratest.Decoded(t, &Command{}, "{run: 'echo >> "+count+"', on_notify: true}") // of the next run
 	}
 	if lines() != 2 {
 		t.Errorf("ran %d times", lines())
 	}
-	always := decoded(t, &Command{}, "run: echo >> "+count)
+	always := infratest.Decoded(t, &Command{}, "run: echo >> "+count)
 	if err := always.Apply(t.Context(), h, infra.Diff{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := always.Notify(t.Context(), h); err != nil || lines() != 3 {
 		t.Errorf("%v, ran %d times: a notification must not repeat it", err, lines())
 	}
-	guarded := decoded(t, &Command{}, "{run: 'echo >> "+count+"', on_notify: true, only_if: 'false'}")
+	guarded := infratest.Decoded(t, &Command{}, "{run: 'echo >> "+count+"', on_notify: true, only_if: 'false'}")
 	if err := guarded.Notify(t.Context(), h); err != nil || lines() != 3 {
 		t.Errorf("%v, ran in spite of only_if", err)
 	}
 }
 
 func TestOrder(t *testing.T) {
-	c := decoded(t, &Command{}, "{args: [/opt/app/setup], creates: /opt/app/data, user: web, dir: /srv/app/}")
+	c := infratest.Decoded(t, &Command{}, "{args: [/opt/app/setup], creates: /opt/app/data, user: web, dir: /srv/app/}")
 	if got := strings.Join(append(c.Gives(), c.Needs()...), " "); got != "path:/opt/app/data user:web path:/srv/app path:/opt/app/setup" {
 		t.Error(got)
 	}
-	if named := decoded(t, &Command{}, "{run: x y, name: setup}"); named.ID() != "setup" || c.ID() != "/opt/app/setup" {
+	if named := infratest.Decoded(t, &Command{}, "{run: x y, name: setup}"); named.ID() != "setup" || c.ID() != "/opt/app/setup" {
 		t.Error(named.ID(), c.ID())
 	}
 }
@@ -200,7 +179,7 @@ func TestOrder(t *testing.T) {
 func TestAsUser(t *testing.T) {
 	infratest.Inside(t, func() {
 		h := infra.NewHost(t.Context())
-		c := decoded(t, &Command{}, "{run: 'id -un > /tmp/who; echo $HOME >> /tmp/who; useradd made', user: nobody, codes: [0, 1, 127]}")
+		c := infratest.Decoded(t, &Command{}, "{run: 'id -un > /tmp/who; echo $HOME >> /tmp/who; useradd made', user: nobody, codes: [0, 1, 127]}")
 		if err := c.Apply(t.Context(), h, infra.Diff{}); err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +190,7 @@ func TestAsUser(t *testing.T) {
 		if _, ok, _ := h.User("made"); ok {
 			t.Error("nobody made a user")
 		}
-		if err := decoded(t, &Command{}, "run: useradd made").Apply(t.Context(), h, infra.Diff{}); err != nil {
+		if err := infratest.Decoded(t, &Command{}, "run: useradd made").Apply(t.Context(), h, infra.Diff{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, ok, _ := h.User("made"); !ok {

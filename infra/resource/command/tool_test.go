@@ -12,6 +12,7 @@ import (
 
 	"steer/base/config"
 	"steer/infra"
+	"steer/infra/infratest"
 )
 
 func need(t *testing.T, program string) {
@@ -94,7 +95,7 @@ func TestPuppet(t *testing.T) {
 		"site.pp":                        "include note\nfile { '" + out + "/sub dir': ensure => directory }\n",
 		"modules/note/manifests/init.pp": "class note {\n  file { '" + out + "': ensure => directory }\n  file { '" + out + "/note[1]': content => \"hello\\n\", mode => '0640' }\n}\n",
 	}
-	p := fromRole(t, decoded(t, &Puppet{}, "{manifest: site.pp, files: [modules/note/manifests/init.pp]}"), &Puppet{}, files)
+	p := fromRole(t, infratest.Decoded(t, &Puppet{}, "{manifest: site.pp, files: [modules/note/manifests/init.pp]}"), &Puppet{}, files)
 	twice(t, h, p, "File["+out+"] ensure", "File["+out+"/note[1]] ensure", "File["+out+"/sub dir] ensure")
 	if err := os.WriteFile(out+"/note[1]", []byte("other"), 0o600); err != nil {
 		t.Fatal(err)
@@ -115,11 +116,11 @@ func TestPuppetFails(t *testing.T) {
 	need(t, "puppet")
 	left(t)
 	h := infra.NewHost(t.Context())
-	broken := fromRole(t, decoded(t, &Puppet{}, "{manifest: site.pp}"), &Puppet{}, map[string]string{"site.pp": "file { 'x' ensure }\n"})
+	broken := fromRole(t, infratest.Decoded(t, &Puppet{}, "{manifest: site.pp}"), &Puppet{}, map[string]string{"site.pp": "file { 'x' ensure }\n"})
 	if _, err := broken.Diff(t.Context(), h); err == nil || !strings.Contains(err.Error(), "code 1: ") || !strings.Contains(err.Error(), "(site.pp:1)") || strings.Contains(err.Error(), os.TempDir()) {
 		t.Error(err)
 	}
-	failing := fromRole(t, decoded(t, &Puppet{}, "{manifest: site.pp}"), &Puppet{}, map[string]string{"site.pp": "exec { '/bin/false': }\n"})
+	failing := fromRole(t, infratest.Decoded(t, &Puppet{}, "{manifest: site.pp}"), &Puppet{}, map[string]string{"site.pp": "exec { '/bin/false': }\n"})
 	d, err := failing.Diff(t.Context(), h)
 	if err != nil || len(d.Fields) != 1 || d.Fields[0].Name != "Exec[/bin/false] returns" {
 		t.Errorf("%+v %v", d, err)
@@ -134,7 +135,7 @@ func TestAnsible(t *testing.T) {
 	left(t)
 	h := infra.NewHost(t.Context())
 	out := filepath.Join(t.TempDir(), "out")
-	a := fromRole(t, decoded(t, &Ansible{}, "{playbook: plays/site.yml, files: [plays/templates/note.j2, plays/roles/r/tasks/main.yml], vars: {greeting: 'hello: you'}}"), &Ansible{}, map[string]string{
+	a := fromRole(t, infratest.Decoded(t, &Ansible{}, "{playbook: plays/site.yml, files: [plays/templates/note.j2, plays/roles/r/tasks/main.yml], vars: {greeting: 'hello: you'}}"), &Ansible{}, map[string]string{
 		"plays/site.yml":               "- hosts: all\n  gather_facts: false\n  tasks:\n    - name: folder\n      file: {path: " + out + ", state: directory}\n    - name: note\n      template: {src: note.j2, dest: " + out + "/note, mode: '0640'}\n    - name: odd\n      command: /bin/false\n      ignore_errors: true\n      changed_when: false\n  roles: [r]\n",
 		"plays/templates/note.j2":      "{{ greeting }}\n",
 		"plays/roles/r/tasks/main.yml": "- debug: {msg: from the role}\n",
@@ -164,14 +165,14 @@ func TestAnsibleFails(t *testing.T) {
 		{"- hosts: elsewhere\n  tasks: []\n", "no play is for this host"},
 		{"- hosts: all\n  gather_facts: false\n  tasks:\n    - name: loop\n      command: /bin/sh -c 'exit {{ item }}'\n      loop: [0, 5]\n", `task "loop" failed: non-zero return code`},
 	} {
-		a := fromRole(t, decoded(t, &Ansible{}, "{playbook: site.yml}"), &Ansible{}, map[string]string{"site.yml": c.text})
+		a := fromRole(t, infratest.Decoded(t, &Ansible{}, "{playbook: site.yml}"), &Ansible{}, map[string]string{"site.yml": c.text})
 		if err := a.Apply(t.Context(), h, infra.Diff{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v\nwant %s", err, c.want)
 		}
 	}
 	// In check mode the second task cannot know what the first would make.
 	dir := t.TempDir()
-	a := fromRole(t, decoded(t, &Ansible{}, "{playbook: site.yml}"), &Ansible{}, map[string]string{
+	a := fromRole(t, infratest.Decoded(t, &Ansible{}, "{playbook: site.yml}"), &Ansible{}, map[string]string{
 		"site.yml": "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - name: make\n      copy: {content: x, dest: " + dir + "/made}\n    - name: use\n      slurp: {src: " + dir + "/made}\n      check_mode: false\n",
 	})
 	d, err := a.Diff(t.Context(), h)
@@ -186,7 +187,7 @@ func TestAnsibleFails(t *testing.T) {
 func TestToolMissing(t *testing.T) {
 	h := infra.NewHost(t.Context())
 	t.Setenv("PATH", t.TempDir())
-	for _, r := range []infra.Resource{decoded(t, &Puppet{}, "manifest: a.pp"), decoded(t, &Ansible{}, "playbook: a.yml")} {
+	for _, r := range []infra.Resource{infratest.Decoded(t, &Puppet{}, "manifest: a.pp"), infratest.Decoded(t, &Ansible{}, "playbook: a.yml")} {
 		d, err := r.Diff(t.Context(), h)
 		if err != nil || d.Action != infra.Run || !strings.Contains(d.Fields[0].New, "cannot be compared before") {
 			t.Errorf("%+v %v", d, err)
@@ -198,7 +199,7 @@ func TestToolMissing(t *testing.T) {
 }
 
 func TestSourceRefused(t *testing.T) {
-	p := decoded(t, &Puppet{}, "{manifest: a.pp, files: [b]}")
+	p := infratest.Decoded(t, &Puppet{}, "{manifest: a.pp, files: [b]}")
 	err := p.Source(func(name string) ([]byte, error) {
 		return map[string][]byte{"a.pp": []byte("x"), "b": {0xff}}[name], nil
 	}, nil)

@@ -184,23 +184,3 @@ func TestWrongDeclarations(t *testing.T) {
 		}
 	}
 }
-
-func TestExamplesAreRight(t *testing.T) {
-	for _, k := range Kinds() {
-		var items []map[string]config.Raw
-		if err := config.Decode("example.yaml", []byte(k.Example), &items); err != nil || len(items) == 0 {
-			t.Errorf("%s: %v", k.Name, err)
-		}
-		for _, item := range items {
-			r, raw := k.New(), item[k.Name]
-			if short, ok := raw.Text(); ok {
-				decode(t, r, k.Key+": "+short)
-			} else if err := raw.Decode(r); err != nil {
-				t.Errorf("%s: %v", k.Name, err)
-			}
-			if r.ID() == "" {
-				t.Errorf("%s: no ID", k.Name)
-			}
-		}
-	}
-}

@@ -33,8 +33,8 @@ func TestSelfSigned(t *testing.T) {
 func selfSigned(t *testing.T) {
 	h := infra.NewHost(t.Context())
 	const paths = "path: /etc/ssl/web.pem, key_path: /etc/ssl/web.key, self_signed: true"
-	c := decoded(t, &Certificate{}, "{"+paths+", names: [web.example.com, 10.0.0.5, '2001:DB8::0001']}")
-	converge(t, h, c, infra.Create, "certificate")
+	c := infratest.Decoded(t, &Certificate{}, "{"+paths+", names: [web.example.com, 10.0.0.5, '2001:DB8::0001']}")
+	infratest.Converge(t, h, c, infra.Create, "certificate")
 	pair, err := tls.LoadX509KeyPair(c.Path, c.KeyPath)
 	if err != nil {
 		t.Fatal(err)
@@ -46,29 +46,29 @@ func selfSigned(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := sh(t, "openssl verify -CAfile /etc/ssl/web.pem /etc/ssl/web.pem 2>&1 | tail -1; stat -c '%U %a' /etc/ssl/web.pem /etc/ssl/web.key"); !strings.HasSuffix(got, "root 644\nroot 600") {
+	if got := infratest.Shell(t, "openssl verify -CAfile /etc/ssl/web.pem /etc/ssl/web.pem 2>&1 | tail -1; stat -c '%U %a' /etc/ssl/web.pem /etc/ssl/web.key"); !strings.HasSuffix(got, "root 644\nroot 600") {
 		t.Error(got)
 	}
-	first := sh(t, "cat /etc/ssl/web.key")
-	converge(t, h, decoded(t, &Certificate{}, "{"+paths+", names: [web.example.com]}"), infra.Update, "names")
-	converge(t, h, decoded(t, &Certificate{}, "{"+paths+", names: [web.example.com], common_name: Web}"), infra.Update, "common_name")
-	c = decoded(t, &Certificate{}, "{"+paths+", names: [web.example.com], common_name: Web, days: 90, mode: '0640', group: ssl-cert}")
-	fails(t, h, c, "there is no group ssl-cert (declare it")
-	sh(t, "groupadd ssl-cert")
+	first := infratest.Shell(t, "cat /etc/ssl/web.key")
+	infratest.Converge(t, h, infratest.Decoded(t, &Certificate{}, "{"+paths+", names: [web.example.com]}"), infra.Update, "names")
+	infratest.Converge(t, h, infratest.Decoded(t, &Certificate{}, "{"+paths+", names: [web.example.com], common_name: Web}"), infra.Update, "common_name")
+	c = infratest.Decoded(t, &Certificate{}, "{"+paths+", names: [web.example.com], common_name: Web, days: 90, mode: '0640', group: ssl-cert}")
+	infratest.Fails(t, h, c, "there is no group ssl-cert (declare it")
+	infratest.Shell(t, "groupadd ssl-cert")
 	h.ForgetAccounts()
-	converge(t, h, c, infra.Update, "days", "group", "key mode", "key group")
+	infratest.Converge(t, h, c, infra.Update, "days", "group", "key mode", "key group")
 
 	time.Sleep(59 * 24 * time.Hour)
-	same(t, h, c)
+	infratest.Same(t, h, c)
 	time.Sleep(2 * 24 * time.Hour)
-	d := converge(t, h, c, infra.Update, "expires")
+	d := infratest.Converge(t, h, c, infra.Update, "expires")
 	if d.Fields[0].Old != "2000-03-30" || d.Fields[0].New != "later than 2000-04-01" {
 		t.Errorf("%+v", d)
 	}
-	if sh(t, "cat /etc/ssl/web.key") != first {
+	if infratest.Shell(t, "cat /etc/ssl/web.key") != first {
 		t.Error("the key was not kept")
 	}
-	before := sh(t, "cat /etc/ssl/web.pem")
+	before := infratest.Shell(t, "cat /etc/ssl/web.pem")
 	for _, spoil := range [][]string{
 		{"chmod 600 /etc/ssl/web.pem", "mode"},
 		{"chmod 644 /etc/ssl/web.key", "key mode"},
@@ -76,28 +76,28 @@ func selfSigned(t *testing.T) {
 		{"chgrp root /etc/ssl/web.key", "key group"},
 		{"mv /etc/ssl/web.key /etc/ssl/moved; ln -s moved /etc/ssl/web.key", "key file"},
 	} {
-		sh(t, spoil[0])
-		converge(t, h, c, infra.Update, spoil[1:]...)
+		infratest.Shell(t, spoil[0])
+		infratest.Converge(t, h, c, infra.Update, spoil[1:]...)
 	}
-	if sh(t, "cat /etc/ssl/web.pem") != before {
+	if infratest.Shell(t, "cat /etc/ssl/web.pem") != before {
 		t.Error("a mode made the certificate anew")
 	}
 	_, other := made(t, 10)
 	if err := os.WriteFile(c.KeyPath, []byte(other), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if d := converge(t, h, c, infra.Update, "key"); d.Fields[0].Old != infra.Sensitive {
+	if d := infratest.Converge(t, h, c, infra.Update, "key"); d.Fields[0].Old != infra.Sensitive {
 		t.Errorf("%+v", d)
 	}
-	sh(t, "rm /etc/ssl/web.key")
-	converge(t, h, c, infra.Update, "key")
-	sh(t, "echo damaged >/etc/ssl/web.pem")
-	converge(t, h, c, infra.Update, "certificate")
+	infratest.Shell(t, "rm /etc/ssl/web.key")
+	infratest.Converge(t, h, c, infra.Update, "key")
+	infratest.Shell(t, "echo damaged >/etc/ssl/web.pem")
+	infratest.Converge(t, h, c, infra.Update, "certificate")
 	// A run was cut off between the two files.
-	sh(t, "rm /etc/ssl/web.pem")
-	converge(t, h, c, infra.Create, "certificate")
-	gone(t, h, c)
-	fails(t, h, decoded(t, &Certificate{}, "{path: /srv/no/a.pem, key_path: /srv/no/a.key, self_signed: true, names: [a]}"), "there is no folder /srv/no (declare it")
+	infratest.Shell(t, "rm /etc/ssl/web.pem")
+	infratest.Converge(t, h, c, infra.Create, "certificate")
+	infratest.Gone(t, h, c)
+	infratest.Fails(t, h, infratest.Decoded(t, &Certificate{}, "{path: /srv/no/a.pem, key_path: /srv/no/a.key, self_signed: true, names: [a]}"), "there is no folder /srv/no (declare it")
 }
 
 func TestGiven(t *testing.T) {
@@ -112,14 +112,14 @@ func given(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return decoded(t, &Certificate{}, string(b)+more)
+		return infratest.Decoded(t, &Certificate{}, string(b)+more)
 	}
-	d := converge(t, h, declared(cert, key, ""), infra.Create, "content", "key")
+	d := infratest.Converge(t, h, declared(cert, key, ""), infra.Create, "content", "key")
 	if b, _ := json.Marshal(d); strings.Contains(string(b), "PRIVATE") {
 		t.Errorf("the diff shows the key: %s", b)
 	}
 	cert2, key2 := made(t, 60)
-	d = converge(t, h, declared(cert2, key2, ""), infra.Update, "content", "key")
+	d = infratest.Converge(t, h, declared(cert2, key2, ""), infra.Update, "content", "key")
 	if b, _ := json.Marshal(d); strings.Contains(string(b), "PRIVATE") {
 		t.Errorf("the diff shows the key: %s", b)
 	}
@@ -127,11 +127,11 @@ func given(t *testing.T) {
 		t.Errorf("%s", b)
 	}
 	watched := declared(cert2, key2, "renew_before: 14d\n")
-	same(t, h, watched)
+	infratest.Same(t, h, watched)
 	time.Sleep(47 * 24 * time.Hour)
-	same(t, h, declared(cert2, key2, ""))
-	fails(t, h, watched, "ends on 2000-02-29 (put a newer one into the role)")
+	infratest.Same(t, h, declared(cert2, key2, ""))
+	infratest.Fails(t, h, watched, "ends on 2000-02-29 (put a newer one into the role)")
 	cert3, key3 := made(t, 60)
-	converge(t, h, declared(cert3, key3, "renew_before: 14d\n"), infra.Update, "content", "key")
-	gone(t, h, watched)
+	infratest.Converge(t, h, declared(cert3, key3, "renew_before: 14d\n"), infra.Update, "content", "key")
+	infratest.Gone(t, h, watched)
 }

@@ -58,10 +58,10 @@ func TestReadMounts(t *testing.T) {
 func TestMount(t *testing.T) {
 	infratest.Inside(t, func() {
 		h := infra.NewHost(t.Context())
-		sh(t, "printf '# static\\n/dev/x /x ext4 ro' >/etc/fstab; mkdir -p /srv/from; echo hi >/srv/from/file")
-		m := decoded(t, &Mount{}, "{path: /srv/a b, source: cache, type: tmpfs, options: [size=1m, nodev, noexec]}")
-		converge(t, h, m, infra.Create, "source", "type", "options", "dump", "pass", "mounted")
-		if got := sh(t, "cat /etc/fstab; findmnt -no FSTYPE,SIZE '/srv/a b' | xargs; findmnt --verify --tab-file /etc/fstab | tail -1 >/dev/null"); got != "# static\n/dev/x /x ext4 ro\ncache /srv/a\\040b tmpfs size=1m,nodev,noexec 0 0\ntmpfs 1M" {
+		infratest.Shell(t, "printf '# static\\n/dev/x /x ext4 ro' >/etc/fstab; mkdir -p /srv/from; echo hi >/srv/from/file")
+		m := infratest.Decoded(t, &Mount{}, "{path: /srv/a b, source: cache, type: tmpfs, options: [size=1m, nodev, noexec]}")
+		infratest.Converge(t, h, m, infra.Create, "source", "type", "options", "dump", "pass", "mounted")
+		if got := infratest.Shell(t, "cat /etc/fstab; findmnt -no FSTYPE,SIZE '/srv/a b' | xargs; findmnt --verify --tab-file /etc/fstab | tail -1 >/dev/null"); got != "# static\n/dev/x /x ext4 ro\ncache /srv/a\\040b tmpfs size=1m,nodev,noexec 0 0\ntmpfs 1M" {
 			t.Error(got)
 		}
 		again := func() { h.Forget(mountsKey); h.Forget(tableKey) }
@@ -76,96 +76,96 @@ func TestMount(t *testing.T) {
 			{"sed -i 's/noexec 0 0/noexec 0 2/' /etc/fstab", "pass", "2", "0"},
 			{"printf '%s\\n' '/dev/y /srv/a\\040b xfs' >>/etc/fstab", "lines", "2", "1"},
 		} {
-			sh(t, c.spoil)
+			infratest.Shell(t, c.spoil)
 			again()
-			d := converge(t, h, m, infra.Update, c.field)
+			d := infratest.Converge(t, h, m, infra.Update, c.field)
 			if f := d.Fields[0]; c.old != "" && f.Old != c.old || f.New != c.want {
 				t.Errorf("%s: %+v", c.spoil, f)
 			}
 		}
-		bind := decoded(t, &Mount{}, "{path: /srv/view, source: /srv/from, type: none, options: [bind, ro, nodev]}")
-		converge(t, h, bind, infra.Create, "source", "type", "options", "dump", "pass", "mounted")
-		if got := sh(t, "cat /srv/view/file; touch /srv/view/new 2>&1 || true; touch /srv/from/new"); !strings.Contains(got, "hi\n") || !strings.Contains(got, "Read-only") {
+		bind := infratest.Decoded(t, &Mount{}, "{path: /srv/view, source: /srv/from, type: none, options: [bind, ro, nodev]}")
+		infratest.Converge(t, h, bind, infra.Create, "source", "type", "options", "dump", "pass", "mounted")
+		if got := infratest.Shell(t, "cat /srv/view/file; touch /srv/view/new 2>&1 || true; touch /srv/from/new"); !strings.Contains(got, "hi\n") || !strings.Contains(got, "Read-only") {
 			t.Error(got)
 		}
-		sh(t, "mount -o remount,bind,rw,nodev /srv/view")
+		infratest.Shell(t, "mount -o remount,bind,rw,nodev /srv/view")
 		again()
-		converge(t, h, bind, infra.Update, "mounted options")
+		infratest.Converge(t, h, bind, infra.Update, "mounted options")
 
 		// What does not mount does not get into the table: the host might not start.
-		fails(t, h, decoded(t, &Mount{}, "{path: /srv/no, source: /dev/nothing, type: ext4}"), "mount /srv/no (nothing was written to /etc/fstab)")
+		infratest.Fails(t, h, infratest.Decoded(t, &Mount{}, "{path: /srv/no, source: /dev/nothing, type: ext4}"), "mount /srv/no (nothing was written to /etc/fstab)")
 		if b, _ := os.ReadFile(tableFile); strings.Contains(string(b), "/srv/no") {
 			t.Errorf("%s", b)
 		}
-		only := decoded(t, &Mount{}, "{path: /srv/later, source: LABEL=later, type: ext4, state: present, pass: 2}")
-		converge(t, h, only, infra.Create, "source", "type", "options", "dump", "pass")
-		gone(t, h, only)
+		only := infratest.Decoded(t, &Mount{}, "{path: /srv/later, source: LABEL=later, type: ext4, state: present, pass: 2}")
+		infratest.Converge(t, h, only, infra.Create, "source", "type", "options", "dump", "pass")
+		infratest.Gone(t, h, only)
 
 		p, err := os.StartProcess("/bin/sleep", []string{"sleep", "60"}, &os.ProcAttr{Dir: "/srv/a b"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		fails(t, h, m.Absent(), "fuser -vm /srv/a b")
+		infratest.Fails(t, h, m.Absent(), "fuser -vm /srv/a b")
 		if err := p.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		p.Wait()
-		sh(t, "mount -t tmpfs over '/srv/a b'") // a second one over it
+		infratest.Shell(t, "mount -t tmpfs over '/srv/a b'") // a second one over it
 		again()
-		gone(t, h, m)
-		gone(t, h, bind)
-		if got := sh(t, "cat /etc/fstab; ls -d '/srv/a b'"); got != "# static\n/dev/x /x ext4 ro\n/srv/a b" {
+		infratest.Gone(t, h, m)
+		infratest.Gone(t, h, bind)
+		if got := infratest.Shell(t, "cat /etc/fstab; ls -d '/srv/a b'"); got != "# static\n/dev/x /x ext4 ro\n/srv/a b" {
 			t.Error(got)
 		}
-		sh(t, "rm /etc/fstab")
+		infratest.Shell(t, "rm /etc/fstab")
 		again()
-		converge(t, h, m, infra.Create, "source", "type", "options", "dump", "pass", "mounted")
+		infratest.Converge(t, h, m, infra.Create, "source", "type", "options", "dump", "pass", "mounted")
 	})
 }
 
 func TestVolume(t *testing.T) {
 	infratest.Inside(t, func() {
 		h := infra.NewHost(t.Context())
-		fails(t, h, decoded(t, &Volume{}, "device: /dev/nothing"), "there is no device /dev/nothing")
-		fails(t, h, decoded(t, &Volume{}, "device: /srv/no-size"), "give a size to make a file")
-		fails(t, h, decoded(t, &Volume{}, "{device: /srv/x, type: xfs, size: 400M}"), "- package: xfsprogs")
-		sh(t, "echo of a run that was cut off >/srv/disk.steer-new")
-		v := decoded(t, &Volume{}, "{device: /srv/disk, size: 8M, label: data}")
-		converge(t, h, v, infra.Create, "type", "size")
-		if got := sh(t, "blkid -p -o export /srv/disk | egrep '^(TYPE|LABEL)='; stat -c '%s %a' /srv/disk; e2fsck -fn /srv/disk >/dev/null 2>&1; ls /srv; [ $(du -k /srv/disk | cut -f1) -ge 8000 ]"); got != "LABEL=data\nTYPE=ext4\n8388608 600\ndisk" {
+		infratest.Fails(t, h, infratest.Decoded(t, &Volume{}, "device: /dev/nothing"), "there is no device /dev/nothing")
+		infratest.Fails(t, h, infratest.Decoded(t, &Volume{}, "device: /srv/no-size"), "give a size to make a file")
+		infratest.Fails(t, h, infratest.Decoded(t, &Volume{}, "{device: /srv/x, type: xfs, size: 400M}"), "- package: xfsprogs")
+		infratest.Shell(t, "echo of a run that was cut off >/srv/disk.steer-new")
+		v := infratest.Decoded(t, &Volume{}, "{device: /srv/disk, size: 8M, label: data}")
+		infratest.Converge(t, h, v, infra.Create, "type", "size")
+		if got := infratest.Shell(t, "blkid -p -o export /srv/disk | egrep '^(TYPE|LABEL)='; stat -c '%s %a' /srv/disk; e2fsck -fn /srv/disk >/dev/null 2>&1; ls /srv; [ $(du -k /srv/disk | cut -f1) -ge 8000 ]"); got != "LABEL=data\nTYPE=ext4\n8388608 600\ndisk" {
 			t.Error(got)
 		}
-		if d := converge(t, h, decoded(t, &Volume{}, "{device: /srv/disk, label: other}"), infra.Update, "label"); d.Fields[0].Old != "data" {
+		if d := infratest.Converge(t, h, infratest.Decoded(t, &Volume{}, "{device: /srv/disk, label: other}"), infra.Update, "label"); d.Fields[0].Old != "data" {
 			t.Errorf("%+v", d)
 		}
 		for _, kind := range []string{"ext2", "ext3", "swap"} {
-			sh(t, "rm -f /srv/disk")
-			converge(t, h, decoded(t, &Volume{}, "{device: /srv/disk, size: 8M, type: "+kind+"}"), infra.Create, "type", "size")
-			if got := sh(t, "blkid -p -o value -s TYPE /srv/disk"); got != kind {
+			infratest.Shell(t, "rm -f /srv/disk")
+			infratest.Converge(t, h, infratest.Decoded(t, &Volume{}, "{device: /srv/disk, size: 8M, type: "+kind+"}"), infra.Create, "type", "size")
+			if got := infratest.Shell(t, "blkid -p -o value -s TYPE /srv/disk"); got != kind {
 				t.Error(got)
 			}
-			converge(t, h, decoded(t, &Volume{}, "{device: /srv/disk, label: x, type: "+kind+"}"), infra.Update, "label")
+			infratest.Converge(t, h, infratest.Decoded(t, &Volume{}, "{device: /srv/disk, label: x, type: "+kind+"}"), infra.Update, "label")
 		}
 		// Another file system, text, and data after a blank start are left alone.
-		ext4 := decoded(t, &Volume{}, "device: /srv/disk")
-		fails(t, h, ext4, "/srv/disk holds something already, and is not formatted")
-		sh(t, "truncate -s 0 /srv/disk; truncate -s 8M /srv/disk; printf secret | dd of=/srv/disk conv=notrunc bs=1 seek=70000 status=none")
-		fails(t, h, ext4, "holds something already")
-		sh(t, "truncate -s 0 /srv/disk; truncate -s 8M /srv/disk; printf secret >>/srv/disk")
-		fails(t, h, ext4, "holds something already")
-		if got := sh(t, "tail -c 6 /srv/disk"); got != "secret" {
+		ext4 := infratest.Decoded(t, &Volume{}, "device: /srv/disk")
+		infratest.Fails(t, h, ext4, "/srv/disk holds something already, and is not formatted")
+		infratest.Shell(t, "truncate -s 0 /srv/disk; truncate -s 8M /srv/disk; printf secret | dd of=/srv/disk conv=notrunc bs=1 seek=70000 status=none")
+		infratest.Fails(t, h, ext4, "holds something already")
+		infratest.Shell(t, "truncate -s 0 /srv/disk; truncate -s 8M /srv/disk; printf secret >>/srv/disk")
+		infratest.Fails(t, h, ext4, "holds something already")
+		if got := infratest.Shell(t, "tail -c 6 /srv/disk"); got != "secret" {
 			t.Error(got)
 		}
 		// A blank one is formatted, one that holds something only by force.
-		sh(t, "truncate -s 0 /srv/disk; truncate -s 8M /srv/disk")
-		converge(t, h, ext4, infra.Create, "type")
-		forced := decoded(t, &Volume{}, "{device: /srv/disk, type: swap, force: true}")
-		converge(t, h, forced, infra.Replace, "type")
-		converge(t, h, forced, infra.None)
+		infratest.Shell(t, "truncate -s 0 /srv/disk; truncate -s 8M /srv/disk")
+		infratest.Converge(t, h, ext4, infra.Create, "type")
+		forced := infratest.Decoded(t, &Volume{}, "{device: /srv/disk, type: swap, force: true}")
+		infratest.Converge(t, h, forced, infra.Replace, "type")
+		infratest.Converge(t, h, forced, infra.None)
 		// On a full disk nothing of the name appears.
-		sh(t, "mkdir /small; mount -t tmpfs -o size=4m x /small")
-		fails(t, h, decoded(t, &Volume{}, "{device: /small/disk, size: 16M}"), "no space left on device")
-		if got := sh(t, "ls -A /small"); got != "" {
+		infratest.Shell(t, "mkdir /small; mount -t tmpfs -o size=4m x /small")
+		infratest.Fails(t, h, infratest.Decoded(t, &Volume{}, "{device: /small/disk, size: 16M}"), "no space left on device")
+		if got := infratest.Shell(t, "ls -A /small"); got != "" {
 			t.Error(got)
 		}
 	})
@@ -211,16 +211,16 @@ func TestVolumeKinds(t *testing.T) {
 				t.Skip(c.program + " is not installed")
 			}
 			file := dir + "/" + c.kind
-			v := decoded(t, &Volume{}, "{device: "+file+", type: "+c.kind+", size: "+c.size+", label: FIRST}")
-			converge(t, h, v, infra.Create, "type", "size")
-			converge(t, h, decoded(t, &Volume{}, "{device: "+file+", type: "+c.kind+", label: SECOND}"), infra.Update, "label")
-			if got := sh(t, c.judge+" "+file+" >/dev/null 2>&1; blkid -p -o value -s LABEL -s TYPE "+file+" | xargs"); got != "SECOND "+c.kind {
+			v := infratest.Decoded(t, &Volume{}, "{device: "+file+", type: "+c.kind+", size: "+c.size+", label: FIRST}")
+			infratest.Converge(t, h, v, infra.Create, "type", "size")
+			infratest.Converge(t, h, infratest.Decoded(t, &Volume{}, "{device: "+file+", type: "+c.kind+", label: SECOND}"), infra.Update, "label")
+			if got := infratest.Shell(t, c.judge+" "+file+" >/dev/null 2>&1; blkid -p -o value -s LABEL -s TYPE "+file+" | xargs"); got != "SECOND "+c.kind {
 				t.Error(got)
 			}
-			ext4 := decoded(t, &Volume{}, "device: "+file)
-			fails(t, h, ext4, "holds something already")
-			converge(t, h, decoded(t, &Volume{}, "{device: "+file+", force: true}"), infra.Replace, "type")
-			converge(t, h, decoded(t, &Volume{}, "{device: "+file+", type: "+c.kind+", force: true}"), infra.Replace, "type")
+			ext4 := infratest.Decoded(t, &Volume{}, "device: "+file)
+			infratest.Fails(t, h, ext4, "holds something already")
+			infratest.Converge(t, h, infratest.Decoded(t, &Volume{}, "{device: "+file+", force: true}"), infra.Replace, "type")
+			infratest.Converge(t, h, infratest.Decoded(t, &Volume{}, "{device: "+file+", type: "+c.kind+", force: true}"), infra.Replace, "type")
 			if err := os.Remove(file); err != nil {
 				t.Fatal(err)
 			}

@@ -11,7 +11,7 @@ import (
 )
 
 func TestRules(t *testing.T) {
-	f := decoded(t, &Firewall{}, `
+	f := infratest.Decoded(t, &Firewall{}, `
 allow:
   - {port: 22, from: "10.1.2.3/8, 2001:db8::/32,192.168.0.1"}
   - {port: "80, 443,8000-8010"}
@@ -35,11 +35,11 @@ deny: [{from: 192.0.2.1}]
 func TestFirewall(t *testing.T) {
 	infratest.Inside(t, func() {
 		h := infra.NewHost(t.Context())
-		sh(t, "printf '#!/usr/sbin/nft -f\\nflush ruleset\\n\\ntable ip other { chain c { counter; }; }' >/etc/nftables.conf; nft 'add table ip other; add chain ip other c; add rule ip other c counter'")
-		other := sh(t, "nft list table ip other")
-		f := decoded(t, &Firewall{}, "allow: [{port: 22, from: 10.0.0.0/8}, {port: '443,80', from: '2001:db8::/32'}]")
-		converge(t, h, f, infra.Create, "rules", firewallFile, "/etc/nftables.conf")
-		if got := sh(t, "nft list chain inet steer input"); !strings.Contains(got, "policy drop") || !strings.Contains(got, "tcp dport 22 accept") {
+		infratest.Shell(t, "printf '#!/usr/sbin/nft -f\\nflush ruleset\\n\\ntable ip other { chain c { counter; }; }' >/etc/nftables.conf; nft 'add table ip other; add chain ip other c; add rule ip other c counter'")
+		other := infratest.Shell(t, "nft list table ip other")
+		f := infratest.Decoded(t, &Firewall{}, "allow: [{port: 22, from: 10.0.0.0/8}, {port: '443,80', from: '2001:db8::/32'}]")
+		infratest.Converge(t, h, f, infra.Create, "rules", firewallFile, "/etc/nftables.conf")
+		if got := infratest.Shell(t, "nft list chain inet steer input"); !strings.Contains(got, "policy drop") || !strings.Contains(got, "tcp dport 22 accept") {
 			t.Error(got)
 		}
 		for _, c := range [][2]string{
@@ -52,42 +52,42 @@ func TestFirewall(t *testing.T) {
 			{"echo >>" + firewallFile, firewallFile},
 			{"sed -i /include/d /etc/nftables.conf", "/etc/nftables.conf"},
 		} {
-			sh(t, c[0])
-			converge(t, h, f, infra.Update, c[1])
+			infratest.Shell(t, c[0])
+			infratest.Converge(t, h, f, infra.Update, c[1])
 		}
-		if now := sh(t, "nft list table ip other"); now != other {
+		if now := infratest.Shell(t, "nft list table ip other"); now != other {
 			t.Errorf("the table of others became\n%s", now)
 		}
 		// A later nft may list the same in other words.
-		sh(t, "sed -i '1s/as .*/as 0./' "+firewallFile)
-		same(t, h, f)
+		infratest.Shell(t, "sed -i '1s/as .*/as 0./' "+firewallFile)
+		infratest.Same(t, h, f)
 		// As at a start.
-		sh(t, "nft flush ruleset; nft -f /etc/nftables.conf; nft list table ip other >/dev/null")
-		same(t, h, f)
+		infratest.Shell(t, "nft flush ruleset; nft -f /etc/nftables.conf; nft list table ip other >/dev/null")
+		infratest.Same(t, h, f)
 
-		own := decoded(t, &Firewall{}, "source: fw.nft")
+		own := infratest.Decoded(t, &Firewall{}, "source: fw.nft")
 		if err := own.Source(func(string) ([]byte, error) {
 			return []byte("chain c { type filter hook input priority 5; tcp dport { 80, 22 } counter accept; }"), nil
 		}, nil); err != nil {
 			t.Fatal(err)
 		}
-		converge(t, h, own, infra.Update, "rules", firewallFile)
+		infratest.Converge(t, h, own, infra.Update, "rules", firewallFile)
 		for content, want := range map[string]string{
 			"chain c { nonsense }":                         "nft refuses the rules: ",
 			"}\ntable ip other { chain evil { accept; }\n": "makes other tables",
 			"}\ndelete table inet steer\ntable ip x {":     "makes other tables",
 		} {
-			fails(t, h, &Firewall{State: present, Content: content}, want)
+			infratest.Fails(t, h, &Firewall{State: present, Content: content}, want)
 		}
-		same(t, h, own) // what is refused changes nothing
-		gone(t, h, f)
-		if got := sh(t, "nft list tables; ls "+firewallFolder+"; grep -c include /etc/nftables.conf || true"); got != "table ip other\n0" {
+		infratest.Same(t, h, own) // what is refused changes nothing
+		infratest.Gone(t, h, f)
+		if got := infratest.Shell(t, "nft list tables; ls "+firewallFolder+"; grep -c include /etc/nftables.conf || true"); got != "table ip other\n0" {
 			t.Error(got)
 		}
-		sh(t, "rm /etc/nftables.conf")
-		converge(t, h, f, infra.Create, "rules", firewallFile, "/etc/nftables.conf")
-		sh(t, "nft flush ruleset; /etc/nftables.conf")
-		same(t, h, f)
+		infratest.Shell(t, "rm /etc/nftables.conf")
+		infratest.Converge(t, h, f, infra.Create, "rules", firewallFile, "/etc/nftables.conf")
+		infratest.Shell(t, "nft flush ruleset; /etc/nftables.conf")
+		infratest.Same(t, h, f)
 	})
 }
 
@@ -95,22 +95,22 @@ func TestFirewallMissing(t *testing.T) {
 	infratest.Inside(t, func() {
 		os.Setenv("PATH", "/nowhere")
 		h := infra.NewHost(t.Context())
-		f := decoded(t, &Firewall{}, "allow: [{port: 22}]")
+		f := infratest.Decoded(t, &Firewall{}, "allow: [{port: 22}]")
 		d, err := f.Diff(t.Context(), h)
 		if err != nil || d.Action != infra.Create {
 			t.Errorf("%+v %v", d, err)
 		}
-		fails(t, h, f, "- package: nftables")
+		infratest.Fails(t, h, f, "- package: nftables")
 	})
 }
 
 func TestFirewallSource(t *testing.T) {
-	f := decoded(t, &Firewall{}, "source: fw.nft")
+	f := infratest.Decoded(t, &Firewall{}, "source: fw.nft")
 	gone := errors.New("fw.nft: the role has no such file")
 	if err := f.Source(func(string) ([]byte, error) { return nil, gone }, nil); !errors.Is(err, gone) {
 		t.Error(err)
 	}
-	f = decoded(t, &Firewall{}, "source: fw.nft")
+	f = infratest.Decoded(t, &Firewall{}, "source: fw.nft")
 	if err := f.Source(func(string) ([]byte, error) { return []byte(" \n"), nil }, nil); err == nil || !strings.Contains(err.Error(), "fw.nft is empty") {
 		t.Error(err)
 	}
@@ -120,17 +120,17 @@ func TestFirewallSource(t *testing.T) {
 func TestAfterStart(t *testing.T) {
 	infratest.InsideSystemd(t, func() {
 		h := infra.NewHost(t.Context())
-		f := decoded(t, &Firewall{}, "allow: [{port: 22}]")
-		converge(t, h, f, infra.Create, "rules", firewallFile, "/etc/nftables.conf")
-		sh(t, "nft flush ruleset; systemctl restart nftables")
-		same(t, h, f)
-		m := decoded(t, &Mount{}, "{path: /srv/cache, source: cache, type: tmpfs, options: [nodev]}")
-		converge(t, h, m, infra.Create, "source", "type", "options", "dump", "pass", "mounted")
-		sh(t, "umount /srv/cache; systemctl start srv-cache.mount")
-		same(t, infra.NewHost(t.Context()), m)
-		name := decoded(t, &Hostname{}, "name: web1")
-		converge(t, h, name, infra.Update, "name", hostnameFile, hostsFile)
-		if got := sh(t, "hostname"); got != "web1" {
+		f := infratest.Decoded(t, &Firewall{}, "allow: [{port: 22}]")
+		infratest.Converge(t, h, f, infra.Create, "rules", firewallFile, "/etc/nftables.conf")
+		infratest.Shell(t, "nft flush ruleset; systemctl restart nftables")
+		infratest.Same(t, h, f)
+		m := infratest.Decoded(t, &Mount{}, "{path: /srv/cache, source: cache, type: tmpfs, options: [nodev]}")
+		infratest.Converge(t, h, m, infra.Create, "source", "type", "options", "dump", "pass", "mounted")
+		infratest.Shell(t, "umount /srv/cache; systemctl start srv-cache.mount")
+		infratest.Same(t, infra.NewHost(t.Context()), m)
+		name := infratest.Decoded(t, &Hostname{}, "name: web1")
+		infratest.Converge(t, h, name, infra.Update, "name", hostnameFile, hostsFile)
+		if got := infratest.Shell(t, "hostname"); got != "web1" {
 			t.Error(got)
 		}
 	})
