@@ -16,6 +16,13 @@ export function ago(time: string | undefined, now: number): string {
   return s < 3 ? 'just now' : `${s < 120 ? `${Math.round(s)} s` : duration(s)} ago`
 }
 
+// ahead is when something comes; what should have come is due.
+export function ahead(time: string | undefined, now: number): string {
+  if (!time || time.startsWith('0001')) return ''
+  const s = (Date.parse(time) - now) / 1000
+  return s < 1 ? 'due now' : `in ${s < 120 ? `${Math.round(s)} s` : duration(s)}`
+}
+
 export function clock(time: string | undefined): string {
   if (!time || time.startsWith('0001')) return ''
   const t = new Date(time)

@@ -9,6 +9,10 @@ export function link(e: Event): string {
     case 'run': return `/runs/${name}`
     case 'deploy': case 'artifact': case 'version': case 'commit':
       return e.chainid ? `/why?ref=${encodeURIComponent(e.subject)}` : '/journal'
+    case 'host': return `/hosts/${encodeURIComponent(name)}`
+    case 'visit': return `/hosts/visits/${name}`
+    case 'group': return `/hosts/groups/${encodeURIComponent(name)}`
+    case 'role': return `/roles/${encodeURIComponent(name)}`
     case 'check': return e.service ? `/services/${e.service}` : '/journal'
     default: return `/journal?subject=${encodeURIComponent(e.subject)}`
   }
