@@ -72,7 +72,7 @@ export interface Step { name: string; state: 'passed' | 'running' | 'waiting' | 
 export function steps(g: Group): Step[] {
   const s = g.settings
   const way: [phase: string, name: string][] = [
-    ...(s.Approve ? [['planning', 'planned'], ['asking', 'approved']] as [string, string][] : []),
+    ...(s.Approve ? [['planning', 'plan'], ['asking', 'approval']] as [string, string][] : []),
     ...(s.Canary > 0 ? [['canary', many(s.Canary, 'first host')], ['soaking', `watched for ${span(s.Soak)}`]] as [string, string][] : []),
     ['following', s.Canary > 0 ? 'the others' : 'all hosts'], ['done', 'done'],
   ]

@@ -15,11 +15,11 @@ export function since(range: string | null, now: number): string {
 export function outcome(t: Tonight): string {
   const n = (list: unknown[] | null) => list?.length ?? 0
   const found = [
-    n(t.failed) ? many(n(t.failed), 'visit') + ' failed' : '',
-    n(t.drifts) ? many(n(t.drifts), 'drift') + ' still open' : '',
-    n(t.drifted) ? many(n(t.drifted), 'visit') + ' met drift' : '',
-    n(t.changed) ? many(n(t.changed), 'visit') + ' brought a change' : '',
+    n(t.failed) ? `${n(t.failed)} failed` : '',
+    n(t.drifted) ? `${n(t.drifted)} met drift` : '',
+    n(t.changed) ? `${n(t.changed)} brought a change` : '',
     n(t.rebuilt) ? many(n(t.rebuilt), 'host') + ' rebuilt' : '',
+    n(t.drifts) ? many(n(t.drifts), 'drift') + ' still open' : '',
     n(t.rollouts) ? many(n(t.rollouts), 'change') + ' not done yet' : '',
     n(t.late) ? many(n(t.late), 'host') + ' late' : '',
     n(t.pauses) ? many(n(t.pauses), 'pause') : '',
