@@ -27,6 +27,10 @@ type Options struct {
 	Unattended bool
 	// Tags, when given, are those of which a resource needs one to be looked at.
 	Tags []string
+	// Refs, when given, are the only resources that are looked at.
+	Refs []string
+	// Tell notifies resources as if something had changed that notifies them.
+	Tell []string
 	// Parallel is how many resources are worked on at a time, default twice the CPUs.
 	Parallel int
 	// By is who wants it, for the state and for others who wait.
@@ -67,6 +71,8 @@ type Report struct {
 	Counts     map[Status]int `json:"counts"`
 	Generation int            `json:"generation"`
 	Hash       string         `json:"hash"` // of the state of all resources: equal on equal hosts
+	// Leaves are the hashes of each resource's state, by reference.
+	Leaves map[string]string `json:"leaves,omitempty"`
 	// CutOff tells of the run before this one, when it was ended in the middle.
 	CutOff *Applying     `json:"cut_off,omitempty"`
 	Took   time.Duration `json:"took"` // nanoseconds
@@ -133,13 +139,14 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 		return Report{}, err
 	}
 	r.status = make([]Status, len(r.all))
-	for _, ref := range state.Pending {
-		r.notified[ref] = true // the run before was cut off before it could tell them
+	// The run before may have been cut off before it could tell them.
+	for _, ref := range slices.Concat(state.Pending, o.Tell) {
+		r.notified[ref] = true
 	}
 	for _, stage := range order {
 		r.stage(ctx, stage)
 	}
-	report.Counts, report.Hash = r.counts, rootHash(r.leaves)
+	report.Counts, report.Hash, report.Leaves = r.counts, rootHash(r.leaves), r.leaves
 	if !o.DryRun {
 		err = r.finish(ctx, report)
 	}
@@ -147,10 +154,13 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 	return report, errors.Join(ctx.Err(), err)
 }
 
+// partial tells whether the run looks at some resources only.
+func (r *run) partial() bool { return len(r.Tags)+len(r.Refs) > 0 }
+
 // addRemovals appends what was created earlier and is no longer declared, newest
 // first, after everything else.
 func (r *run) addRemovals(order [][]int) ([][]int, error) {
-	if len(r.Tags) > 0 {
+	if r.partial() {
 		return order, nil
 	}
 	declared := map[string]bool{}
@@ -228,7 +238,7 @@ func (r *run) finish(ctx context.Context, report Report) error {
 		r.state.Generation++
 		r.dirty = true
 	}
-	if whole := len(r.Tags) == 0 && !report.Failed(); whole && r.state.Hash != report.Hash {
+	if whole := !r.partial() && !report.Failed(); whole && r.state.Hash != report.Hash {
 		r.state.Hash, r.state.Leaves, r.dirty = report.Hash, r.leaves, true
 	}
 	if left := r.undelivered(); !slices.Equal(left, r.state.Pending) {
@@ -237,7 +247,7 @@ func (r *run) finish(ctx context.Context, report Report) error {
 	if !r.dirty {
 		return nil
 	}
-	if !report.Failed() && len(r.Tags) == 0 {
+	if !report.Failed() && !r.partial() {
 		r.state.Converged = time.Now().UTC().Truncate(time.Second)
 	}
 	return r.state.write(r.Dir)

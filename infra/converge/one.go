@@ -51,6 +51,9 @@ func (r *run) one(ctx context.Context, i int) {
 }
 
 func (r *run) wanted(d infra.Declared) bool {
+	if len(r.Refs) > 0 && !slices.Contains(r.Refs, d.Ref()) {
+		return false
+	}
 	if len(r.Tags) == 0 {
 		return true
 	}
