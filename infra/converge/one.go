@@ -145,9 +145,14 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 	switch {
 	case diff.Empty() && !notified:
 		e.Status = OK
-		if removal || r.back != nil && r.wanted(i) {
+		switch {
+		case removal:
 			r.forget(i)
-		} else {
+		case r.back != nil:
+			if err := r.reown(ctx, i); err != nil {
+				return fail(err)
+			}
+		default:
 			r.leaf(ctx, d, diff)
 		}
 		return e
@@ -214,7 +219,7 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 		}
 	}
 	e.Status = Changed
-	if removal || r.back != nil && r.wanted(i) {
+	if removal || r.back != nil {
 		r.forget(i)
 	} else {
 		r.leaf(ctx, d, infra.Diff{})
@@ -284,9 +289,13 @@ func (r *run) own(i int, diff infra.Diff) error {
 	d := r.all[i]
 	if r.back != nil {
 		o := r.back[i].Owned
-		if o == nil || r.state.owns(o.ref()) {
+		if o == nil || r.back[i].Told {
 			return nil
 		}
+		if is := r.state.owned(o.ref()); is != nil && *is == *o {
+			return nil
+		}
+		r.state.disown(o.ref())
 		r.dirty = true
 		return r.state.own(r.Dir, *o)
 	}
@@ -302,6 +311,26 @@ func (r *run) own(i int, diff infra.Diff) error {
 	return r.state.own(r.Dir, Owned{Kind: d.Kind, ID: d.ID, Role: d.Role, Absent: string(b), Sensitive: d.Sensitive})
 }
 
+// reown remembers again whether something was created here that is as a rollback wants
+// it without a change.
+func (r *run) reown(ctx context.Context, i int) error {
+	r.mu.Lock()
+	is, was := r.state.owned(r.back[i].Ref), r.back[i].Owned
+	r.mu.Unlock()
+	if r.DryRun || r.back[i].Told || is == nil && was == nil || is != nil && was != nil && *is == *was {
+		return nil
+	}
+	err := r.mark(r.all[i])
+	if err == nil {
+		err = r.record(ctx, i, infra.Diff{}, false)
+	}
+	if err == nil {
+		err = r.own(i, infra.Diff{})
+	}
+	r.forget(i)
+	return err
+}
+
 // forget drops what was removed, or what a rollback found not to be created here.
 func (r *run) forget(i int) {
 	if r.DryRun {
@@ -309,7 +338,7 @@ func (r *run) forget(i int) {
 	}
 	ref := r.all[i].Ref()
 	if r.back != nil {
-		if ref = r.back[i].Ref; r.back[i].Owned != nil {
+		if ref = r.back[i].Ref; r.back[i].Owned != nil || r.back[i].Told {
 			return
 		}
 	}

@@ -47,7 +47,7 @@ func (r *run) record(ctx context.Context, i int, diff infra.Diff, notified bool)
 	}
 	r.mu.Unlock()
 	var all []undo
-	if !diff.Empty() {
+	if !diff.Empty() || r.back != nil && !r.back[i].Told {
 		all = r.capture(ctx, d, diff, u)
 	}
 	if notified {
