@@ -12,6 +12,7 @@ import (
 	"steer/infra"
 	"steer/infra/converge"
 	"steer/infra/host"
+	"steer/infra/patch"
 	"steer/infra/verify"
 )
 
@@ -20,18 +21,24 @@ const (
 	askFacts    = "facts"    // → infra.Facts
 	askConverge = "converge" // toConverge → converge.Report, events are converge.Event
 	askVerify   = "verify"   // toVerify → verify.Report
+	askPatches  = "patches"  // → patch.State
+	askCapture  = "capture"  // toConverge with one resource → captured
 )
 
 type toConverge struct {
 	Resources json.RawMessage `json:"resources"` // see infra.Encode
 	DryRun    bool            `json:"dry_run,omitempty"`
 	Tags      []string        `json:"tags,omitempty"`
-	By        string          `json:"by,omitempty"`
-	Dir       string          `json:"dir,omitempty"`
+	Refs      []string        `json:"refs,omitempty"`
+	Tell      []string        `json:"tell,omitempty"`
+	// Unattended keeps to what resources say about drift.
+	Unattended bool   `json:"unattended,omitempty"`
+	By         string `json:"by,omitempty"`
+	Dir        string `json:"dir,omitempty"`
 }
 
 func (c toConverge) options(ctx context.Context, event func(converge.Event)) converge.Options {
-	return converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, By: c.By, Event: event}
+	return converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, Refs: c.Refs, Tell: c.Tell, Unattended: c.Unattended, By: c.By, Event: event}
 }
 
 func runTests(ctx context.Context, text string) (verify.Report, error) {
@@ -75,6 +82,21 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 			return nil, fault.New(fault.Invalid, "read the request: %w", err)
 		}
 		return runTests(ctx, v.Tests)
+	case askCapture:
+		var c toConverge
+		if err := json.Unmarshal(body, &c); err != nil {
+			return nil, fault.New(fault.Invalid, "read the request: %w", err)
+		}
+		all, err := infra.Decode(resourceKinds(), c.Resources)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) != 1 {
+			return nil, fault.New(fault.Invalid, "read the request: it names %d resources, not one", len(all))
+		}
+		return captureHere(ctx, infra.NewHost(ctx), all[0])
+	case askPatches:
+		return patch.Look(ctx, infra.NewHost(ctx))
 	}
 	return nil, fault.New(fault.Invalid, "this version of Steer does not know what %q means", op)
 }

@@ -7,6 +7,7 @@ import (
 	"steer/infra"
 	"steer/infra/converge"
 	"steer/infra/host"
+	"steer/infra/patch"
 	"steer/infra/verify"
 )
 
@@ -15,6 +16,8 @@ type visit interface {
 	facts() (infra.Facts, error)
 	converge(m infra.Manifest, o toConverge, event func(converge.Event)) (converge.Report, error)
 	verify(tests string) (verify.Report, error)
+	patches() (patch.State, error)
+	capture(r infra.Declared) (captured, error)
 	Close() error
 }
 
@@ -46,6 +49,12 @@ func (h here) converge(m infra.Manifest, o toConverge, event func(converge.Event
 
 func (h here) verify(tests string) (verify.Report, error) { return runTests(h.ctx, tests) }
 
+func (h here) patches() (patch.State, error) { return patch.Look(h.ctx, infra.NewHost(h.ctx)) }
+
+func (h here) capture(r infra.Declared) (captured, error) {
+	return captureHere(h.ctx, infra.NewHost(h.ctx), r)
+}
+
 func (h here) Close() error { return nil }
 
 // there works by a conversation.
@@ -70,6 +79,16 @@ func (t *there) converge(m infra.Manifest, o toConverge, event func(converge.Eve
 
 func (t *there) verify(tests string) (r verify.Report, err error) {
 	return r, t.Call(askVerify, toVerify{tests}, nil, &r)
+}
+
+func (t *there) patches() (s patch.State, err error) { return s, t.Call(askPatches, nil, nil, &s) }
+
+func (t *there) capture(r infra.Declared) (c captured, err error) {
+	b, err := infra.Encode([]infra.Declared{r})
+	if err != nil {
+		return c, err
+	}
+	return c, t.Call(askCapture, toConverge{Resources: b}, nil, &c)
 }
 
 func (t *there) Close() error {

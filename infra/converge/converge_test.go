@@ -67,6 +67,11 @@ func (w *world) try(ctx context.Context, o converge.Options, all ...infra.Declar
 	o.Host, o.Kinds, o.Dir = infra.NewHost(ctx), infratest.Kinds(), w.state
 	o.Event = func(e converge.Event) { w.events = append(w.events, e) }
 	report, err := converge.Run(ctx, infra.Manifest{Resources: all}, o)
+	return w.told(), report, err
+}
+
+// told are the events in one line.
+func (w *world) told() string {
 	var got []string
 	for _, e := range w.events {
 		line := strings.TrimSpace(strings.ReplaceAll(e.Ref, w.dir+"/", "") + " " + string(e.Status) + " " + string(e.Diff.Action))
@@ -76,7 +81,7 @@ func (w *world) try(ctx context.Context, o converge.Options, all ...infra.Declar
 		got = append(got, line)
 	}
 	slices.Sort(got)
-	return strings.Join(got, "; "), report, err
+	return strings.Join(got, "; ")
 }
 
 func (w *world) is(got, want string) {
