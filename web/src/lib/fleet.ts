@@ -65,4 +65,4 @@ export const visitPage = (id: number) => `/hosts/visits/${id}`
 export const rolePage = (name: string) => `/roles/${encodeURIComponent(name)}`
 
 // ofFleet tells whether an event is about hosts.
-export const ofFleet = (e: { subject: string }) => /^(host|visit|group|drift|fleet|definitions)\//.test(e.subject)
+export const ofFleet = (e: { subject: string }) => /^(hosts$|(host|group|definitions)\/)/.test(e.subject)

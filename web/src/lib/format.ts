@@ -18,7 +18,7 @@ export function ago(time: string | undefined, now: number): string {
 
 // ahead is when something comes; what should have come is due.
 export function ahead(time: string | undefined, now: number): string {
-  if (!time || time.startsWith('0001')) return ''
+  if (!time) return ''
   const s = (Date.parse(time) - now) / 1000
   return s < 1 ? 'due now' : `in ${s < 120 ? `${Math.round(s)} s` : duration(s)}`
 }

@@ -39,7 +39,7 @@ export function counts(hosts: Host[]): [state: string, n: number][] {
 
 // look is the sign of a host's state: one that was never visited is not in trouble.
 export const look = (state: string) => (state === 'waiting' ? 'new' : state)
-export const word = (state: string) => (state === 'waiting' ? 'not visited yet' : state)
+export const word = (state: string) => (state === 'waiting' ? 'not converged yet' : state)
 
 export const many = (n: number, one: string, more = one + 's') => `${n} ${n === 1 ? one : more}`
 
@@ -73,7 +73,7 @@ export function steps(g: Group): Step[] {
   const s = g.settings
   const way: [phase: string, name: string][] = [
     ...(s.Approve ? [['planning', 'plan'], ['asking', 'approval']] as [string, string][] : []),
-    ...(s.Canary > 0 ? [['canary', many(s.Canary, 'first host')], ['soaking', `watched for ${span(s.Soak)}`]] as [string, string][] : []),
+    ...(s.Canary > 0 ? [['canary', many(s.Canary, 'first host')], ...(s.Soak > 0 ? [['soaking', `watched for ${span(s.Soak)}`]] : [])] as [string, string][] : []),
     ['following', s.Canary > 0 ? 'the others' : 'all hosts'], ['done', 'done'],
   ]
   const at = way.findIndex(([p]) => p === g.phase)
@@ -91,7 +91,7 @@ export const span = (ns: number) => duration(ns / 1e9)
 // manner is how a group is converged, in a line.
 export function manner(s: Settings): string {
   return [
-    s.Every ? `every ${span(s.Every)}` : 'only when somebody asks', s.Canary ? `${many(s.Canary, 'host')} first, watched for ${span(s.Soak)}` : '',
+    s.Every ? `every ${span(s.Every)}` : 'only when somebody asks', s.Canary ? `${many(s.Canary, 'host')} first${s.Soak ? `, watched for ${span(s.Soak)}` : ''}` : '',
     s.Approve ? 'somebody has to agree' : '', s.Replace ? `made anew after ${span(s.Dead)} of silence` : '', s.Drill ? `rebuilt for practice every ${span(s.Drill)}` : '',
   ].filter(Boolean).join(' · ')
 }

@@ -10,6 +10,7 @@ export function link(e: Event): string {
     case 'deploy': case 'artifact': case 'version': case 'commit':
       return e.chainid ? `/why?ref=${encodeURIComponent(e.subject)}` : '/journal'
     case 'host': return `/hosts/${encodeURIComponent(name)}`
+    case 'hosts': return '/hosts'
     case 'visit': return `/hosts/visits/${name}`
     case 'group': return `/hosts/groups/${encodeURIComponent(name)}`
     case 'role': return `/roles/${encodeURIComponent(name)}`

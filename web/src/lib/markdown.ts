@@ -56,7 +56,8 @@ function cells(row: string): string[] {
   return inner.split(/(?<!\\)\|/).map((c) => c.trim().replaceAll('\\|', '|'))
 }
 
-const inline = /(`+)(.+?)\1|\*\*(.+?)\*\*|\[([^\]]*)\]\(([^\s)]+)\)|\*([^\s*][^*]*)\*/g
+// The bounds keep a long line of beginnings without ends quick.
+const inline = /(`{1,3})(.{1,999}?)\1|\*\*(.{1,999}?)\*\*|\[([^\]]{0,300})\]\(([^\s)]{1,999})\)|\*([^\s*][^*]{0,999})\*/g
 
 // spans are the parts of a line. Links go to pages of Steer and of the web only.
 export function spans(text: string): Span[] {

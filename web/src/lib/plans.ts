@@ -38,12 +38,12 @@ export function byRole(changes: Change[]): [role: string, changes: Change[]][] {
   return [...by].sort(([a], [b]) => Number(a === '') - Number(b === ''))
 }
 
-const words = ['failed', 'changed', 'planned', 'drifted', 'skipped', 'unchanged']
+const words = ['failed', 'changed', 'planned', 'drifted', 'skipped', 'ok']
 
 // tally is what a visit came to, in words; "" while nothing is known.
 export function tally(counts: Record<string, number> | null | undefined): string {
   const rank = (k: string) => (words.indexOf(k) + words.length + 1) % (words.length + 1) // unknown ones last
-  return Object.entries(counts ?? {}).filter(([, n]) => n > 0).sort(([a], [b]) => rank(a) - rank(b)).map(([k, n]) => `${n} ${k}`).join(', ')
+  return Object.entries(counts ?? {}).filter(([, n]) => n > 0).sort(([a], [b]) => rank(a) - rank(b)).map(([k, n]) => `${n} ${k === 'ok' ? 'as declared' : k === 'planned' ? 'to change' : k}`).join(', ')
 }
 
 const kinds: Record<string, string> = { plan: 'compared', converge: 'converged', heal: 'healed', rebuild: 'rebuilt', rollback: 'rolled back' }
