@@ -221,7 +221,12 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 	if err != nil {
 		return out, err
 	}
-	if t.Kind == unattended.Rebuild {
+	switch {
+	case t.First && h.Make != nil && t.Kind != unattended.Rebuild:
+		if _, err := host.Create(ctx, h); err != nil {
+			return out, err
+		}
+	case t.Kind == unattended.Rebuild:
 		start := time.Now()
 		if err := host.Destroy(ctx, h); err != nil {
 			return out, err
@@ -266,7 +271,9 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 			return out, err
 		}
 	}
-	k.look(v, t.Host, r.Changes() > 0, &out)
+	if t.Cause != "change" && t.Cause != "drift" { // others wait for those
+		k.look(v, t.Host, r.Changes() > 0, &out)
+	}
 	return out, nil
 }
 
@@ -295,14 +302,14 @@ const (
 
 // keep takes an event over that tells something.
 func keep(out *unattended.Outcome, e converge.Event) {
-	if e.Status == converge.OK {
+	if e.Status == converge.OK || slices.ContainsFunc(out.Changes, func(c unattended.Change) bool { return c.Ref == e.Ref && c.Status == string(e.Status) }) {
 		return
 	}
 	if len(out.Changes) >= mostChanges {
 		out.Cut++
 		return
 	}
-	c := unattended.Change{Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Why: cutText(e.Why)}
+	c := unattended.Change{Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Why: cutText(e.Why), Drift: e.Drift && e.Diff.Action != infra.Run}
 	for _, f := range e.Diff.Fields[:min(len(e.Diff.Fields), 50)] {
 		c.Fields = append(c.Fields, unattended.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})
 	}

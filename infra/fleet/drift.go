@@ -80,14 +80,16 @@ func (e *end) drifts(ctx context.Context, tx *sql.Tx) ([]Trouble, error) {
 	}
 	var trouble []Trouble
 	differs := map[string]bool{}
+	seen := map[string]bool{} // a repair looks at everything once more
 	for _, c := range v.Changes {
 		if c.Status != "changed" && c.Status != "skipped" {
 			differs[c.Ref] = true
 		}
 		d := find(c.Ref)
-		if d == nil && !c.Drift {
+		if d == nil && !c.Drift || seen[c.Ref] {
 			continue
 		}
+		seen[c.Ref] = true
 		if d == nil {
 			d = &Drift{Host: v.Host, Ref: c.Ref, Role: c.Role, Place: c.Place, Action: c.Action, Fields: c.Fields, State: DriftOpen, Since: e.now, Visit: v.ID}
 		}

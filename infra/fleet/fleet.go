@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,8 +25,9 @@ var migrations embed.FS
 // Task is a visit to make.
 type Task struct {
 	Visit
-	To      int // generation, for Back
-	Attempt int // 1 is the first
+	To      int  // generation, for Back
+	First   bool // the host has never answered: if Steer can make it, it may not be there yet
+	Attempt int  // 1 is the first
 	// Repair names resources to tell since tests asked for it.
 	Repair []string
 }
@@ -369,6 +371,14 @@ func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason st
 	err = f.o.DB.Tx(ctx, func(tx *sql.Tx) error {
 		for i := range visits {
 			if err := f.queue(ctx, tx, &visits[i], r.To); err != nil {
+				return err
+			}
+			if r.Kind != Back {
+				continue
+			}
+			// Else the next visit would bring back what somebody took back.
+			p := Pause{Scope: "host", Name: visits[i].Host, Person: who, Since: f.o.Now().UTC(), Reason: strings.TrimSuffix("rolled back: "+reason, ": ")}
+			if err := f.pause(ctx, tx, p); err != nil {
 				return err
 			}
 		}

@@ -82,14 +82,16 @@ func (f *Fleet) Pause(ctx context.Context, p Pause) error {
 	if p.Until.Equal(time.Time{}) {
 		p.Until = time.Time{}
 	}
-	return f.o.DB.Tx(ctx, func(tx *sql.Tx) error {
-		if err := exec(ctx, tx, `INSERT INTO fleet_pause (scope, name, body) VALUES ($1, $2, $3) ON CONFLICT (scope, name) DO UPDATE SET body = excluded.body`,
-			p.Scope, p.Name, encoded(p)); err != nil {
-			return err
-		}
-		e := event.Event{Source: source, Type: event.HostsPaused, Subject: subject(p.Scope, p.Name), Actor: p.Person, Reason: p.Reason, Summary: "Automation keeps away from " + place{p.Scope, p.Name}.String()}
-		return f.o.Journal(ctx, tx, &e)
-	})
+	return f.o.DB.Tx(ctx, func(tx *sql.Tx) error { return f.pause(ctx, tx, p) })
+}
+
+func (f *Fleet) pause(ctx context.Context, tx *sql.Tx, p Pause) error {
+	if err := exec(ctx, tx, `INSERT INTO fleet_pause (scope, name, body) VALUES ($1, $2, $3) ON CONFLICT (scope, name) DO UPDATE SET body = excluded.body`,
+		p.Scope, p.Name, encoded(p)); err != nil {
+		return err
+	}
+	e := event.Event{Source: source, Type: event.HostsPaused, Subject: subject(p.Scope, p.Name), Actor: p.Person, Reason: p.Reason, Summary: "Automation keeps away from " + place{p.Scope, p.Name}.String()}
+	return f.o.Journal(ctx, tx, &e)
 }
 
 func subject(scope, name string) string {

@@ -37,7 +37,11 @@ func (f *Fleet) visit(ctx context.Context, j work.Job) error {
 	if err := f.o.DB.Tx(ctx, func(tx *sql.Tx) error { return writeVisit(ctx, tx, v) }); err != nil {
 		return err
 	}
-	out, err := f.o.Visit(ctx, Task{Visit: v, To: b.To, Attempt: v.Attempts})
+	hosts, err := readHosts(ctx, f.o.DB.Read())
+	if err != nil {
+		return err
+	}
+	out, err := f.o.Visit(ctx, Task{Visit: v, To: b.To, Attempt: v.Attempts, First: hosts[v.Host].Contact.IsZero()})
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // the server stops: it is made again
 	}
@@ -165,7 +169,11 @@ func (e *end) take(o Outcome, failure error) {
 	if v.Kind == Rebuild && failure == nil {
 		h.Rebuilt, h.Rebuild = e.now, v.Finished.Sub(v.Started)
 	}
-	e.drift()
+	for _, c := range v.Changes {
+		if c.Drift {
+			v.Drift++
+		}
+	}
 	switch {
 	case v.State == Broken:
 		h.State, h.Error = HasFailed, v.Error
@@ -184,25 +192,11 @@ func (e *end) take(o Outcome, failure error) {
 func broken(changes []Change) string {
 	for _, c := range changes {
 		if c.Status == "failed" {
-			return c.Ref + ": " + c.Why
+			why, _, _ := strings.Cut(c.Why, "\n")
+			return c.Ref + ": " + why
 		}
 	}
 	return "some resources are not as declared"
-}
-
-// drift marks changes that no change of the definitions explains.
-func (e *end) drift() {
-	v := &e.v
-	if v.Kind == Rebuild || v.Kind == Back || e.was.Digest == "" || e.digest != "" && e.was.Digest != e.digest {
-		return
-	}
-	for i := range v.Changes {
-		c := &v.Changes[i]
-		if c.Action != "" && c.Action != "run" && (c.Status == "changed" || c.Status == "drifted") && c.Why == "" {
-			c.Drift = true
-			v.Drift++
-		}
-	}
 }
 
 // write stores everything in one transaction.
@@ -222,7 +216,8 @@ func (e *end) write(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 		failed := e.h.State == HasFailed && e.was.State != HasFailed || e.h.State == Unreachable && e.was.State != Unreachable && e.was.State != Waiting
-		if failed && e.v.Kind != Look {
+		// What a change broke is an incident of the group.
+		if failed && e.v.Kind != Look && e.v.Cause != "change" {
 			trouble = append(trouble, e.trouble("host/"+e.h.Name, ev.Summary, e.h.Error, ev.ID))
 		}
 	}
