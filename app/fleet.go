@@ -110,18 +110,18 @@ func (k *keeper) at(ctx context.Context, commit string) (*declared, error) {
 }
 
 // wanted reads the newest definitions for the fleet.
-func (k *keeper) wanted(ctx context.Context) (string, []unattended.Wanted, error) {
+func (k *keeper) wanted(ctx context.Context) ([]unattended.Wanted, error) {
 	commit, _ := k.definitions.Current()
 	d, err := k.at(ctx, commit)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	groups := map[string]*unattended.Wanted{}
 	sums := map[string][]string{}
 	for _, h := range d.hosts {
 		g := groups[h.Group]
 		if g == nil {
-			g = &unattended.Wanted{Name: h.Group, Settings: settings(h.Converge)}
+			g = &unattended.Wanted{Name: h.Group, Commit: commit, Settings: settings(h.Converge)}
 			groups[h.Group] = g
 		} else if h.Converge != defaultConverge() {
 			g.Settings = settings(h.Converge)
@@ -133,19 +133,19 @@ func (k *keeper) wanted(ctx context.Context) (string, []unattended.Wanted, error
 		g.Hosts = append(g.Hosts, one)
 		entry, err := json.Marshal(h.Entry)
 		if err != nil {
-			return "", nil, fmt.Errorf("read hosts: %w", err)
+			return nil, fmt.Errorf("read hosts: %w", err)
 		}
 		uses, err := inventoryUses(h)
 		if err != nil {
-			return "", nil, err
+			return nil, err
 		}
 		with, err := json.Marshal(uses)
 		if err != nil {
-			return "", nil, fmt.Errorf("read hosts: %w", err)
+			return nil, fmt.Errorf("read hosts: %w", err)
 		}
 		roles, err := d.library.Digest(one.Roles)
 		if err != nil {
-			return "", nil, err
+			return nil, err
 		}
 		sums[h.Group] = append(sums[h.Group], h.Name, string(entry), string(with), roles, secretsDigest(d.files, h.Environment))
 	}
@@ -157,7 +157,7 @@ func (k *keeper) wanted(ctx context.Context) (string, []unattended.Wanted, error
 		all = append(all, *g)
 	}
 	slices.SortFunc(all, func(a, b unattended.Wanted) int { return cmp.Compare(a.Name, b.Name) })
-	return commit, all, nil
+	return all, nil
 }
 
 func defaultConverge() (c host.Converge) {

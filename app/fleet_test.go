@@ -246,9 +246,9 @@ resources:
 		code       int
 	}{
 		{"visits", `{"hosts":["nowhere"],"kind":"converge"}`, 404},
-		{"visits", `{"hosts":["web"],"kind":"rebuild"}`, 422},
+		{"visits", `{"hosts":["web"],"kind":"rebuild"}`, 400},
 		{"pauses", `{"scope":"host","name":"x","reason":"y"}`, 404},
-		{"pauses", `{"scope":"group","name":"web","reason":"y","for":"long"}`, 422},
+		{"pauses", `{"scope":"group","name":"web","reason":"y","for":"long"}`, 400},
 		{"resumes", `{"scope":"all"}`, 404},
 		{"decisions", `{"group":"web","commit":"0000000","agree":true}`, 409},
 	} {

@@ -43,7 +43,7 @@ func (f *Fleet) pauses(ctx context.Context) (map[place]*Pause, error) {
 
 // check says whether there is such a place.
 func (f *Fleet) check(ctx context.Context, scope, name string) error {
-	_, wanted, err := f.o.Wanted(ctx)
+	wanted, err := f.o.Wanted(ctx)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (f *Fleet) Resume(ctx context.Context, scope, name string, who id.Person, r
 func (f *Fleet) Decide(ctx context.Context, group, commit string, agree bool, who id.Person, reason string) (Group, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, wanted, err := f.o.Wanted(ctx)
+	wanted, err := f.o.Wanted(ctx)
 	if err != nil {
 		return Group{}, err
 	}

@@ -21,9 +21,9 @@ type sim struct {
 }
 
 func newSim(s Settings, hosts ...string) *sim {
-	w := Wanted{Name: "web", Settings: s, Digest: "d1"}
+	w := Wanted{Name: "web", Settings: s, Digest: "d1", Commit: "commit-1"}
 	m := &sim{bad: map[string]bool{}, down: map[string]bool{}}
-	m.World = World{Now: noon, Commit: "commit-1", Groups: map[string]Group{}, Hosts: map[string]Host{}, Looked: map[string]Looked{}}
+	m.World = World{Now: noon, Groups: map[string]Group{}, Hosts: map[string]Host{}, Looked: map[string]Looked{}}
 	for _, h := range hosts {
 		w.Hosts = append(w.Hosts, Declared{Name: h, Group: "web", Made: true})
 		m.Hosts[h] = Host{Name: h, Group: "web", State: Waiting}
@@ -33,7 +33,7 @@ func newSim(s Settings, hosts ...string) *sim {
 }
 
 func (m *sim) push(n int) {
-	m.Commit, m.Wanted[0].Digest = fmt.Sprintf("commit-%d", n), fmt.Sprintf("d%d", n)
+	m.Wanted[0].Commit, m.Wanted[0].Digest = fmt.Sprintf("commit-%d", n), fmt.Sprintf("d%d", n)
 }
 
 func (m *sim) digest(commit string) string {
@@ -116,7 +116,7 @@ func TestRollout(t *testing.T) {
 	m.Now = m.Now.Add(8 * time.Minute)
 	m.is(t, "converge a commit-1 schedule; converge b commit-1 schedule; converge c commit-1 schedule")
 	// A commit that is about other hosts changes nothing here.
-	m.Commit = "commit-2"
+	m.Wanted[0].Commit = "commit-2"
 	m.is(t, "")
 	// One that breaks the first host goes no further, and is taken back.
 	m.bad["commit-3@a"] = true
@@ -129,7 +129,7 @@ func TestRollout(t *testing.T) {
 	m.push(4)
 	m.is(t, "canary; converge a commit-4 change; following; converge b commit-4 change; converge c commit-4 change; failed; converge a commit-1 back; converge b commit-1 back; converge c commit-1 back")
 	// Going back in the definitions is no change at all.
-	m.Commit, m.Wanted[0].Digest = "commit-5", "d1"
+	m.Wanted[0].Commit, m.Wanted[0].Digest = "commit-5", "d1"
 	m.is(t, "done")
 }
 
@@ -244,7 +244,7 @@ func TestPlanProperties(t *testing.T) {
 				m.push(n + 2)
 				if rapid.Bool().Draw(t, "bad") {
 					for _, h := range hosts {
-						m.bad[m.Commit+"@"+h] = true
+						m.bad[m.Wanted[0].Commit+"@"+h] = true
 					}
 				}
 			case 1:

@@ -33,6 +33,7 @@ type Wanted struct {
 	Name     string
 	Settings Settings
 	Hosts    []Declared // by name
+	Commit   string     // of the definitions that they should follow; empty: none yet
 	// Digest changes when what these hosts should be may have: their entries, roles
 	// and secrets.
 	Digest string
