@@ -45,11 +45,14 @@ func (f *Fleet) visit(ctx context.Context, j work.Job) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // the server stops: it is made again
 	}
-	if fault.Of(err) == fault.Conflict && j.Attempt < 3 {
-		return err // somebody works on the host: later
+	if fault.Of(err) == fault.Conflict && f.o.Now().Sub(v.Started) < patience {
+		return work.Snooze(3 * time.Second) // another run is under way there, perhaps ours from before a death
 	}
 	return f.ended(context.WithoutCancel(ctx), v, out, err)
 }
+
+// patience is how long a visit waits for another run on its host.
+const patience = 30 * time.Minute
 
 // gaveUp ends a visit whose job cannot be done.
 func (f *Fleet) gaveUp(ctx context.Context, j work.Job, why error) {
@@ -111,7 +114,7 @@ type end struct {
 // take works out what the visit means for the host.
 func (e *end) take(o Outcome, failure error) {
 	v, h := &e.v, &e.h
-	v.Finished, v.Counts, v.Hash, v.Tests, v.Changes, v.Cut = e.now, o.Counts, o.Hash, o.Tests, o.Changes, o.Cut
+	v.Finished, v.Counts, v.Hash, v.Tests, v.Changes, v.Cut, v.CutOff = e.now, o.Counts, o.Hash, o.Tests, o.Changes, o.Cut, o.CutOff
 	h.Visited = e.now
 	unreachable := fault.Of(failure) == fault.Unavailable
 	switch {
@@ -239,6 +242,9 @@ func (e *end) tell() (event.Event, bool) {
 	ev := event.Event{Source: source, Subject: "host/" + h.Name, Actor: v.Actor, Reason: v.Reason, Environment: h.Environment}
 	ev.Data = []byte(encoded(map[string]any{"visit": v.ID, "kind": v.Kind, "cause": v.Cause, "commit": v.Commit, "counts": v.Counts}))
 	changed := v.Counts["changed"]
+	if v.CutOff != "" {
+		ev.Reason = strings.TrimSpace(ev.Reason + " (the run before was cut off: " + v.CutOff + ")")
+	}
 	switch {
 	case v.Kind == Look:
 		return ev, false
