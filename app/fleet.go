@@ -110,18 +110,18 @@ func (k *keeper) at(ctx context.Context, commit string) (*declared, error) {
 }
 
 // wanted reads the newest definitions for the fleet.
-func (k *keeper) wanted(ctx context.Context) (string, []unattended.Wanted, error) {
+func (k *keeper) wanted(ctx context.Context) ([]unattended.Wanted, error) {
 	commit, _ := k.definitions.Current()
 	d, err := k.at(ctx, commit)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	groups := map[string]*unattended.Wanted{}
 	sums := map[string][]string{}
 	for _, h := range d.hosts {
 		g := groups[h.Group]
 		if g == nil {
-			g = &unattended.Wanted{Name: h.Group, Settings: settings(h.Converge)}
+			g = &unattended.Wanted{Name: h.Group, Commit: commit, Settings: settings(h.Converge)}
 			groups[h.Group] = g
 		} else if h.Converge != defaultConverge() {
 			g.Settings = settings(h.Converge)
@@ -133,19 +133,19 @@ func (k *keeper) wanted(ctx context.Context) (string, []unattended.Wanted, error
 		g.Hosts = append(g.Hosts, one)
 		entry, err := json.Marshal(h.Entry)
 		if err != nil {
-			return "", nil, fmt.Errorf("read hosts: %w", err)
+			return nil, fmt.Errorf("read hosts: %w", err)
 		}
 		uses, err := inventoryUses(h)
 		if err != nil {
-			return "", nil, err
+			return nil, err
 		}
 		with, err := json.Marshal(uses)
 		if err != nil {
-			return "", nil, fmt.Errorf("read hosts: %w", err)
+			return nil, fmt.Errorf("read hosts: %w", err)
 		}
 		roles, err := d.library.Digest(one.Roles)
 		if err != nil {
-			return "", nil, err
+			return nil, err
 		}
 		sums[h.Group] = append(sums[h.Group], h.Name, string(entry), string(with), roles, secretsDigest(d.files, h.Environment))
 	}
@@ -157,7 +157,7 @@ func (k *keeper) wanted(ctx context.Context) (string, []unattended.Wanted, error
 		all = append(all, *g)
 	}
 	slices.SortFunc(all, func(a, b unattended.Wanted) int { return cmp.Compare(a.Name, b.Name) })
-	return commit, all, nil
+	return all, nil
 }
 
 func defaultConverge() (c host.Converge) {
@@ -221,7 +221,12 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 	if err != nil {
 		return out, err
 	}
-	if t.Kind == unattended.Rebuild {
+	switch {
+	case t.First && h.Make != nil && t.Kind != unattended.Rebuild:
+		if _, err := host.Create(ctx, h); err != nil {
+			return out, err
+		}
+	case t.Kind == unattended.Rebuild:
 		start := time.Now()
 		if err := host.Destroy(ctx, h); err != nil {
 			return out, err
@@ -266,7 +271,9 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 			return out, err
 		}
 	}
-	k.look(v, t.Host, r.Changes() > 0, &out)
+	if t.Cause != "change" && t.Cause != "drift" { // others wait for those
+		k.look(v, t.Host, r.Changes() > 0, &out)
+	}
 	return out, nil
 }
 
@@ -295,14 +302,14 @@ const (
 
 // keep takes an event over that tells something.
 func keep(out *unattended.Outcome, e converge.Event) {
-	if e.Status == converge.OK {
+	if e.Status == converge.OK || slices.ContainsFunc(out.Changes, func(c unattended.Change) bool { return c.Ref == e.Ref && c.Status == string(e.Status) }) {
 		return
 	}
 	if len(out.Changes) >= mostChanges {
 		out.Cut++
 		return
 	}
-	c := unattended.Change{Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Why: cutText(e.Why)}
+	c := unattended.Change{Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Why: cutText(e.Why), Drift: e.Drift && e.Diff.Action != infra.Run}
 	for _, f := range e.Diff.Fields[:min(len(e.Diff.Fields), 50)] {
 		c.Fields = append(c.Fields, unattended.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})
 	}

@@ -19,12 +19,19 @@ import (
 
 	"steer/api/client"
 	"steer/app"
+	"steer/infra/host"
 )
 
 // The test program is Git's hook too.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "hook" {
 		if app.Hook(context.Background(), os.Stdin, os.Stderr) != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if len(os.Args) == 2 && os.Args[1] == host.Command {
+		if app.HostSide(context.Background(), os.Stdin, os.Stdout) != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)

@@ -63,13 +63,15 @@ const (
 
 // Event is the result of one resource.
 type Event struct {
-	Ref    string        `json:"ref"`
-	Role   string        `json:"role,omitempty"`
-	Place  string        `json:"place,omitempty"`
-	Status Status        `json:"status"`
-	Diff   infra.Diff    `json:"diff,omitzero"`
-	Why    string        `json:"why,omitempty"` // of an error, of a skip, of a removal, of a restart
-	Took   time.Duration `json:"took"`          // nanoseconds
+	Ref    string     `json:"ref"`
+	Role   string     `json:"role,omitempty"`
+	Place  string     `json:"place,omitempty"`
+	Status Status     `json:"status"`
+	Diff   infra.Diff `json:"diff,omitzero"`
+	// Drift: what differs was as declared once, and the declaration has not changed.
+	Drift bool          `json:"drift,omitempty"`
+	Why   string        `json:"why,omitempty"` // of an error, of a skip, of a removal, of a restart
+	Took  time.Duration `json:"took"`          // nanoseconds
 }
 
 // Report is the result of a run.

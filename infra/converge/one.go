@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -142,6 +143,10 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 	}
 	notified := r.toTell(d)
 	e.Diff = diff
+	if !diff.Empty() && !removal && r.back == nil {
+		b, err := json.Marshal(d.Resource)
+		e.Drift = err == nil && strings.HasPrefix(r.state.Leaves[d.Ref()], declaredHash(b))
+	}
 	if removal {
 		e.Why = "no longer declared"
 	}
@@ -172,7 +177,7 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 		r.leaf(ctx, d, diff)
 		r.tell(d)
 		return e
-	case r.Unattended && !diff.Empty() && d.Heal != "" && d.Heal != infra.HealDrift:
+	case r.Unattended && e.Drift && d.Heal != "" && d.Heal != infra.HealDrift:
 		e.Status, e.Why = Drifted, "left as it is: heal is "+string(d.Heal)
 		r.leaf(ctx, d, diff)
 		return e
@@ -359,7 +364,6 @@ func (r *run) leaf(ctx context.Context, d infra.Declared, diff infra.Diff) {
 		return
 	}
 	h := sha256.New()
-	h.Write(declared)
 	if !diff.Empty() {
 		json.NewEncoder(h).Encode(diff)
 	}
@@ -370,7 +374,14 @@ func (r *run) leaf(ctx context.Context, d infra.Declared, diff infra.Diff) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.leaves[d.Ref()] = hex.EncodeToString(h.Sum(nil)[:16])
+	r.leaves[d.Ref()] = declaredHash(declared) + hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// declaredHash is the beginning of a leaf: as long as it stays, the definitions have
+// not changed, and what differs is drift.
+func declaredHash(resource []byte) string {
+	sum := sha256.Sum256(resource)
+	return hex.EncodeToString(sum[:16])
 }
 
 // rootHash is one hash over all leaves.

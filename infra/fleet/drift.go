@@ -80,14 +80,16 @@ func (e *end) drifts(ctx context.Context, tx *sql.Tx) ([]Trouble, error) {
 	}
 	var trouble []Trouble
 	differs := map[string]bool{}
+	seen := map[string]bool{} // a repair looks at everything once more
 	for _, c := range v.Changes {
 		if c.Status != "changed" && c.Status != "skipped" {
 			differs[c.Ref] = true
 		}
 		d := find(c.Ref)
-		if d == nil && !c.Drift {
+		if d == nil && !c.Drift || seen[c.Ref] {
 			continue
 		}
+		seen[c.Ref] = true
 		if d == nil {
 			d = &Drift{Host: v.Host, Ref: c.Ref, Role: c.Role, Place: c.Place, Action: c.Action, Fields: c.Fields, State: DriftOpen, Since: e.now, Visit: v.ID}
 		}
@@ -132,7 +134,7 @@ func (e *end) drifts(ctx context.Context, tx *sql.Tx) ([]Trouble, error) {
 func (f *Fleet) Saw(ctx context.Context, host string, c Change, heal bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	commit, wanted, err := f.o.Wanted(ctx)
+	wanted, err := f.o.Wanted(ctx)
 	if err != nil {
 		return err
 	}
@@ -148,9 +150,7 @@ func (f *Fleet) Saw(ctx context.Context, host string, c Change, heal bool) error
 	if err != nil {
 		return err
 	}
-	if follows := (&planner{g: groups[h.Group]}).follows(h); follows != "" {
-		commit = follows
-	}
+	commit := (&planner{g: groups[h.Group]}).follows(h)
 	now := f.o.Now().UTC()
 	err = f.o.DB.Tx(ctx, func(tx *sql.Tx) error {
 		open, err := readDrifts(ctx, tx, `WHERE host = $1 AND ref = $2 AND state = 'open'`, host, c.Ref)
@@ -169,7 +169,7 @@ func (f *Fleet) Saw(ctx context.Context, host string, c Change, heal bool) error
 		if err != nil {
 			return err
 		}
-		if heal && h.Paused == nil && h.Running == 0 && len(recent) < liveHeals {
+		if heal && commit != "" && h.Paused == nil && h.Running == 0 && len(recent) < liveHeals {
 			v := Visit{Host: host, Group: h.Group, Kind: Converge, Cause: "drift", Commit: commit, Refs: []string{c.Ref}, Actor: event.Steer}
 			if err := f.queue(ctx, tx, &v, 0); err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,8 +25,9 @@ var migrations embed.FS
 // Task is a visit to make.
 type Task struct {
 	Visit
-	To      int // generation, for Back
-	Attempt int // 1 is the first
+	To      int  // generation, for Back
+	First   bool // the host has never answered: if Steer can make it, it may not be there yet
+	Attempt int  // 1 is the first
 	// Repair names resources to tell since tests asked for it.
 	Repair []string
 }
@@ -68,7 +70,7 @@ type Options struct {
 	// Journal writes an event in the caller's transaction.
 	Journal func(ctx context.Context, tx *sql.Tx, e *event.Event) error
 	// Wanted reads the newest definitions.
-	Wanted func(ctx context.Context) (commit string, groups []Wanted, err error)
+	Wanted func(ctx context.Context) ([]Wanted, error)
 	// Visit does it. fault.Unavailable: the host does not answer.
 	Visit func(ctx context.Context, t Task) (Outcome, error)
 	// Open opens an incident, or does nothing when one of that key is open; Close ends it.
@@ -161,7 +163,7 @@ func (f *Fleet) look(ctx context.Context) {
 	if f.o.Unmanaged == nil {
 		return
 	}
-	_, wanted, err := f.o.Wanted(ctx)
+	wanted, err := f.o.Wanted(ctx)
 	if err != nil {
 		return // Step says it
 	}
@@ -182,11 +184,11 @@ func (f *Fleet) look(ctx context.Context) {
 func (f *Fleet) Step(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	commit, wanted, err := f.o.Wanted(ctx)
+	wanted, err := f.o.Wanted(ctx)
 	if err != nil {
 		return err
 	}
-	w, err := f.world(ctx, commit, wanted)
+	w, err := f.world(ctx, wanted)
 	if err != nil {
 		return err
 	}
@@ -233,8 +235,8 @@ func (f *Fleet) Step(ctx context.Context) error {
 }
 
 // world collects what Plan looks at, and takes hosts in that are new.
-func (f *Fleet) world(ctx context.Context, commit string, wanted []Wanted) (World, error) {
-	w := World{Now: f.o.Now(), Commit: commit, Wanted: wanted}
+func (f *Fleet) world(ctx context.Context, wanted []Wanted) (World, error) {
+	w := World{Now: f.o.Now(), Wanted: wanted}
 	var err error
 	if w.Groups, err = readGroups(ctx, f.o.DB.Read()); err != nil {
 		return w, err
@@ -330,7 +332,7 @@ func short(commit string) string { return commit[:min(len(commit), 8)] }
 func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason string) ([]Visit, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, wanted, err := f.o.Wanted(ctx)
+	wanted, err := f.o.Wanted(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -369,6 +371,14 @@ func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason st
 	err = f.o.DB.Tx(ctx, func(tx *sql.Tx) error {
 		for i := range visits {
 			if err := f.queue(ctx, tx, &visits[i], r.To); err != nil {
+				return err
+			}
+			if r.Kind != Back {
+				continue
+			}
+			// Else the next visit would bring back what somebody took back.
+			p := Pause{Scope: "host", Name: visits[i].Host, Person: who, Since: f.o.Now().UTC(), Reason: strings.TrimSuffix("rolled back: "+reason, ": ")}
+			if err := f.pause(ctx, tx, p); err != nil {
 				return err
 			}
 		}

@@ -43,7 +43,7 @@ func (f *Fleet) pauses(ctx context.Context) (map[place]*Pause, error) {
 
 // check says whether there is such a place.
 func (f *Fleet) check(ctx context.Context, scope, name string) error {
-	_, wanted, err := f.o.Wanted(ctx)
+	wanted, err := f.o.Wanted(ctx)
 	if err != nil {
 		return err
 	}
@@ -82,14 +82,16 @@ func (f *Fleet) Pause(ctx context.Context, p Pause) error {
 	if p.Until.Equal(time.Time{}) {
 		p.Until = time.Time{}
 	}
-	return f.o.DB.Tx(ctx, func(tx *sql.Tx) error {
-		if err := exec(ctx, tx, `INSERT INTO fleet_pause (scope, name, body) VALUES ($1, $2, $3) ON CONFLICT (scope, name) DO UPDATE SET body = excluded.body`,
-			p.Scope, p.Name, encoded(p)); err != nil {
-			return err
-		}
-		e := event.Event{Source: source, Type: event.HostsPaused, Subject: subject(p.Scope, p.Name), Actor: p.Person, Reason: p.Reason, Summary: "Automation keeps away from " + place{p.Scope, p.Name}.String()}
-		return f.o.Journal(ctx, tx, &e)
-	})
+	return f.o.DB.Tx(ctx, func(tx *sql.Tx) error { return f.pause(ctx, tx, p) })
+}
+
+func (f *Fleet) pause(ctx context.Context, tx *sql.Tx, p Pause) error {
+	if err := exec(ctx, tx, `INSERT INTO fleet_pause (scope, name, body) VALUES ($1, $2, $3) ON CONFLICT (scope, name) DO UPDATE SET body = excluded.body`,
+		p.Scope, p.Name, encoded(p)); err != nil {
+		return err
+	}
+	e := event.Event{Source: source, Type: event.HostsPaused, Subject: subject(p.Scope, p.Name), Actor: p.Person, Reason: p.Reason, Summary: "Automation keeps away from " + place{p.Scope, p.Name}.String()}
+	return f.o.Journal(ctx, tx, &e)
 }
 
 func subject(scope, name string) string {
@@ -122,7 +124,7 @@ func (f *Fleet) Resume(ctx context.Context, scope, name string, who id.Person, r
 func (f *Fleet) Decide(ctx context.Context, group, commit string, agree bool, who id.Person, reason string) (Group, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, wanted, err := f.o.Wanted(ctx)
+	wanted, err := f.o.Wanted(ctx)
 	if err != nil {
 		return Group{}, err
 	}

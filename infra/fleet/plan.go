@@ -10,7 +10,6 @@ import (
 // World is what Plan looks at.
 type World struct {
 	Now    time.Time
-	Commit string // of the newest definitions
 	Wanted []Wanted
 	Groups map[string]Group
 	Hosts  map[string]Host // with Running and Paused
@@ -42,6 +41,9 @@ func Plan(w World) (groups []Group, visits []Visit) {
 		old.Paused = nil
 		p := &planner{World: w, want: want, g: old}
 		p.g.Name = want.Name
+		if want.Commit == "" {
+			continue // nothing was deployed to it yet
+		}
 		p.advance()
 		p.repair()
 		p.schedule()
@@ -82,10 +84,10 @@ func (p *planner) advance() {
 	switch g := &p.g; {
 	case p.want.Digest == g.Digest && g.Phase != "":
 	case p.want.Digest == g.GoodWas: // taken back
-		g.Good, g.Candidate, g.Digest, g.By = p.Commit, p.Commit, p.want.Digest, ""
+		g.Good, g.Candidate, g.Digest, g.By = p.want.Commit, p.want.Commit, p.want.Digest, ""
 		p.phase(Following, "")
 	default:
-		g.Candidate, g.Digest, g.By = p.Commit, p.want.Digest, ""
+		g.Candidate, g.Digest, g.By = p.want.Commit, p.want.Digest, ""
 		p.phase(p.first(), "")
 		if p.want.Settings.Approve {
 			p.phase(Planning, "")

@@ -33,6 +33,7 @@ type Wanted struct {
 	Name     string
 	Settings Settings
 	Hosts    []Declared // by name
+	Commit   string     // of the definitions that they should follow; empty: none yet
 	// Digest changes when what these hosts should be may have: their entries, roles
 	// and secrets.
 	Digest string
@@ -133,6 +134,7 @@ type Visit struct {
 	Tests    []Test         `json:"tests,omitempty"`   // absent in lists
 	Drift    int            `json:"drift"`             // changes that nobody declared
 	Error    string         `json:"error,omitempty"`
+	CutOff   string         `json:"cut_off,omitempty"` // the run before on this host was ended in the middle
 	Hash     string         `json:"hash,omitempty"`
 	Attempts int            `json:"attempts,omitempty"`
 	Created  time.Time      `json:"created"`

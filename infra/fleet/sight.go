@@ -16,7 +16,7 @@ import (
 
 // Overview is everything at a glance.
 func (f *Fleet) Overview(ctx context.Context) (Overview, error) {
-	_, wanted, err := f.o.Wanted(ctx)
+	wanted, err := f.o.Wanted(ctx)
 	if err != nil {
 		return Overview{}, err
 	}
@@ -100,7 +100,7 @@ func siblings(a, b Host) bool {
 
 // Detail is one host with its history.
 func (f *Fleet) Detail(ctx context.Context, name string) (Detail, error) {
-	_, wanted, err := f.o.Wanted(ctx)
+	wanted, err := f.o.Wanted(ctx)
 	if err != nil {
 		return Detail{}, err
 	}
@@ -263,7 +263,7 @@ func (f *Fleet) Roles(ctx context.Context) ([]Role, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, wanted, err := f.o.Wanted(ctx)
+	wanted, err := f.o.Wanted(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -142,7 +142,7 @@ func insertVisit(ctx context.Context, tx *sql.Tx, v Visit) error {
 // writeVisit stores a visit that began or ended.
 func writeVisit(ctx context.Context, tx *sql.Tx, v Visit) error {
 	f := found{v.Changes, v.Tests}
-	eventful := v.State == Broken || len(v.Changes) > 0 || v.Kind != Converge || v.Cause == "person"
+	eventful := v.State == Broken || len(v.Changes) > 0 || v.Kind != Converge || v.Cause == "person" || v.CutOff != ""
 	v.Changes, v.Tests = nil, nil
 	finished := int64(0)
 	if !v.Finished.IsZero() {

@@ -37,15 +37,22 @@ func (f *Fleet) visit(ctx context.Context, j work.Job) error {
 	if err := f.o.DB.Tx(ctx, func(tx *sql.Tx) error { return writeVisit(ctx, tx, v) }); err != nil {
 		return err
 	}
-	out, err := f.o.Visit(ctx, Task{Visit: v, To: b.To, Attempt: v.Attempts})
+	hosts, err := readHosts(ctx, f.o.DB.Read())
+	if err != nil {
+		return err
+	}
+	out, err := f.o.Visit(ctx, Task{Visit: v, To: b.To, Attempt: v.Attempts, First: hosts[v.Host].Contact.IsZero()})
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // the server stops: it is made again
 	}
-	if fault.Of(err) == fault.Conflict && j.Attempt < 3 {
-		return err // somebody works on the host: later
+	if fault.Of(err) == fault.Conflict && f.o.Now().Sub(v.Started) < patience {
+		return work.Snooze(3 * time.Second) // another run is under way there, perhaps ours from before a death
 	}
 	return f.ended(context.WithoutCancel(ctx), v, out, err)
 }
+
+// patience is how long a visit waits for another run on its host.
+const patience = 30 * time.Minute
 
 // gaveUp ends a visit whose job cannot be done.
 func (f *Fleet) gaveUp(ctx context.Context, j work.Job, why error) {
@@ -107,7 +114,7 @@ type end struct {
 // take works out what the visit means for the host.
 func (e *end) take(o Outcome, failure error) {
 	v, h := &e.v, &e.h
-	v.Finished, v.Counts, v.Hash, v.Tests, v.Changes, v.Cut = e.now, o.Counts, o.Hash, o.Tests, o.Changes, o.Cut
+	v.Finished, v.Counts, v.Hash, v.Tests, v.Changes, v.Cut, v.CutOff = e.now, o.Counts, o.Hash, o.Tests, o.Changes, o.Cut, o.CutOff
 	h.Visited = e.now
 	unreachable := fault.Of(failure) == fault.Unavailable
 	switch {
@@ -165,7 +172,11 @@ func (e *end) take(o Outcome, failure error) {
 	if v.Kind == Rebuild && failure == nil {
 		h.Rebuilt, h.Rebuild = e.now, v.Finished.Sub(v.Started)
 	}
-	e.drift()
+	for _, c := range v.Changes {
+		if c.Drift {
+			v.Drift++
+		}
+	}
 	switch {
 	case v.State == Broken:
 		h.State, h.Error = HasFailed, v.Error
@@ -184,25 +195,11 @@ func (e *end) take(o Outcome, failure error) {
 func broken(changes []Change) string {
 	for _, c := range changes {
 		if c.Status == "failed" {
-			return c.Ref + ": " + c.Why
+			why, _, _ := strings.Cut(c.Why, "\n")
+			return c.Ref + ": " + why
 		}
 	}
 	return "some resources are not as declared"
-}
-
-// drift marks changes that no change of the definitions explains.
-func (e *end) drift() {
-	v := &e.v
-	if v.Kind == Rebuild || v.Kind == Back || e.was.Digest == "" || e.digest != "" && e.was.Digest != e.digest {
-		return
-	}
-	for i := range v.Changes {
-		c := &v.Changes[i]
-		if c.Action != "" && c.Action != "run" && (c.Status == "changed" || c.Status == "drifted") && c.Why == "" {
-			c.Drift = true
-			v.Drift++
-		}
-	}
 }
 
 // write stores everything in one transaction.
@@ -222,7 +219,8 @@ func (e *end) write(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 		failed := e.h.State == HasFailed && e.was.State != HasFailed || e.h.State == Unreachable && e.was.State != Unreachable && e.was.State != Waiting
-		if failed && e.v.Kind != Look {
+		// What a change broke is an incident of the group.
+		if failed && e.v.Kind != Look && e.v.Cause != "change" {
 			trouble = append(trouble, e.trouble("host/"+e.h.Name, ev.Summary, e.h.Error, ev.ID))
 		}
 	}
@@ -244,6 +242,9 @@ func (e *end) tell() (event.Event, bool) {
 	ev := event.Event{Source: source, Subject: "host/" + h.Name, Actor: v.Actor, Reason: v.Reason, Environment: h.Environment}
 	ev.Data = []byte(encoded(map[string]any{"visit": v.ID, "kind": v.Kind, "cause": v.Cause, "commit": v.Commit, "counts": v.Counts}))
 	changed := v.Counts["changed"]
+	if v.CutOff != "" {
+		ev.Reason = strings.TrimSpace(ev.Reason + " (the run before was cut off: " + v.CutOff + ")")
+	}
 	switch {
 	case v.Kind == Look:
 		return ev, false
