@@ -61,8 +61,9 @@ export async function eachPage(browser, url, state, watch, pages = list) {
       await picture(page, `${name}-phone`)
       const wide = await page.evaluate(() => {
         const root = document.scrollingElement
-        if (root.scrollWidth <= innerWidth) return []
-        return [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.scroll'))
+        const phone = Math.min(innerWidth, screen.width) // a page that is too wide widens innerWidth
+        if (root.scrollWidth <= phone) return []
+        return [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > phone + 1 && !e.closest('.scroll'))
           .slice(0, 5).map((e) => `${e.tagName.toLowerCase()}.${e.className} "${(e.textContent ?? '').trim().slice(0, 40)}"`)
           .concat(`page ${root.scrollWidth} px wide`)
       })

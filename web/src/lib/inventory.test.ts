@@ -45,7 +45,7 @@ describe('the steps of a change', () => {
 })
 
 it('counts the hosts of a group that have the change', () => {
-  expect(follows(group(), [host('a', { commit: 'b' }), host('b', { commit: 'a' }), host('c', { commit: 'b', group: 'db' }), host('d', { commit: 'b', gone: true })])).toEqual({ done: 1, of: 2 })
+  expect(follows(group(), [host('a', { commit: 'b' }), host('b', { commit: 'a' }), host('c', { commit: 'b', group: 'db' }), host('d', { commit: 'b', gone: true }), host('e', { commit: 'b', state: 'failed' })])).toEqual({ done: 1, of: 3 })
 })
 
 it('says how a group is kept', () => {

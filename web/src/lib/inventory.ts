@@ -80,10 +80,11 @@ export function steps(g: Group): Step[] {
   return way.map(([p, name], i) => ({ name, state: g.phase === 'done' || i < at ? 'passed' : i > at ? 'pending' : p === 'asking' ? 'waiting' : 'running' }))
 }
 
-// follows are how many of a group's hosts have the commit that is on its way.
+// follows are how many of a group's hosts have the commit that is on its way, and are
+// well with it.
 export function follows(g: Group, hosts: Host[]): { done: number; of: number } {
   const own = hosts.filter((h) => h.group === g.name && !h.gone)
-  return { done: own.filter((h) => h.commit === g.candidate).length, of: own.length }
+  return { done: own.filter((h) => h.commit === g.candidate && h.state !== 'failed').length, of: own.length }
 }
 
 export const span = (ns: number) => duration(ns / 1e9)

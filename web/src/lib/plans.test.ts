@@ -18,6 +18,10 @@ describe('plans', () => {
     ])
     expect(plans.map((p) => p.hosts)).toEqual([['web-6'], ['web-1', 'web-2'], ['web-3'], ['web-4', 'web-5']])
   })
+  it('are the same in another order', () => {
+    const a = change('file:/a'), b = change('file:/b')
+    expect(equal([visit(1, 'web-1', { changes: [a, b] }), visit(2, 'web-2', { changes: [b, a] }), visit(3, 'web-3', { changes: [b, b] })]).map((p) => p.hosts)).toEqual([['web-1', 'web-2'], ['web-3']])
+  })
   it('differ when more was cut off from one', () => expect(equal([visit(1, 'a', { changes: [change('x')] }), visit(2, 'b', { changes: [change('x')], cut: 1 })])).toHaveLength(2))
   it('differ in each part of a change', () => {
     for (const other of [{ ref: 'file:/b' }, { role: 'base' }, { status: 'failed' }, { action: 'create' }, { why: 'x' }, { fields: null }, { fields: [{ name: 'mode', old: '0600', new: '0644', text: '+a' }] }]) {

@@ -15,14 +15,14 @@ export function newest(visits: Visit[], commit: string): Visit[] {
   return [...by.values()].sort((a, b) => a.host.localeCompare(b.host, undefined, { numeric: true }))
 }
 
-// equal puts plans together that say the same, whatever the places where they say
-// it. Those that failed come first, then those of most hosts, then those that
-// change nothing.
+// equal puts plans together that say the same, whatever the places where they say it
+// and the order, which hosts that work on several resources at once do not keep.
+// Those that failed come first, then those of most hosts, then those that change nothing.
 export function equal(visits: Visit[]): Plan[] {
   const by = new Map<string, Plan>()
   for (const v of visits) {
     const changes = v.changes ?? []
-    const key = JSON.stringify([v.error ?? '', v.cut ?? 0, v.state === 'failed', changes.map((c) => [c.ref, c.role ?? '', c.status, c.action ?? '', (c.fields ?? []).map((f) => [f.name, f.old ?? '', f.new ?? '', f.text ?? '']), c.why ?? ''])])
+    const key = JSON.stringify([v.error ?? '', v.cut ?? 0, v.state === 'failed', changes.map((c) => JSON.stringify([c.ref, c.role ?? '', c.status, c.action ?? '', (c.fields ?? []).map((f) => [f.name, f.old ?? '', f.new ?? '', f.text ?? '']), c.why ?? ''])).sort()])
     const plan = by.get(key)
     if (plan) plan.hosts.push(v.host)
     else by.set(key, { hosts: [v.host], visit: v, changes })
