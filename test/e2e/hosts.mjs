@@ -46,6 +46,7 @@ include:
   - {role: base}
 resources:
   - file: {path: /var/lib/demo/shop.conf, content: "port {{ .port }}\\n", mode: "0600"}
+  - file: {path: /var/lib/demo/banner, content: "Welcome to the shop.\\n"}
 `,
   'roles/broken.yaml': `description: Cannot be.
 resources:
@@ -172,18 +173,26 @@ export async function hosts(page, url, api, watch) {
 
   await check('Host: accept shows the commit and whom it reaches, then makes it', async () => {
     writeFileSync(file('web-1', 'shop.conf'), 'port 9191\n')
+    writeFileSync(file('web-1', 'banner'), 'Closed today.\n')
     await api('/api/v1/fleet/visits', { hosts: ['web-1'], kind: 'converge' })
     await page.goto(url + '/hosts/web-1')
-    await page.getByRole('button', { name: 'Accept file:/var/lib/demo/shop.conf' }).click({ timeout: patient })
+    await watch.expecting(/409/, async () => {
+      await page.getByRole('button', { name: 'Accept file:/var/lib/demo/shop.conf' }).click({ timeout: patient })
+      await dialog.getByText('a template makes its content: change it by hand').waitFor({ timeout: patient })
+      assert.equal(await dialog.getByRole('button', { name: 'Commit' }).isDisabled(), true)
+      await page.keyboard.press('Escape')
+      await dialog.waitFor({ state: 'hidden' })
+    })
+    await page.getByRole('button', { name: 'Accept file:/var/lib/demo/banner' }).click()
     await dialog.getByText('makes it the declaration').waitFor({ timeout: patient })
-    assert.match(await dialog.innerText(), /\+.*9191/)
+    assert.match(await dialog.innerText(), /\+.*Closed today/)
     assert.match(await dialog.innerText(), /1 other host: web-2/)
     await accessible(page)
-    await dialog.getByLabel(/^Why/).fill('The other port is better')
+    await dialog.getByLabel(/^Why/).fill('There is a holiday')
     await dialog.getByRole('button', { name: 'Commit' }).click()
     await page.getByRole('status').getByText('is accepted').waitFor()
     const { files } = await api('/api/v1/definitions')
-    assert.match(files['roles/web/role.yaml'], /9191/)
+    assert.match(files['roles/web/role.yaml'], /Closed today/)
     await until('its group asks again', async () => (await group('web')).phase === 'asking', patient)
   })
 
