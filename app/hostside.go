@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"steer/base/fault"
 	"steer/infra"
@@ -20,6 +21,10 @@ const (
 	askFacts    = "facts"    // → infra.Facts
 	askConverge = "converge" // toConverge → converge.Report, events are converge.Event
 	askVerify   = "verify"   // toVerify → verify.Report
+
+	askGenerations = "generations" // toConverge, of which Dir counts → []converge.Generation
+	askRollback    = "rollback"    // toRollback → converge.Report, events are converge.Event
+	askConfirm     = "confirm"     // toRollback, of which Dir and To count → nothing
 )
 
 type toConverge struct {
@@ -27,11 +32,25 @@ type toConverge struct {
 	DryRun    bool            `json:"dry_run,omitempty"`
 	Tags      []string        `json:"tags,omitempty"`
 	By        string          `json:"by,omitempty"`
+	Version   string          `json:"version,omitempty"` // of the definitions
 	Dir       string          `json:"dir,omitempty"`
+	Guard     time.Duration   `json:"guard,omitempty"` // nanoseconds; 0: none
+}
+
+// toRollback goes back to a generation, see converge.Rollback.
+type toRollback struct {
+	toConverge
+	To int `json:"to"`
 }
 
 func (c toConverge) options(ctx context.Context, event func(converge.Event)) converge.Options {
-	return converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, By: c.By, Event: event}
+	o := converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, By: c.By, Version: c.Version, Event: event}
+	if c.Guard > 0 {
+		o.Guard = &converge.Guard{Within: c.Guard, Start: func(dir string, generation int, within time.Duration) error {
+			return startGuard(ctx, o.Host, dir, generation, within)
+		}}
+	}
+	return o
 }
 
 func runTests(ctx context.Context, text string) (verify.Report, error) {
@@ -69,6 +88,18 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 			return nil, err
 		}
 		return converge.Run(ctx, infra.Manifest{Resources: all}, c.options(ctx, func(e converge.Event) { event(e) }))
+	case askGenerations, askRollback, askConfirm:
+		c := toRollback{}
+		if err := json.Unmarshal(body, &c); err != nil {
+			return nil, fault.New(fault.Invalid, "read the request: %w", err)
+		}
+		switch op {
+		case askGenerations:
+			return converge.Generations(c.Dir)
+		case askConfirm:
+			return nil, converge.Confirm(c.Dir, c.To)
+		}
+		return converge.Rollback(ctx, c.To, c.options(ctx, func(e converge.Event) { event(e) }))
 	case askVerify:
 		var v toVerify
 		if err := json.Unmarshal(body, &v); err != nil {

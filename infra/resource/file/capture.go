@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-
 	"steer/base/fault"
 	"steer/infra"
 )
@@ -170,4 +169,3 @@ func (b *Block) Capture(context.Context, *infra.Host) (infra.Resource, error) {
 	}
 	return &is, nil
 }
-
