@@ -58,7 +58,7 @@ type records struct {
 
 func openRecords(dir string, generation int) (*records, error) {
 	at := folder(dir, generation)
-	err := os.MkdirAll(at, 0o700)
+	err := errors.Join(os.RemoveAll(at), os.MkdirAll(at, 0o700)) // of a run that could not begin
 	r := &records{dir: at, meta: Generation{Number: generation, Since: time.Now().UTC().Truncate(time.Second)}}
 	if err == nil {
 		r.f, err = os.OpenFile(filepath.Join(at, undoFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
