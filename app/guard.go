@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
@@ -102,7 +103,7 @@ func rollbackHost(ctx context.Context, h host.Host, self string, c cli.RollbackA
 			return converge.Report{}, err
 		}
 		defer v.Close()
-		o := toRollback{toConverge{DryRun: !c.Apply, By: c.By, Dir: c.StateDir}, c.To}
+		o := toRollback{toConverge{DryRun: !c.Apply, By: c.By, Name: rand.Text(), Dir: c.StateDir}, c.To}
 		if c.Apply {
 			o.Guard = guardOf(h.Address, c.Guard)
 		}
@@ -113,13 +114,58 @@ func rollbackHost(ctx context.Context, h host.Host, self string, c cli.RollbackA
 
 // guarded is the end of a run: it confirms what waits for that.
 func guarded(ctx context.Context, h host.Host, self string, o toConverge, r converge.Report, err error) (converge.Report, error) {
-	switch {
-	case err == nil && r.Unconfirmed:
+	if err != nil && o.Guard > 0 && fault.Of(err) == fault.Unavailable {
+		r, err = rejoin(ctx, h, self, o, err)
+	}
+	if err == nil && r.Unconfirmed {
 		err = confirmHost(ctx, h.Address, self, o.Dir, r, o.Guard)
-	case err != nil && o.Guard > 0 && fault.Of(err) == fault.Unavailable:
-		err = fault.New(fault.Unavailable, "%w (what it changed by then it undoes itself, %s after the end of the run)", err, o.Guard)
 	}
 	return r, err
+}
+
+// rejoin waits for the end of a run to which the connection was lost: a change of the
+// network may end connections, and new ones can be made all the same.
+func rejoin(ctx context.Context, h host.Host, self string, o toConverge, lost error) (converge.Report, error) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for end := time.Now().Add(o.Guard); time.Now().Before(end) && ctx.Err() == nil; {
+		g, err := lookFor(ctx, h.Address, self, o, end)
+		switch {
+		case err != nil || g.Number == 0:
+		case g.Running:
+			end = time.Now().Add(o.Guard)
+		case g.Unconfirmed && !g.Ended.IsZero():
+			r := converge.Report{Counts: g.Counts, Generation: g.Number, Hash: g.Hash, Unconfirmed: true}
+			r.Notes = []string{fmt.Sprintf("the connection was lost (%v), and the host came to the end by itself", lost)}
+			return r, nil
+		default:
+			end = time.Now()
+			continue // it died, or is undone
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	return converge.Report{}, fault.New(fault.Unavailable, "%w (what it changed by then it undoes itself, %s after the end of the run)", lost, o.Guard)
+}
+
+// lookFor finds the generation of a run; without one its number is 0.
+func lookFor(ctx context.Context, address, self string, o toConverge, end time.Time) (g converge.Generation, err error) {
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	v, err := visitHost(ctx, address, self)
+	if err != nil {
+		return g, err
+	}
+	defer v.Close()
+	all, err := v.generations(o.Dir)
+	for _, one := range all {
+		if one.Name == o.Name {
+			return one, err
+		}
+	}
+	return g, err
 }
 
 // onHost does something to one host, and tells it to people.

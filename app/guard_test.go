@@ -37,6 +37,10 @@ resources:
     when: '{{ eq .what "firewall" }}'
   - command: {name: long, run: "touch /tmp/middle; exec tail -f /dev/null"}
     when: '{{ eq .what "long" }}'
+  - command: {name: kick, run: "pkill -9 -f 'sshd: root@[n]otty'"}
+    when: '{{ eq .what "kick" }}'
+  - file: {path: /etc/after, content: kicked}
+    when: '{{ eq .what "kick" }}'
   - command: {name: restart, run: "pkill -o -x sshd || true", on_notify: true}
 `
 
@@ -139,6 +143,18 @@ func TestGuard(t *testing.T) {
 	h.until(h.gone())
 	if got := h.sh("cat /etc/marker; grep -c unconfirmed /var/lib/steer-host/state.json || true"); got != "good\n0" {
 		t.Error(got)
+	}
+	// So is one that ends the connection only.
+	r, _ = h.apply("kick", time.Minute, false)
+	if r.Failed || r.Generation != 2 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "the host came to the end by itself") {
+		t.Fatalf("%+v", r)
+	}
+	h.until(h.gone())
+	if got := h.sh("cat /etc/marker /etc/after"); got != "kick\nkicked" {
+		t.Error(got)
+	}
+	if r, _ = h.apply("good", time.Minute, false); r.Failed || len(r.Notes) > 0 {
+		t.Fatalf("%+v", r)
 	}
 	for _, what := range []string{"sshd", "firewall"} {
 		t.Run(what, func(t *testing.T) {

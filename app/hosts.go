@@ -208,7 +208,7 @@ func (f *fleet) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, tell f
 			return converge.Report{}, err
 		}
 		defer v.Close()
-		o := toConverge{DryRun: !c.Apply, Tags: c.Tags, By: c.By, Version: c.Version, Dir: c.StateDir}
+		o := toConverge{DryRun: !c.Apply, Tags: c.Tags, By: c.By, Name: rand.Text(), Version: c.Version, Dir: c.StateDir}
 		if c.Apply {
 			o.Guard = guardOf(h.Address, c.Guard)
 		}

@@ -32,6 +32,7 @@ type toConverge struct {
 	DryRun    bool            `json:"dry_run,omitempty"`
 	Tags      []string        `json:"tags,omitempty"`
 	By        string          `json:"by,omitempty"`
+	Name      string          `json:"name,omitempty"`    // of the run
 	Version   string          `json:"version,omitempty"` // of the definitions
 	Dir       string          `json:"dir,omitempty"`
 	Guard     time.Duration   `json:"guard,omitempty"` // nanoseconds; 0: none
@@ -44,7 +45,7 @@ type toRollback struct {
 }
 
 func (c toConverge) options(ctx context.Context, event func(converge.Event)) converge.Options {
-	o := converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, By: c.By, Version: c.Version, Event: event}
+	o := converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, By: c.By, Name: c.Name, Version: c.Version, Event: event}
 	if c.Guard > 0 {
 		o.Guard = &converge.Guard{Within: c.Guard, Start: func(dir string, generation int, within time.Duration) error {
 			return startGuard(ctx, o.Host, dir, generation, within)
