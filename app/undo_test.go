@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -212,5 +213,28 @@ func TestUndoServices(t *testing.T) {
 		} {
 			t.Run(p.name, p.run)
 		}
+	})
+}
+
+// TestGuardIsOutside: under systemd, a guard belongs to no service or session that may end
+// with a change.
+func TestGuardIsOutside(t *testing.T) {
+	infratest.InsideSystemd(t, func() {
+		infratest.Shell(t, "echo was >/etc/x")
+		k, _ := resourceKinds().Find("file")
+		one := k.New()
+		if err := config.Decode("test.yaml", []byte("{path: /etc/x, content: new}"), one); err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir() + "/state"
+		r, err := converge.Run(t.Context(), infra.Manifest{Resources: []infra.Declared{{Kind: "file", ID: one.ID(), Resource: one}}},
+			toConverge{Dir: dir, Guard: 2 * time.Second}.options(t.Context(), nil))
+		if err != nil || !r.Unconfirmed {
+			t.Fatalf("%+v %v", r, err)
+		}
+		if got := infratest.Shell(t, "cat /proc/$(pgrep -f host-[g]uard)/cgroup"); !strings.Contains(got, "/system.slice/run-") {
+			t.Error(got)
+		}
+		infratest.Shell(t, "for i in $(seq 300); do grep -q was /etc/x && exit; sleep 0.1; done; exit 1")
 	})
 }
