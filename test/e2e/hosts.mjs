@@ -231,6 +231,13 @@ export async function hosts(page, url, api, watch) {
     await page.getByText('Why it failed').first().waitFor()
   })
 
+  await check('Incidents: one about hosts leads to them', async () => {
+    const { check: about, id } = (await api('/api/v1/incidents?open=true')).find((i) => /^(group|host)\/box$/.test(i.check))
+    await page.goto(`${url}/incidents/${id}`)
+    await page.getByRole('link', { name: 'box', exact: true }).click()
+    await page.waitForURL(about.startsWith('group/') ? '**/hosts/groups/box' : '**/hosts/box')
+  })
+
   await check('Roles: the definition is the documentation', async () => {
     await page.goto(url + '/roles')
     await page.getByRole('navigation', { name: 'Roles' }).getByRole('link', { name: /^web/ }).click()

@@ -32,7 +32,7 @@ export interface Test { name: string; status: string; found?: string; severity?:
 export interface Visit {
   id: number; host: string; group: string; kind: string; cause: string; state: string; commit?: string; refs?: string[] | null
   actor: string; reason?: string; counts?: Record<string, number> | null; changes?: Change[] | null; cut?: number; tests?: Test[] | null
-  drift: number; error?: string; attempts?: number; created: string; started?: string; finished?: string
+  drift: number; error?: string; notes?: string[] | null; cut_off?: string; attempts?: number; created: string; started?: string; finished?: string
 }
 
 export interface Drift {

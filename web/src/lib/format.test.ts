@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ago, ahead, between, duration, gap, number } from './format'
+import { ago, ahead, between, brief, duration, gap, number } from './format'
 
 describe('duration', () => {
   it.each([[0.25, '250 ms'], [3.14, '3.1 s'], [90, '90 s'], [600, '10 min'], [7200, '2 h'], [172800, '2 d'], [-5, '0 ms']])('%d s is %s', (s, text) => {
@@ -12,6 +12,11 @@ describe('number', () => {
     expect(number(v)).toBe(text)
   })
   it('shows missing values as a dash', () => expect(number(null)).toBe('–'))
+})
+
+it('makes one line of several, and cuts a long one', () => {
+  expect(brief('ended with code 3:\n  it stumbled\n')).toBe('ended with code 3: it stumbled')
+  expect(brief('abcdef', 4)).toBe('abc…')
 })
 
 describe('times', () => {

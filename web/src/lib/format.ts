@@ -57,4 +57,9 @@ export function number(v: number | null | undefined): string {
 const trim = (v: number) => String(Number(v.toPrecision(4)))
 
 export const firstLine = (text: string) => text.split('\n', 1)[0] ?? ''
+// brief is a text as one line, cut where it gets long.
+export function brief(text: string, most = 160): string {
+  const line = text.trim().replace(/\s+/g, ' ')
+  return line.length > most ? line.slice(0, most - 1) + '…' : line
+}
 export const shortSha = (sha: string) => sha.slice(0, 8)
