@@ -251,6 +251,7 @@ export async function hosts(page, url, api, watch) {
   await check('Host: one that does not exist says so', () => watch.expecting(/404/, async () => {
     await page.goto(url + '/hosts/none')
     assert.match(await page.getByRole('alert').innerText(), /Not found.*no host "none"/s)
+    await page.goto(url + '/hosts') // a page asks again and again
   }))
 
   return {
@@ -258,6 +259,9 @@ export async function hosts(page, url, api, watch) {
       await check('Hosts: definitions without them leave the list', async () => {
         const now = await api('/api/v1/definitions')
         await api('/api/v1/definitions', { base: now.revision, message: 'No hosts any more', files: Object.fromEntries(Object.keys(definitions(folder)).map((f) => [f, null])) })
+        await page.goto(url + '/hosts')
+        await page.getByRole('link', { name: '3 not declared any more' }).click()
+        await page.getByRole('group', { name: 'Hosts' }).getByText('web-2').first().waitFor()
         await until('no visit is under way', async () => (await api('/api/v1/fleet')).hosts.every((h) => !h.running), patient)
       })
       rmSync(folder, { recursive: true, force: true })
