@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -159,6 +160,9 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 func (o Options) filled() Options {
 	if o.Dir == "" {
 		o.Dir = DefaultDir
+	}
+	if dir, err := filepath.Abs(o.Dir); err == nil {
+		o.Dir = dir // its guard works elsewhere
 	}
 	if o.Parallel <= 0 {
 		o.Parallel = 2 * runtime.NumCPU()
