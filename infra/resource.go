@@ -59,6 +59,12 @@ type Stated interface {
 	State(ctx context.Context, h *Host) (string, error)
 }
 
+// Live is a resource of which something can only be done where the host runs.
+type Live interface {
+	// LeftOut says what is not done on a host that does not, empty for nothing.
+	LeftOut() string
+}
+
 // Watched is a resource whose drift the kernel can tell.
 type Watched interface {
 	Watch() []string // paths

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -25,6 +26,11 @@ type Options struct {
 	DryRun bool
 	// Unattended keeps to what resources say about drift: report and ask leave it.
 	Unattended bool
+	// Part: the manifest is a part of a larger one, after those that Told comes from. What
+	// it names and does not have is elsewhere.
+	Part bool
+	// Told are resources that were notified before.
+	Told []string
 	// Tags, when given, are those of which a resource needs one to be looked at.
 	Tags []string
 	// Parallel is how many resources are worked on at a time, default twice the CPUs.
@@ -68,8 +74,11 @@ type Report struct {
 	Generation int            `json:"generation"`
 	Hash       string         `json:"hash"` // of the state of all resources: equal on equal hosts
 	// CutOff tells of the run before this one, when it was ended in the middle.
-	CutOff *Applying     `json:"cut_off,omitempty"`
-	Took   time.Duration `json:"took"` // nanoseconds
+	CutOff *Applying `json:"cut_off,omitempty"`
+	// Told are resources that were notified, and not by the way told: for the parts of
+	// the manifest that come after this one.
+	Told []string      `json:"told,omitempty"`
+	Took time.Duration `json:"took"` // nanoseconds
 }
 
 // Failed tells whether something is not as declared in spite of the run.
@@ -124,7 +133,7 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 	r := &run{Options: o, state: state, notified: map[string]bool{}, failed: map[string]string{}, leaves: map[string]string{}, counts: map[Status]int{}}
 	report := Report{CutOff: state.Applying}
 	r.all, r.gone = slices.Clone(m.Resources), len(m.Resources)
-	order, before, err := stages(r.all)
+	order, before, err := stages(r.all, o.Part)
 	if err != nil {
 		return Report{}, err
 	}
@@ -133,13 +142,16 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 		return Report{}, err
 	}
 	r.status = make([]Status, len(r.all))
-	for _, ref := range state.Pending {
-		r.notified[ref] = true // the run before was cut off before it could tell them
+	for _, ref := range slices.Concat(state.Pending, o.Told) { // pending: the run before was cut off before it could tell them
+		r.notified[ref] = true
 	}
 	for _, stage := range order {
 		r.stage(ctx, stage)
 	}
 	report.Counts, report.Hash = r.counts, rootHash(r.leaves)
+	if o.Part {
+		report.Told = slices.Sorted(maps.Keys(r.notified))
+	}
 	if !o.DryRun {
 		err = r.finish(ctx, report)
 	}
