@@ -152,12 +152,6 @@ func (e Entrance) mounts() error {
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
-	if err := unix.Unmount("/", unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("take off the old root: %w", err)
-	}
-	if err := unix.Chdir("/"); err != nil {
-		return err
-	}
 	for _, p := range []string{"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus"} {
 		err := unix.Mount(p, p, "", unix.MS_BIND, "")
 		if err == nil {
@@ -178,7 +172,10 @@ func (e Entrance) mounts() error {
 			return fmt.Errorf("mount %s: %w", at, err)
 		}
 	}
-	return nil
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil { // the folder is still that of the old root
+		return fmt.Errorf("take off the old root: %w", err)
+	}
+	return unix.Chdir("/")
 }
 
 // devices fills /dev with those that every container has.
