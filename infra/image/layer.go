@@ -55,7 +55,7 @@ func (t *tree) writeLayer(file string, changes []change) (Layer, error) {
 	packed, plain := newDigest(), newDigest()
 	w := bufio.NewWriterSize(io.MultiWriter(f, packed), 256<<10)
 	z := gzip.NewWriter(w)
-	if err = t.writeTar(io.MultiWriter(z, plain), changes); err == nil {
+	if err = t.writeTar(io.MultiWriter(z, plain), withFolders(changes)); err == nil {
 		err = z.Close()
 	}
 	if err == nil {
@@ -68,6 +68,24 @@ func (t *tree) writeLayer(file string, changes []change) (Layer, error) {
 		return Layer{}, fmt.Errorf("write a layer: %w", err)
 	}
 	return Layer{Digest: packed.String(), DiffID: plain.String(), Size: packed.n, Files: len(changes)}, nil
+}
+
+// withFolders adds the folders above all changes: engines that unpack a layer by itself
+// make up those that are missing, as root's, and hide the real ones.
+func withFolders(changes []change) []change {
+	has := map[string]bool{}
+	for _, c := range changes {
+		has[c.path] = true
+	}
+	all := slices.Clone(changes)
+	for _, c := range changes {
+		for up := path.Dir(c.path); up != "." && !has[up]; up = path.Dir(up) {
+			has[up] = true
+			all = append(all, change{path: up})
+		}
+	}
+	slices.SortFunc(all, func(a, b change) int { return strings.Compare(a.path, b.path) })
+	return all
 }
 
 // all lists everything in the tree, as changes from nothing.
