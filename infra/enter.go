@@ -110,6 +110,10 @@ func (e Entrance) become(words []string) error {
 	if err := dropRights(); err != nil {
 		return fmt.Errorf("enter %s: give up rights: %w", e.Root, err)
 	}
+	// It is a matter of the thread, and lost with the one that had it from the start.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("enter %s: %w", e.Root, err)
+	}
 	os.Clearenv()
 	for _, v := range [][2]string{{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, {"HOME", "/root"}, {"LC_ALL", "C.UTF-8"}, {offlineVariable, "1"}} {
 		os.Setenv(v[0], v[1])
