@@ -88,6 +88,9 @@ func openFleet(a cli.HostArgs) (*fleet, error) {
 	if len(all) == 0 {
 		return nil, fault.New(fault.NotFound, "%s has no hosts (name roles to work on this machine: %s)", a.Definitions, cmp.Or(strings.Join(f.library.Names(), ", "), "there are none in roles/ either"))
 	}
+	for i := range all {
+		all[i].Folder = a.Definitions
+	}
 	f.hosts, err = host.Select(all, a.Limit)
 	f.uses = inventoryUses
 	return f, err
@@ -140,7 +143,11 @@ func secrets(files fs.FS, a cli.HostArgs) func(string) (string, error) {
 
 // visit opens a conversation with a host and compiles what it should be.
 func (f *fleet) visit(ctx context.Context, h host.Host) (_ visit, m infra.Manifest, err error) {
-	v, err := visitHost(ctx, h.Address, f.self)
+	address, err := host.Locate(ctx, h)
+	if err != nil {
+		return nil, m, err
+	}
+	v, err := visitHost(ctx, address, f.self)
 	if err != nil {
 		return nil, m, err
 	}
@@ -210,9 +217,17 @@ func (f *fleet) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, tell f
 		return fail(err)
 	}
 	defer v.Close()
-	r, err := v.converge(m, toConverge{DryRun: !c.Apply, Tags: c.Tags, By: c.By, Dir: c.StateDir}, func(e converge.Event) { tell(hostEvent(h.Name, e)) })
+	r, err := v.converge(m, toConverge{DryRun: !c.Apply || h.Immutable, Tags: c.Tags, By: c.By, Dir: c.StateDir}, func(e converge.Event) {
+		if h.Immutable && e.Status == converge.Planned {
+			e.Diff.Action, e.Why = infra.Replace, cmp.Or(e.Why, "in a new image")
+		}
+		tell(hostEvent(h.Name, e))
+	})
 	if err != nil {
 		return fail(err)
+	}
+	if h.Immutable && c.Apply && r.Changes() > 0 {
+		return fail(fault.New(fault.Conflict, "it is immutable and differs from its roles; nothing was changed (bake its image anew with steer bake, then steer host rebuild %s)", h.Name))
 	}
 	for status, n := range r.Counts {
 		out.Counts[string(status)] = n

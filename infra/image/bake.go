@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"steer/infra"
@@ -301,12 +299,5 @@ func (b *baker) last(ctx context.Context, t *tree, k string) (string, error) {
 	}
 	return hash, b.cache.put(k, dir, &entry{Hash: hash})
 }
-
-// boundToThread ends a program with the thread that starts it.
-func boundToThread() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-}
-
-func architecture() string { return runtime.GOARCH }
 
 func shortTitle(s string) string { return strings.ToValidUTF8(s[:min(len(s), 1000)], "") }

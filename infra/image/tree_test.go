@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -243,19 +242,5 @@ func TestScaffold(t *testing.T) {
 		if got := words(x.mustScan(t)); got != c.want {
 			t.Errorf("after %s: %q, want %q", c.script, got, c.want)
 		}
-	}
-}
-
-func TestMirrorsHere(t *testing.T) {
-	main, security := mirrorsHere(os.DirFS(t.TempDir()))
-	if main != "http://deb.debian.org/debian" || security != "" {
-		t.Errorf("without sources: %q %q", main, security)
-	}
-	dir := t.TempDir()
-	shell(t, dir, `mkdir -p etc/apt/sources.list.d; printf '# deb http://old/debian x main\ndeb [signed-by=/x] https://near.example/debian/ bookworm main\n' > etc/apt/sources.list
-printf 'Types: deb\nURIs: http://sec.example/debian-security\nSuites: x\n' > etc/apt/sources.list.d/a.sources`)
-	main, security = mirrorsHere(os.DirFS(dir).(fs.FS))
-	if main != "https://near.example/debian" || security != "http://sec.example/debian-security" {
-		t.Errorf("%q %q", main, security)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -86,7 +87,7 @@ func (b *baker) configuration(hash string) config {
 	if when.IsZero() {
 		when = time.Unix(at.Time, 0)
 	}
-	c := config{Architecture: architecture(), OS: "linux"}
+	c := config{Architecture: runtime.GOARCH, OS: "linux"}
 	if at.Config != nil {
 		c = *at.Config
 		c.RootFS.DiffIDs = nil
