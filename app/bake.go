@@ -205,7 +205,7 @@ func (w *within) Close() error                { return w.v.Close() }
 // Apply applies one step.
 func (w *within) Apply(step int, told []string) ([]string, error) {
 	var wrong []string
-	r, err := w.v.converge(infra.Manifest{Resources: w.steps[step]}, toConverge{Part: true, Told: told, By: "steer bake", Dir: "/dev/steer"}, func(e converge.Event) {
+	r, err := w.v.converge(infra.Manifest{Resources: w.steps[step]}, toConverge{Part: true, Tell: told, By: "steer bake", Dir: "/dev/steer"}, func(e converge.Event) {
 		if e.Status == converge.Failed || e.Status == converge.Skipped {
 			wrong = append(wrong, fmt.Sprintf("%s %s: %s (%s)", e.Ref, e.Status, e.Why, e.Place))
 		}

@@ -62,6 +62,12 @@ func (t *Tofu) call(ctx context.Context, h Host, words ...string) ([]byte, error
 		return nil, err
 	}
 	dir := t.dir(h)
+	if !filepath.IsAbs(dir) && h.Folder == "" {
+		return nil, fault.New(fault.Invalid, "the server has no folder %s (write an absolute one, or use steer host where the definitions are)", t.Folder)
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
 	lock, err := os.Open(dir)
 	if err != nil {
 		return nil, fault.New(fault.NotFound, "open the definitions of %s: %w", filepath.Base(program), err)

@@ -122,6 +122,9 @@ func (o origin) fill(ctx context.Context, h Host, dir string) error {
 	if o.rootfs != "" {
 		from := o.rootfs
 		if !filepath.IsAbs(from) {
+			if h.Folder == "" {
+				return fault.New(fault.Invalid, "the server has no file %s (write an absolute one, or use steer host where the definitions are)", from)
+			}
 			from = filepath.Join(h.Folder, from)
 		}
 		return untar(ctx, from, dir)
