@@ -101,6 +101,14 @@ func (m *Mount) Needs() []string {
 // Absent is nothing mounted; the folder stays.
 func (m *Mount) Absent() infra.Resource { return &Mount{Path: m.Path, State: absent} }
 
+// LeftOut is the mount.
+func (m *Mount) LeftOut() string {
+	if m.State == isMounted {
+		return "not mounted: only written to " + tableFile
+	}
+	return ""
+}
+
 // Watch names the table.
 func (m *Mount) Watch() []string { return []string{tableFile} }
 
@@ -136,6 +144,7 @@ func (m *Mount) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 	if err != nil {
 		return d, err
 	}
+	is = is && !h.Facts.Offline
 	var lines []tableLine
 	for line := range strings.Lines(text) {
 		if t, ok := parseTableLine(line); ok && t.path == m.Path {
@@ -152,7 +161,7 @@ func (m *Mount) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 		d.Action = infra.Create
 	}
 	m.diffTable(lines, &d)
-	if m.State != isMounted {
+	if m.State != isMounted || h.Facts.Offline {
 		return d, nil
 	}
 	if !is {
@@ -238,6 +247,9 @@ func (m *Mount) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
 	defer h.Forget(tableKey)
 	defer h.Forget(mountsKey)
 	if m.State == absent {
+		if h.Facts.Offline {
+			return m.writeTable(ctx, h, nil)
+		}
 		if err := m.unmount(ctx, h); err != nil {
 			return err
 		}
@@ -246,7 +258,7 @@ func (m *Mount) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
 	if err := os.MkdirAll(m.Path, 0o755); err != nil {
 		return fmt.Errorf("make the folder to mount on: %w", err)
 	}
-	if m.State == isMounted {
+	if m.State == isMounted && !h.Facts.Offline {
 		if err := m.mount(ctx, h, d); err != nil {
 			return err
 		}
@@ -323,7 +335,7 @@ func (m *Mount) writeTable(ctx context.Context, h *infra.Host, want *tableLine) 
 	if err := replace(tableFile, []byte(changed), 0o644); err != nil {
 		return err
 	}
-	if h.Facts.Init == "systemd" { // it made units of the old table
+	if h.Facts.Init == "systemd" && !h.Facts.Offline { // it made units of the old table
 		_, err = h.Run(ctx, "systemctl", "daemon-reload")
 	}
 	return err
