@@ -29,7 +29,8 @@ import (
 // Infra is what the commands about hosts work with.
 func Infra() cli.Infra {
 	return cli.Infra{Converge: convergeHosts, Verify: verifyHosts, AddTest: addTest, TestRole: testRole,
-		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Facts: hostFacts, Side: HostSide}
+		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Facts: hostFacts, Side: HostSide,
+		Agent: hostAgent()}
 }
 
 // fleet is hosts, and the roles that they have.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/agent"
 	"steer/infra/converge"
 	"steer/infra/host"
 	"steer/infra/verify"
@@ -25,13 +27,15 @@ const (
 type toConverge struct {
 	Resources json.RawMessage `json:"resources"` // see infra.Encode
 	DryRun    bool            `json:"dry_run,omitempty"`
-	Tags      []string        `json:"tags,omitempty"`
-	By        string          `json:"by,omitempty"`
-	Dir       string          `json:"dir,omitempty"`
+	// Unattended keeps to what resources say about drift, see converge.Options.
+	Unattended bool     `json:"unattended,omitempty"`
+	Tags       []string `json:"tags,omitempty"`
+	By         string   `json:"by,omitempty"`
+	Dir        string   `json:"dir,omitempty"`
 }
 
 func (c toConverge) options(ctx context.Context, event func(converge.Event)) converge.Options {
-	return converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, By: c.By, Event: event}
+	return converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Unattended: c.Unattended, Tags: c.Tags, By: c.By, Event: event}
 }
 
 func runTests(ctx context.Context, text string) (verify.Report, error) {
@@ -68,7 +72,11 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		if err != nil {
 			return nil, err
 		}
-		return converge.Run(ctx, infra.Manifest{Resources: all}, c.options(ctx, func(e converge.Event) { event(e) }))
+		o := c.options(ctx, func(e converge.Event) { event(e) })
+		if _, err := agent.ReadIdentity(cmp.Or(c.Dir, converge.DefaultDir)); err == nil {
+			o.Keep = c.Resources // its agent watches them, and converges by them when the server is gone
+		}
+		return converge.Run(ctx, infra.Manifest{Resources: all}, o)
 	case askVerify:
 		var v toVerify
 		if err := json.Unmarshal(body, &v); err != nil {

@@ -3,7 +3,11 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"strings"
 
+	"steer/base/fault"
+	"steer/base/id"
 	"steer/infra"
 	"steer/infra/converge"
 	"steer/infra/host"
@@ -23,6 +27,9 @@ func visitHost(ctx context.Context, address, self string) (visit, error) {
 	if address == "local" {
 		return here{ctx}, nil
 	}
+	if strings.HasPrefix(address, agentAddress) {
+		return nil, fault.New(fault.Invalid, "%s comes by itself, to the server only (the server visits it; from here, use another way: --host ssh://…)", address)
+	}
 	conn, err := host.Dial(ctx, address)
 	if err != nil {
 		return nil, err
@@ -34,6 +41,32 @@ func visitHost(ctx context.Context, address, self string) (visit, error) {
 	}
 	return &there{s, conn}, nil
 }
+
+// agentAddress begins the address of a host that joined: agent://NAME.
+const agentAddress = "agent://"
+
+// visitHost begins a stay from the server, which also reaches hosts that joined.
+func (a *App) visitHost(ctx context.Context, address string) (visit, error) {
+	name, ok := strings.CutPrefix(address, agentAddress)
+	if !ok {
+		return visitHost(ctx, address, a.o.Program)
+	}
+	conn, err := a.agents.Take(ctx, id.Host(name))
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	return &there{host.Over(conn), closing(func() error {
+		stop()
+		return conn.Close()
+	})}, nil
+}
+
+// closing is an io.Closer.
+type closing func() error
+
+// Close calls it.
+func (c closing) Close() error { return c() }
 
 // here works in this process: nothing has to be written for the way.
 type here struct{ ctx context.Context }
@@ -51,7 +84,7 @@ func (h here) Close() error { return nil }
 // there works by a conversation.
 type there struct {
 	*host.Session
-	conn host.Conn
+	conn io.Closer
 }
 
 func (t *there) facts() (f infra.Facts, err error) { return f, t.Call(askFacts, nil, nil, &f) }

@@ -15,7 +15,7 @@ import (
 func (s *session) hosts() *cobra.Command {
 	cmd := &cobra.Command{Use: "host", Short: "List, make, rebuild and destroy hosts", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(s.hostList(), s.hostFacts(),
+	cmd.AddCommand(s.hostList(), s.hostFacts(), s.hostInvite(), s.hostAgents(), s.hostRevoke(),
 		s.hostMake("create", "Make hosts that do not exist yet, and converge them", false),
 		s.hostMake("rebuild", "Destroy hosts, make them again and converge them", true),
 		s.hostMake("destroy", "Destroy hosts, with everything on them but their volumes", true))

@@ -27,6 +27,8 @@ type Infra struct {
 	Roles func(h HostArgs, names []string) ([]byte, error)
 	// Facts reads those of a host, as JSON.
 	Facts func(ctx context.Context, h HostArgs) ([]byte, error)
+	// Agent is for the commands of a host that comes by itself.
+	Agent Agent
 	// Side is the program on the host's side of a conversation.
 	Side func(ctx context.Context, in io.Reader, out io.Writer) error
 }

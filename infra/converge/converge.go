@@ -31,6 +31,10 @@ type Options struct {
 	Parallel int
 	// By is who wants it, for the state and for others who wait.
 	By string
+	// Keep, if given, is the manifest as infra.Encode writes it: the host keeps it in
+	// ManifestFile, also when something of it cannot be done. Runs with DryRun or Tags,
+	// which are not all that the host should be, keep nothing.
+	Keep []byte
 	// Event gets every result, one at a time, in the order in which they are there.
 	Event func(Event)
 }
@@ -116,6 +120,11 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 			return Report{}, err
 		}
 		defer release()
+		if len(o.Keep) > 0 && len(o.Tags) == 0 {
+			if err := keep(o.Dir, o.Keep); err != nil {
+				return Report{}, err
+			}
+		}
 	}
 	state, err := ReadState(o.Dir)
 	if err != nil {

@@ -39,7 +39,7 @@ type message struct {
 type Session struct {
 	in     io.WriteCloser
 	out    *bufio.Reader
-	pipe   *io.PipeReader
+	pipe   io.Closer
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // why the program ended; after done
@@ -64,6 +64,13 @@ func Open(ctx context.Context, conn Conn, self string, args ...string) (*Session
 		stdinR.CloseWithError(io.ErrClosedPipe)
 	}()
 	return s, nil
+}
+
+// Over speaks over a connection at whose other end Serve answers already.
+func Over(conn io.ReadWriteCloser) *Session {
+	done := make(chan struct{})
+	close(done)
+	return &Session{in: conn, out: bufio.NewReaderSize(conn, 64<<10), pipe: conn, cancel: func() {}, done: done}
 }
 
 // place makes sure that the program is on the host, and returns its path there.

@@ -98,6 +98,9 @@ func (s *Service) Needs() []string {
 	return []string{"unit:" + u, "path:/etc/systemd/system/" + u, "path:/etc/init.d/" + bare, "package:" + bare}
 }
 
+// Units is its unit.
+func (s *Service) Units() []string { return []string{unit(s.Name)} }
+
 // Diff looks at the service.
 func (s *Service) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	var d infra.Diff

@@ -73,6 +73,9 @@ func (t *Timer) Needs() []string { return []string{"user:" + t.User, "path:" + t
 // Watch are the files.
 func (t *Timer) Watch() []string { return []string{t.path(".timer"), t.path(".service")} }
 
+// Units is the timer.
+func (t *Timer) Units() []string { return []string{t.Name + ".timer"} }
+
 // Absent is the timer gone.
 func (t *Timer) Absent() infra.Resource { return &Timer{Name: t.Name, State: absent} }
 

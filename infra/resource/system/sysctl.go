@@ -93,8 +93,8 @@ func words(s string) string { return strings.Join(strings.Fields(s), " ") }
 // Absent is the setting left to others.
 func (s *Sysctl) Absent() infra.Resource { return &Sysctl{Name: s.Name, State: absent} }
 
-// Watch names the file.
-func (s *Sysctl) Watch() []string { return []string{s.file()} }
+// Watch names the file, and the one of the kernel.
+func (s *Sysctl) Watch() []string { return []string{s.file(), s.live()} }
 
 // Diff compares the file and the running kernel.
 func (s *Sysctl) Diff(context.Context, *infra.Host) (infra.Diff, error) {
