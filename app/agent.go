@@ -41,7 +41,7 @@ func hostAgent() cli.Agent {
 			if err := os.Remove(filepath.Join(dir, converge.ManifestFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("leave: %w", err)
 			}
-			return agent.Stop(ctx)
+			return nil
 		},
 	}
 }

@@ -121,8 +121,8 @@ func Join(ctx context.Context, o JoinOptions) (Identity, error) {
 	return i, err
 }
 
-// Leave ends the identity of this host at the server, and forgets it here. With force
-// it forgets also when the server does not answer.
+// Leave ends the identity of this host at the server, stops its agent, and forgets both
+// here. With force it does so also when the server does not answer.
 func Leave(ctx context.Context, dir string, force bool) (Identity, error) {
 	i, err := ReadIdentity(dir)
 	if err != nil {
@@ -137,6 +137,9 @@ func Leave(ctx context.Context, dir string, force bool) (Identity, error) {
 	}
 	if err != nil && fault.Of(err) != fault.Anonymous && !force { // Anonymous: it was revoked
 		return i, fmt.Errorf("%w (--force leaves without the server; then revoke %s there)", err, i.Host)
+	}
+	if err := stop(ctx); err != nil {
+		return i, err
 	}
 	for _, name := range []string{IdentityFile, statusFile, queueFile, authority, filepath.Join("bin", "agent")} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {

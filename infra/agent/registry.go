@@ -207,12 +207,18 @@ func (r *Registry) sawMachine(ctx context.Context, host id.Host, machine string)
 }
 
 // Take begins a conversation with a host: with host.Serve of the server's own program
-// there. It waits a little for a host that was connected just now. The error is of kind
-// Unavailable when the host is not there.
+// there. It waits a little for a host that is about to come back. The error is of kind
+// Unavailable when the host is not there, and NotFound when it has not joined.
 func (r *Registry) Take(ctx context.Context, host id.Host) (io.ReadWriteCloser, error) {
 	digest, err := r.program.digest()
 	if err != nil {
 		return nil, err
+	}
+	var joined int
+	if err := r.db.Read().QueryRowContext(ctx, `SELECT count(*) FROM agent_host WHERE host = $1 AND revoked = 0`, string(host)).Scan(&joined); err != nil {
+		return nil, fmt.Errorf("visit %s: %w", host, err)
+	} else if joined == 0 {
+		return nil, fault.New(fault.NotFound, "visit %s: no host of this name has joined (steer host agents lists them, steer host invite %s lets it)", host, host)
 	}
 	late := time.NewTimer(returning)
 	defer late.Stop()
@@ -246,7 +252,7 @@ func (r *Registry) Take(ctx context.Context, host id.Host) (io.ReadWriteCloser, 
 			case !left.IsZero():
 				return nil, fault.New(fault.Unavailable, "visit %s: its agent is not connected since %s (look there: steer agent status)", host, left.UTC().Format(time.RFC3339))
 			}
-			return nil, fault.New(fault.Unavailable, "visit %s: its agent is not connected (steer host agents lists those that joined; look there: steer agent status)", host)
+			return nil, fault.New(fault.Unavailable, "visit %s: its agent is not connected (look there: steer agent status)", host)
 		}
 	}
 }

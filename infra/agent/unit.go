@@ -58,8 +58,8 @@ func Start(ctx context.Context, i Identity, dir, self string) (bool, error) {
 	return true, nil
 }
 
-// Stop stops and removes the unit of the agent, if there is one.
-func Stop(ctx context.Context) error {
+// stop stops and removes the unit of the agent, if there is one.
+func stop(ctx context.Context) error {
 	if _, err := os.Stat(unitFile); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
