@@ -375,11 +375,18 @@ func TestReports(t *testing.T) {
 	// They survive the agent, and come in order.
 	w.get(func() any { w.refuse = nil; return nil })
 	w.run(dir)
-	w.until("the server has them", func() bool { return w.get(func() any { return len(w.reports) }) == 150 })
-	for n, r := range w.reports {
-		if r.Drift.Ref != fmt.Sprint("file:/", n) {
-			t.Fatalf("%d: %+v", n, r)
+	w.until("the server has them", func() bool {
+		// One may come twice: when its first answer was not heard.
+		return w.get(func() any { return len(w.reports) > 0 && w.reports[len(w.reports)-1].Drift.Ref == "file:/149" }).(bool)
+	})
+	next := 0
+	for _, r := range w.reports {
+		if r.Drift.Ref == fmt.Sprint("file:/", next) {
+			next++
 		}
+	}
+	if next != 150 {
+		t.Errorf("%d came in order, of %d", next, len(w.reports))
 	}
 	w.until("nothing is left on disk", func() bool { _, err := os.Stat(filepath.Join(dir, queueFile)); return os.IsNotExist(err) })
 }

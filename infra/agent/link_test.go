@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -86,7 +87,7 @@ func TestAlone(t *testing.T) {
 			}
 			var runs []time.Duration
 			start := time.Now()
-			a, err := NewAgent(AgentOptions{Dir: dir, Converge: func(context.Context) (Run, error) {
+			a, err := NewAgent(AgentOptions{Dir: dir, Log: slog.New(slog.DiscardHandler), Converge: func(context.Context) (Run, error) {
 				switch runs = append(runs, time.Since(start)); len(runs) {
 				case 1:
 					return Run{Counts: map[string]int{"changed": 1}}, nil
