@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,8 +19,8 @@ import (
 // watched and not files, so that what is replaced, removed or not yet there is seen, and
 // a folder with a thousand files costs one watch.
 type files struct {
-	fd      int
 	file    *os.File
+	raw     syscall.RawConn
 	folders map[string]*folder
 	paths   map[int32][]string // of folders, by watch: one folder may have several names
 }
@@ -40,7 +42,15 @@ func openFiles() (*files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch files: %w (sysctl fs.inotify.max_user_instances)", err)
 	}
-	return &files{fd: fd, file: os.NewFile(uintptr(fd), "inotify"), folders: map[string]*folder{}, paths: map[int32][]string{}}, nil
+	f := &files{file: os.NewFile(uintptr(fd), "inotify"), folders: map[string]*folder{}, paths: map[int32][]string{}}
+	f.raw, err = f.file.SyscallConn()
+	return f, err
+}
+
+// add watches one folder.
+func (f *files) add(name string, mask uint32) (wd int, err error) {
+	closed := f.raw.Control(func(fd uintptr) { wd, err = unix.InotifyAddWatch(int(fd), name, mask) })
+	return wd, errors.Join(closed, err)
 }
 
 // Changed is closed when the file at a path is changed, made or replaced, or when ctx
@@ -106,7 +116,7 @@ func (f *files) cover() error {
 		if len(in.here)+len(in.all) > 0 {
 			mask |= content
 		}
-		wd, err := unix.InotifyAddWatch(f.fd, name, mask)
+		wd, err := f.add(name, mask)
 		switch {
 		case errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ELOOP):
 			// The folder above tells when it appears.
@@ -115,21 +125,12 @@ func (f *files) cover() error {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("watch %s: %w", name, err))
 		default:
-			if !contains(f.paths[int32(wd)], name) {
+			if !slices.Contains(f.paths[int32(wd)], name) {
 				f.paths[int32(wd)] = append(f.paths[int32(wd)], name)
 			}
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func contains(all []string, name string) bool {
-	for _, s := range all {
-		if s == name {
-			return true
-		}
-	}
-	return false
 }
 
 // read tells of changes until the files are closed.
@@ -183,7 +184,7 @@ func (f *files) events(b []byte) (touched []int, moved bool) {
 			}
 		}
 		if mask&unix.IN_MOVE_SELF != 0 { // another may take its name
-			unix.InotifyRmWatch(f.fd, uint32(wd)) //nolint:errcheck // it may be gone
+			f.raw.Control(func(fd uintptr) { unix.InotifyRmWatch(int(fd), uint32(wd)) }) //nolint:errcheck // it may be gone
 		}
 		if mask&(unix.IN_IGNORED|unix.IN_MOVE_SELF) != 0 {
 			delete(f.paths, wd)

@@ -40,6 +40,7 @@ func listen(ctx context.Context, changed func(unit string)) error {
 	if _, err := io.WriteString(conn, "BEGIN\r\n"); err != nil {
 		return fmt.Errorf("ask systemd about units: %w", err)
 	}
+	changed("") // meanwhile
 	for {
 		path, member, err := signal(r)
 		if err != nil {

@@ -260,8 +260,9 @@ func TestUnits(t *testing.T) {
 		write(t, "/etc/systemd/system/tick.timer", "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n")
 		write(t, "/etc/systemd/system/tick.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
 		infratest.Shell(t, "systemctl daemon-reload; systemctl enable --now shop tick.timer; systemctl start a-b@1")
-		infratest.Shell(t, "mount -o remount,rw /proc/sys")
+		infratest.Shell(t, "mount -o remount,rw /proc/sys; mkdir -p '/srv/a-b c'; printf '%s\\n' 'tmpfs /srv/a-b\\040c tmpfs defaults 0 0' >> /etc/fstab; mount '/srv/a-b c'")
 		w := begin(t, declare(t, [2]string{"service", "name: shop\n"}, [2]string{"service", "name: a-b@1\nenabled: false\n"}, [2]string{"service", "name: tick.timer\n"},
+			[2]string{"mount", "path: /srv/a-b c\nsource: tmpfs\ntype: tmpfs\n"},
 			[2]string{"sysctl", "name: net.ipv4.ip_forward\nvalue: \"1\"\n"}))
 		w.next("sysctl:net.ipv4.ip_forward", infra.Create)
 		for _, c := range []struct{ script, ref string }{
@@ -273,6 +274,7 @@ func TestUnits(t *testing.T) {
 			{"systemctl enable shop", "service:shop="},
 			{"systemctl stop a-b@1", "service:a-b@1"},
 			{"systemctl stop tick.timer", "service:tick.timer"},
+			{"umount '/srv/a-b c'", "mount:/srv/a-b c"},
 			{"systemctl daemon-reexec; systemctl start tick.timer", "service:tick.timer="},
 		} {
 			start := time.Now()

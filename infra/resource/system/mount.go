@@ -1,6 +1,7 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,6 +101,22 @@ func (m *Mount) Needs() []string {
 
 // Absent is nothing mounted; the folder stays.
 func (m *Mount) Absent() infra.Resource { return &Mount{Path: m.Path, State: absent} }
+
+// Units is the unit that systemd keeps for every mount, named as systemd-escape(1) does.
+func (m *Mount) Units() []string {
+	var b strings.Builder
+	for i, c := range []byte(strings.Trim(m.Path, "/")) {
+		switch {
+		case c == '/':
+			b.WriteByte('-')
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == ':', c == '_', c == '.' && i > 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return []string{cmp.Or(b.String(), "-") + ".mount"}
+}
 
 // Watch names the table.
 func (m *Mount) Watch() []string { return []string{tableFile} }
