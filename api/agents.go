@@ -1,13 +1,11 @@
 package api
 
 import (
-	"bufio"
 	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -57,6 +55,7 @@ func (a *API) forAgents(people http.Handler) http.Handler {
 	a.handle(mux, "DELETE /api/v1/hosts/agent", a.asHost(a.leave))
 	a.handle(mux, "GET /api/v1/hosts/program", a.asHost(a.program))
 	a.handle(mux, "POST /api/v1/hosts/drift", a.asHost(a.drift))
+	a.handle(mux, "POST /api/v1/hosts/metrics", a.asHost(a.figures))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h, pattern := mux.Handler(r); pattern != "" {
 			h.ServeHTTP(w, r)
@@ -133,12 +132,7 @@ func (a *API) attach(w http.ResponseWriter, r *http.Request, host id.Host) {
 	}
 	hello := agent.Hello{Machine: r.Header.Get("Steer-Machine"), Version: r.Header.Get("Steer-Version")}
 	hello.Version = hello.Version[:min(len(hello.Version), 64)]
-	var conn net.Conn
-	var in *bufio.ReadWriter
-	err := http.NewResponseController(w).SetReadDeadline(time.Time{})
-	if err == nil {
-		conn, in, err = http.NewResponseController(w).Hijack()
-	}
+	conn, in, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		a.refuse(w, r, fault.New(fault.Invalid, "connect %s: this connection cannot be upgraded: %w (use HTTP/1.1)", host, err))
 		return
@@ -186,17 +180,28 @@ func (a *API) program(w http.ResponseWriter, r *http.Request, host id.Host) {
 	}
 }
 
-func (a *API) drift(w http.ResponseWriter, r *http.Request, host id.Host) {
-	var in struct{ Reports []agent.Report }
+// told reads what a host tells, and answers.
+func told[T any](a *API, w http.ResponseWriter, r *http.Request, take func(T) error) {
+	var in T
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&in)
 	if err != nil {
-		err = fault.New(fault.Invalid, "report of %s: read the request: %w", host, err)
+		err = fault.New(fault.Invalid, "%s %s: read the request: %w", r.Method, r.URL.Path, err)
 	} else {
-		err = a.o.Agents.Report(r.Context(), host, in.Reports)
+		err = take(in)
 	}
 	if err != nil {
 		a.refuse(w, r, err)
 		return
 	}
 	answer(w, Done{true})
+}
+
+func (a *API) drift(w http.ResponseWriter, r *http.Request, host id.Host) {
+	told(a, w, r, func(in struct{ Reports []agent.Report }) error {
+		return a.o.Agents.Report(r.Context(), host, in.Reports)
+	})
+}
+
+func (a *API) figures(w http.ResponseWriter, r *http.Request, host id.Host) {
+	told(a, w, r, func(in struct{ Figures []agent.Figure }) error { return a.o.Agents.Figures(host, in.Figures) })
 }

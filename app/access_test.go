@@ -116,6 +116,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"DELETE", "/api/v1/hosts/agent", nil, [6]bool{}},
 		{"GET", "/api/v1/hosts/program?digest=x", nil, [6]bool{}},
 		{"POST", "/api/v1/hosts/drift", map[string]any{"reports": []any{}}, [6]bool{}},
+		{"POST", "/api/v1/hosts/metrics", map[string]any{"figures": []any{}}, [6]bool{}},
 		// Here the programs of this machine need no login.
 		{"GET", "/render?target=steer.*&format=json", nil, all(none)},
 		{"GET", "/metrics/find?query=*", nil, all(none)},

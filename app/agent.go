@@ -8,16 +8,20 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
+	"steer/base/config"
 	"steer/base/fault"
+	"steer/base/metric"
 	"steer/cli"
 	"steer/infra"
 	"steer/infra/agent"
 	"steer/infra/converge"
 	"steer/infra/host"
 	"steer/infra/watch"
+	measure "steer/monitor/agent"
 )
 
 // hostAgent is what the commands of a host that comes by itself work with.
@@ -68,6 +72,7 @@ func runAgent(ctx context.Context, dir, version string) error {
 	a, err := agent.NewAgent(agent.AgentOptions{
 		Dir: dir, Version: version, Program: self, Log: log,
 		Watch:    func(ctx context.Context, drift func(infra.Drift)) error { return watchHost(ctx, dir, drift, log) },
+		Measure:  measureHost,
 		Converge: func(ctx context.Context) (agent.Run, error) { return convergeAlone(ctx, dir, self) },
 		Replace: func(program string) error {
 			path := program
@@ -85,6 +90,22 @@ func runAgent(ctx context.Context, dir, version string) error {
 		return err
 	}
 	return a.Run(ctx)
+}
+
+// measureHost sends the same figures as a server does of its own host.
+func measureHost(ctx context.Context, send func([]agent.Figure) error) error {
+	var m *measure.Agent
+	m, err := measure.New(measure.Options{Config: measure.Config{Enabled: true, Interval: config.Duration(10 * time.Second)}, Sink: func(points []metric.Point) error {
+		all := make([]agent.Figure, 0, len(points))
+		for _, p := range points {
+			all = append(all, agent.Figure{Name: strings.TrimPrefix(string(p.Name), m.Prefix()), Time: p.Time, Value: p.Value})
+		}
+		return send(all)
+	}})
+	if err != nil {
+		return err
+	}
+	return m.Run(ctx)
 }
 
 // kept reads the manifest that the last run kept.

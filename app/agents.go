@@ -20,7 +20,7 @@ func (a *App) openAgents(ctx context.Context) (err error) {
 			return fmt.Errorf("find this program: %w", err)
 		}
 	}
-	a.agents, err = agent.New(ctx, agent.Options{DB: a.db, Journal: a.journal.Append, Program: a.o.Program, Reports: a.reported, Log: a.log})
+	a.agents, err = agent.New(ctx, agent.Options{DB: a.db, Journal: a.journal.Append, Program: a.o.Program, Reports: a.reported, Measured: a.monitor.from("agent"), Log: a.log})
 	if err == nil {
 		a.group.Close("agents", a.agents.Close)
 	}

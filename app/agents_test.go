@@ -298,6 +298,14 @@ func TestHostComesByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	s.until("its figures are stored", 30*time.Second, func() error {
+		found, err := s.monitor.store.Find(t.Context(), "servers.web-1.*", 100)
+		if err == nil && len(found) < 3 {
+			err = fmt.Errorf("only %v", found)
+		}
+		return err
+	})
+
 	// The agent dies in the middle of a run: the run goes on.
 	slow := manifest(t, map[string]string{"roles/web.yaml": webRole + `  - command: {run: "touch /tmp/begun; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo done > /tmp/done", creates: /tmp/done}
 `})

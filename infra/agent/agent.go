@@ -26,6 +26,8 @@ type AgentOptions struct {
 	Serve func(ctx context.Context, program string, conn io.ReadWriter) error
 	// Watch tells what drifts, until ctx ends; nil: nobody watches.
 	Watch func(ctx context.Context, drift func(infra.Drift)) error
+	// Measure sends figures of the host, until ctx ends; nil: it is not measured.
+	Measure func(ctx context.Context, send func([]Figure) error) error
 	// Converge makes the host what it should be by what it knows itself. NotFound: it
 	// was never converged.
 	Converge func(ctx context.Context) (Run, error)
@@ -86,6 +88,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { a.connect(ctx) })
 	wg.Go(func() { a.deliver(ctx) })
+	if a.o.Measure != nil {
+		wg.Go(func() { a.measure(ctx) })
+	}
 	if a.o.Converge != nil {
 		wg.Go(func() { a.alone(ctx) })
 	}

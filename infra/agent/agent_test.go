@@ -22,6 +22,7 @@ import (
 	"steer/base/event"
 	"steer/base/fault"
 	"steer/base/id"
+	"steer/base/metric"
 	"steer/infra"
 )
 
@@ -515,5 +516,28 @@ func TestLeave(t *testing.T) {
 		if _, err := Join(t.Context(), JoinOptions{Dir: t.TempDir(), URL: url, Token: "join_x"}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", url, err)
 		}
+	}
+}
+
+func TestFigures(t *testing.T) {
+	w := open(t, databasetest.SQLite(t))
+	var got []string
+	w.figures = func(points []metric.Point) error {
+		for _, p := range points {
+			got = append(got, fmt.Sprintf("%s %v", p.Name, p.Value))
+		}
+		return nil
+	}
+	now := w.clock.Unix()
+	if err := w.Figures("web-1.example", []Figure{{"cpu.idle", now, 97.5}, {"load.1", now - 10, 0}}); err != nil || strings.Join(got, ", ") != "servers.web-1_example.cpu.idle 97.5, servers.web-1_example.load.1 0" {
+		t.Error(got, err)
+	}
+	for _, wrong := range []Figure{{"", now, 1}, {"a b", now, 1}, {"a;host=other", now, 1}, {"a..b", now, 1}, {".a", now, 1}, {"a\n", now, 1}, {strings.Repeat("a", longestName+1), now, 1}, {"a", now - 7200, 1}, {"a", now + 7200, 1}} {
+		if err := w.Figures("web-1", []Figure{wrong}); fault.Of(err) != fault.Invalid {
+			t.Errorf("%+v: %v", wrong, err)
+		}
+	}
+	if err := w.Figures("web-1", make([]Figure, mostFigures+1)); fault.Of(err) != fault.Invalid {
+		t.Error(err)
 	}
 }

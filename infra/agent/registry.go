@@ -1,8 +1,8 @@
 // Package agent lets hosts come to the server by themselves. A host joins with a
 // token that is good once, and gets an identity of its own. From then on its agent
 // keeps one connection waiting at the server's HTTP port, which the server takes when
-// it wants to visit the host; it says what drifts, as package watch sees it; and it
-// converges by itself when the server is gone for long.
+// it wants to visit the host; it says what drifts, as package watch sees it, and what
+// it measures; and it converges by itself when the server is gone for long.
 //
 // Registry is the server's side, Agent the host's.
 package agent
@@ -21,6 +21,7 @@ import (
 	"steer/base/event"
 	"steer/base/fault"
 	"steer/base/id"
+	"steer/base/metric"
 )
 
 // Options is what the server hands in.
@@ -34,8 +35,10 @@ type Options struct {
 	Paused func(host id.Host) bool
 	// Reports gets what a host reports, in order; an error makes the host send it again.
 	Reports func(ctx context.Context, host id.Host, all []Report) error
-	Now     func() time.Time // nil: the system's clock
-	Log     *slog.Logger
+	// Measured gets what hosts measure.
+	Measured func(points []metric.Point) error
+	Now      func() time.Time // nil: the system's clock
+	Log      *slog.Logger
 }
 
 // Registry knows the hosts that joined, and their connections. It is safe for
@@ -44,6 +47,7 @@ type Registry struct {
 	db      *database.DB
 	journal func(ctx context.Context, tx *sql.Tx, e *event.Event) error
 	reports func(ctx context.Context, host id.Host, all []Report) error
+	figures func(points []metric.Point) error
 	isPause func(id.Host) bool
 	now     func() time.Time
 	log     *slog.Logger
@@ -84,7 +88,7 @@ func New(ctx context.Context, o Options) (*Registry, error) {
 	if err := o.DB.Migrate(ctx, "agent", migrations); err != nil {
 		return nil, err
 	}
-	r := &Registry{db: o.DB, journal: o.Journal, reports: o.Reports, isPause: o.Paused, now: o.Now, log: cmp.Or(o.Log, slog.Default()), hosts: map[id.Host]*presence{}}
+	r := &Registry{db: o.DB, journal: o.Journal, reports: o.Reports, figures: o.Measured, isPause: o.Paused, now: o.Now, log: cmp.Or(o.Log, slog.Default()), hosts: map[id.Host]*presence{}}
 	if r.now == nil {
 		r.now = time.Now
 	}
