@@ -74,7 +74,7 @@ func serve(ctx context.Context, s cli.ServeArgs) error {
 	}
 	var out io.Writer = s.Out
 	a, err := app.New(ctx, app.Options{
-		Config: config, Data: s.Data, Version: version, Program: self, Hook: []string{self, "hook"}, WebDir: os.Getenv("STEER_WEB"), Out: out, Log: log,
+		Config: config, Data: s.Data, Version: version, Hook: []string{self, "hook"}, WebDir: os.Getenv("STEER_WEB"), Out: out, Log: log,
 	})
 	if err != nil {
 		return err

@@ -55,18 +55,24 @@ func joinServer(ctx context.Context, j cli.JoinArgs) (cli.Joined, error) {
 	if err != nil {
 		return cli.Joined{}, fmt.Errorf("find this program: %w", err)
 	}
+	if j.Dir, err = filepath.Abs(j.Dir); err != nil {
+		return cli.Joined{}, err
+	}
 	i, err := agent.Join(ctx, agent.JoinOptions{Dir: j.Dir, URL: j.URL, Token: j.Token, CA: j.CA})
 	if err != nil {
 		return cli.Joined{}, err
 	}
-	started, err := agent.Start(ctx, i, j.Dir, self)
-	return cli.Joined{Host: string(i.Host), Server: i.URL, Program: agent.Program(j.Dir), Started: started}, err
+	started, err := agent.Start(ctx, i, j.Dir, self, j.Dir == host.Folder)
+	return cli.Joined{Host: string(i.Host), Server: i.URL, Program: agent.Program(j.Dir), Dir: j.Dir, Started: started}, err
 }
 
 func runAgent(ctx context.Context, dir, version string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
+	}
+	if dir, err = filepath.Abs(dir); err != nil { // programs are started elsewhere
+		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	a, err := agent.NewAgent(agent.AgentOptions{

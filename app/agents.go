@@ -15,12 +15,14 @@ import (
 
 // openAgents opens the registry of hosts that come by themselves.
 func (a *App) openAgents(ctx context.Context) (err error) {
-	if a.o.Program == "" {
+	program := a.o.Program
+	if program == "" {
+		program = "/proc/self/exe" // also when the file was replaced by a newer one
 		if a.o.Program, err = os.Executable(); err != nil {
 			return fmt.Errorf("find this program: %w", err)
 		}
 	}
-	a.agents, err = agent.New(ctx, agent.Options{DB: a.db, Journal: a.journal.Append, Program: a.o.Program, Reports: a.reported, Measured: a.monitor.from("agent"), Log: a.log})
+	a.agents, err = agent.New(ctx, agent.Options{DB: a.db, Journal: a.journal.Append, Program: program, Reports: a.reported, Measured: a.monitor.from("agent"), Log: a.log})
 	if err == nil {
 		a.group.Close("agents", a.agents.Close)
 	}

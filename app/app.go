@@ -45,7 +45,7 @@ type Options struct {
 	Config
 	Data    string   // folder with all state
 	Version string   // of the program
-	Program string   // file of the program, which hosts that joined run too; "": this process's
+	Program string   // file of the program, which hosts run too; "": this one
 	Hook    []string // command that Git runs before it takes a push of definitions
 	WebDir  string   // folder to serve the UI from instead of the binary; empty in production
 	Out     io.Writer

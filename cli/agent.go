@@ -32,6 +32,7 @@ type Joined struct {
 	Host    string `json:"host"`
 	Server  string `json:"server"`
 	Program string `json:"program"` // of the agent
+	Dir     string `json:"dir"`
 	Started bool   `json:"started"` // by systemd
 }
 
@@ -73,7 +74,7 @@ server works on it; the server needs no way to the host.`,
 				if j.Started {
 					fmt.Fprintln(w, "The agent runs, and starts with the host (steer-agent.service).")
 				} else {
-					fmt.Fprintf(w, "systemd does not run this host: let something start '%s agent run --dir %s', and again when it ends.\n", j.Program, dir)
+					fmt.Fprintf(w, "systemd does not run this host: let something start '%s agent run --dir %s', and again when it ends.\n", j.Program, j.Dir)
 				}
 			})
 		},

@@ -91,6 +91,11 @@ func (r *Registry) append(ctx context.Context, tx *sql.Tx, kind string, host id.
 // Subject is what events about a host are about.
 func Subject(host id.Host) string { return "host/" + string(host) }
 
+// isMachine tells whether a text can be from /etc/machine-id; "" is a machine without.
+func isMachine(s string) bool {
+	return len(s) <= 64 && strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyz-") == ""
+}
+
 // Joined is what a host gets for its invitation.
 type Joined struct {
 	Host       id.Host `json:"host"`
@@ -103,8 +108,8 @@ func (r *Registry) Join(ctx context.Context, token, machine string) (Joined, err
 	if !strings.HasPrefix(token, tokenPrefix) {
 		return Joined{}, fault.New(fault.Anonymous, "join: this is no token to join with (steer host invite NAME makes one)")
 	}
-	if len(machine) > 64 {
-		return Joined{}, fault.New(fault.Invalid, "join: the machine id has %d characters", len(machine))
+	if !isMachine(machine) {
+		return Joined{}, fault.New(fault.Invalid, "join: %.80q is no machine id", machine)
 	}
 	credential, hash := secret(credentialPrefix)
 	j := Joined{Credential: credential}
@@ -150,7 +155,7 @@ func (r *Registry) Verify(ctx context.Context, credential string) (id.Host, erro
 	hash := digest(credential)
 	err := r.db.Read().QueryRowContext(ctx, `SELECT host, seen FROM agent_host WHERE hash = $1 AND revoked = 0`, hash).Scan(&host, &seen)
 	if errors.Is(err, sql.ErrNoRows) {
-		return "", fault.New(fault.Anonymous, "this identity of a host is not valid: it was revoked, or the host joined again elsewhere (steer host invite NAME, then steer agent join)")
+		return "", fault.New(fault.Anonymous, "this identity of a host is not valid: it was revoked, or the host joined again elsewhere (steer host invite NAME; on the host steer agent leave, then join)")
 	}
 	if err != nil {
 		return "", fmt.Errorf("verify a host: %w", err)

@@ -138,7 +138,7 @@ func Leave(ctx context.Context, dir string, force bool) (Identity, error) {
 	if err != nil && fault.Of(err) != fault.Anonymous && !force { // Anonymous: it was revoked
 		return i, fmt.Errorf("%w (--force leaves without the server; then revoke %s there)", err, i.Host)
 	}
-	if err := stop(ctx); err != nil {
+	if err := stop(ctx, dir); err != nil {
 		return i, err
 	}
 	for _, name := range []string{IdentityFile, statusFile, queueFile, authority, filepath.Join("bin", "agent")} {

@@ -121,7 +121,18 @@ func (a *Agent) fetch(ctx context.Context, digest, path string) (err error) {
 	if err := try(ctx, f.Name()); err != nil {
 		return err
 	}
+	removeOld(path)
 	return os.Rename(f.Name(), path)
+}
+
+// removeOld removes programs of servers from long ago, as visits by SSH do.
+func removeOld(path string) {
+	all, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "steer-*"))
+	for _, name := range all {
+		if info, err := os.Lstat(name); err == nil && name != path && time.Since(info.ModTime()) > 30*24*time.Hour {
+			os.Remove(name)
+		}
+	}
 }
 
 // try finds out whether a program runs on this host and knows how to serve: with
@@ -139,6 +150,12 @@ func try(ctx context.Context, path string) error {
 func Install(program, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("install the agent: %w", err)
+	}
+	beside := path + ".new"
+	os.Remove(beside)
+	// What is in the same folder is ours: it needs no second place on the disk.
+	if filepath.Dir(program) == filepath.Dir(path) && os.Link(program, beside) == nil {
+		return os.Rename(beside, path)
 	}
 	in, err := os.Open(program)
 	if err != nil {

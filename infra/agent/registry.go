@@ -199,7 +199,7 @@ func (r *Registry) greet(ctx context.Context, host id.Host, hello Hello, w *wait
 // sawMachine notes which machine shows the identity, and returns the one before when
 // that is another.
 func (r *Registry) sawMachine(ctx context.Context, host id.Host, machine string) (before string, err error) {
-	if machine == "" || len(machine) > 64 {
+	if machine == "" || !isMachine(machine) {
 		return "", nil
 	}
 	err = r.db.Read().QueryRowContext(ctx, `SELECT machine FROM agent_host WHERE host = $1`, string(host)).Scan(&before)

@@ -30,7 +30,9 @@ type Run struct {
 
 // Bounds of what hosts report.
 const (
-	MostReports    = 100             // in one request
+	MostReports    = 100  // in one request
+	longestRef     = 1000 // of a resource
+	oldestReport   = 30 * 24 * time.Hour
 	mostBursts     = 30              // requests at once
 	reportInterval = 2 * time.Second // per request after that
 )
@@ -62,7 +64,14 @@ func (r *Registry) Report(ctx context.Context, host id.Host, all []Report) error
 	if !ok {
 		return fault.New(fault.TooMuch, "report: %s reports too often (send more at a time)", host)
 	}
+	now := r.now()
 	for i, one := range all {
+		if one.At.After(now) || now.Sub(one.At) > oldestReport {
+			all[i].At = now // its clock is wrong
+		}
+		if one.Drift != nil && len(one.Drift.Ref) > longestRef {
+			return fault.New(fault.Invalid, "report: number %d names a resource with %d bytes", i, len(one.Drift.Ref))
+		}
 		if (one.Drift == nil) == (one.Run == nil) {
 			return fault.New(fault.Invalid, "report: number %d is not one of drift and run", i)
 		}

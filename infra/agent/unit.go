@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -37,14 +38,14 @@ WantedBy=multi-user.target
 // Program is where the agent is started from.
 func Program(dir string) string { return filepath.Join(dir, "bin", "agent") }
 
-// Start installs this program, the file self, as the agent, and starts it when systemd
-// runs this host; else it says false.
-func Start(ctx context.Context, i Identity, dir, self string) (bool, error) {
+// Start installs this program, the file self, as the agent. With service it starts it
+// when systemd runs this host; else it says false.
+func Start(ctx context.Context, i Identity, dir, self string, service bool) (bool, error) {
 	path := Program(dir)
 	if err := Install(self, path); err != nil {
 		return false, err
 	}
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
+	if _, err := os.Stat("/run/systemd/system"); err != nil || !service {
 		return false, nil
 	}
 	if err := os.WriteFile(unitFile, fmt.Appendf(nil, unitText, i.URL, path, dir), 0o644); err != nil {
@@ -58,10 +59,14 @@ func Start(ctx context.Context, i Identity, dir, self string) (bool, error) {
 	return true, nil
 }
 
-// stop stops and removes the unit of the agent, if there is one.
-func stop(ctx context.Context) error {
-	if _, err := os.Stat(unitFile); errors.Is(err, fs.ErrNotExist) {
+// stop stops and removes the unit of the agent of a folder, if there is one.
+func stop(ctx context.Context, dir string) error {
+	b, err := os.ReadFile(unitFile)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !strings.Contains(string(b), " --dir "+dir+"\n") {
 		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("stop the agent: %w", err)
 	}
 	if err := systemctl(ctx, "disable", "--now", Unit); err != nil {
 		return err

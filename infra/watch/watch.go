@@ -6,6 +6,7 @@ package watch
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"log/slog"
 	"maps"
@@ -30,7 +31,7 @@ type Options struct {
 // Watcher remembers which drift was told.
 type Watcher struct {
 	o     Options
-	known map[string]string // differences by reference
+	known map[string]string // hashes of differences, by reference
 }
 
 // Times of the watch.
@@ -199,7 +200,8 @@ func (r *round) compare(ctx context.Context, h *infra.Host, i int) {
 	if err != nil {
 		return
 	}
-	is := string(b)
+	sum := sha256.Sum256(b)
+	is := string(sum[:])
 	if diff.Empty() {
 		is = ""
 	}
