@@ -130,7 +130,8 @@ func (a *API) attach(w http.ResponseWriter, r *http.Request, host id.Host) {
 		a.refuse(w, r, fault.New(fault.Invalid, "connect %s: ask for an upgrade to %s", host, agent.Protocol))
 		return
 	}
-	hello := agent.Hello{Machine: r.Header.Get("Steer-Machine"), Version: r.Header.Get("Steer-Version")}
+	credential, _ := bearer(r)
+	hello := agent.Hello{Credential: credential, Machine: r.Header.Get("Steer-Machine"), Version: r.Header.Get("Steer-Version")}
 	hello.Version = hello.Version[:min(len(hello.Version), 64)]
 	conn, in, err := http.NewResponseController(w).Hijack()
 	if err != nil {

@@ -95,7 +95,7 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 		case "GET /api/v1/hosts/agent":
 			conn, in, _ := http.NewResponseController(rw).Hijack()
 			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+Protocol+"\r\n\r\n")
-			w.Attach(context.Background(), host, Hello{Machine: "m0", Version: r.Header.Get("Steer-Version")}, conn, in.Reader)
+			w.Attach(context.Background(), host, Hello{Machine: "m0", Version: r.Header.Get("Steer-Version"), Credential: token}, conn, in.Reader)
 			return
 		case "GET /api/v1/hosts/program":
 			f, e := w.Program(r.URL.Query().Get("digest"))
@@ -278,12 +278,16 @@ func TestPauseIsRemembered(t *testing.T) {
 	}
 }
 
-// rawAgent is a connection without an agent.
-func (w *world) attach(host id.Host, machine string) (*link, chan struct{}) {
+// attach is a connection without an agent.
+func (w *world) attach(dir, machine string) (*link, chan struct{}) {
 	here, there := pipe()
+	i, err := ReadIdentity(dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	gone := make(chan struct{})
 	go func() {
-		w.Attach(context.Background(), host, Hello{Machine: machine, Version: machine}, there, there)
+		w.Attach(context.Background(), i.Host, Hello{Machine: machine, Version: machine, Credential: i.Credential}, there, there)
 		close(gone)
 	}()
 	l := newLink(here, here)
@@ -296,23 +300,23 @@ func (w *world) attach(host id.Host, machine string) (*link, chan struct{}) {
 
 func TestTwoMachinesWithOneIdentity(t *testing.T) {
 	w := open(t, databasetest.SQLite(t))
-	w.join("web-1")
-	first, gone := w.attach("web-1", "m0")
+	dir := w.join("web-1")
+	first, gone := w.attach(dir, "m0")
 	w.connectedAs("web-1", "m0")
-	again, _ := w.attach("web-1", "m0") // the same machine came back
+	again, _ := w.attach(dir, "m0") // the same machine came back
 	if c, err := first.hear(); err != nil || !c.Replaced {
 		t.Errorf("%+v %v", c, err)
 	}
 	<-gone
 	w.connectedAs("web-1", "m0")
-	if _, gone := w.attach("web-1", "m1"); gone == nil {
+	if _, gone := w.attach(dir, "m1"); gone == nil {
 		t.Error("refused")
 	}
 	if c, err := again.hear(); err != nil || !c.Replaced {
 		t.Errorf("%+v %v", c, err)
 	}
 	w.connectedAs("web-1", "m1")
-	w.attach("web-1", "m0") // at once again: told once an hour
+	w.attach(dir, "m0") // at once again: told once an hour
 	w.until("it is told", func() bool {
 		n := 0
 		w.get(func() any {
@@ -332,7 +336,7 @@ func TestTwoMachinesWithOneIdentity(t *testing.T) {
 
 func TestHostileAgent(t *testing.T) {
 	w := open(t, databasetest.SQLite(t))
-	w.join("web-1")
+	dir := w.join("web-1")
 	for name, frame := range map[string]string{
 		"a huge control":        "C\x00\xff\xff",
 		"huge data":             "D\xff\xff\xff",
@@ -343,7 +347,7 @@ func TestHostileAgent(t *testing.T) {
 		"HTTP":                  "GET / HTTP/1.1\r\n\r\n",
 		"ready without request": "C\x00\x00\x0e{\"ready\":true}",
 	} {
-		l, gone := w.attach("web-1", "m0")
+		l, gone := w.attach(dir, "m0")
 		io.WriteString(l.conn, frame)
 		select {
 		case <-gone:
@@ -352,7 +356,7 @@ func TestHostileAgent(t *testing.T) {
 		}
 	}
 	// One that says it cannot.
-	l, _ := w.attach("web-1", "m0")
+	l, _ := w.attach(dir, "m0")
 	w.connectedAs("web-1", "m0")
 	go func() {
 		if c, err := l.hear(); err == nil && len(c.Take) == 64 {
@@ -539,5 +543,19 @@ func TestFigures(t *testing.T) {
 	}
 	if err := w.Figures("web-1", make([]Figure, mostFigures+1)); fault.Of(err) != fault.Invalid {
 		t.Error(err)
+	}
+}
+
+// A host that is revoked while it connects is not let in.
+func TestRevokedWhileItConnects(t *testing.T) {
+	w := open(t, databasetest.SQLite(t))
+	dir := w.join("web-1")
+	if err := w.Revoke(t.Context(), "ada", "web-1", ""); err != nil {
+		t.Fatal(err)
+	}
+	_, gone := w.attach(dir, "m0") // as if it had been verified before
+	<-gone
+	if _, ok := w.connected("web-1"); ok {
+		t.Error("it is connected")
 	}
 }

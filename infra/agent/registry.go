@@ -125,8 +125,9 @@ func (r *Registry) connected(host id.Host) (version string, ok bool) {
 
 // Hello is what an agent tells when it connects.
 type Hello struct {
-	Machine string // /etc/machine-id
-	Version string // of its program
+	Machine    string // /etc/machine-id
+	Version    string // of its program
+	Credential string // that it showed
 }
 
 // Attach keeps the connection of a verified host waiting. It returns when that ends or
@@ -166,7 +167,8 @@ func (r *Registry) greet(ctx context.Context, host id.Host, hello Hello, w *wait
 	if err != nil {
 		return err
 	}
-	if err := w.say(control{Paused: r.paused(host)}); err != nil {
+	paused := r.paused(host)
+	if err := w.say(control{Paused: paused}); err != nil {
 		return fmt.Errorf("greet %s: %w", host, err)
 	}
 	r.mu.Lock()
@@ -187,13 +189,21 @@ func (r *Registry) greet(ctx context.Context, host id.Host, hello Hello, w *wait
 		old.say(control{Replaced: true}) //nolint:errcheck // it may be dead
 		old.Close()
 	}
-	if !alarm {
-		return nil
+	if alarm {
+		if err := r.db.Tx(ctx, func(tx *sql.Tx) error {
+			return r.append(ctx, tx, event.HostDoubled, host, event.Steer,
+				fmt.Sprintf("two machines are connected as %s: %s, and now %s (revoke it, and invite each under a name of its own)", host, doubled, hello.Machine))
+		}); err != nil {
+			r.log.Error("two machines with one identity", "host", host, "error", err)
+		}
 	}
-	return r.db.Tx(ctx, func(tx *sql.Tx) error {
-		return r.append(ctx, tx, event.HostDoubled, host, event.Steer,
-			fmt.Sprintf("two machines are connected as %s: %s, and now %s (revoke it, and invite each under a name of its own)", host, doubled, hello.Machine))
-	})
+	// What was changed before the connection was known did not reach it.
+	if now, err := r.Verify(ctx, hello.Credential); err != nil || now != host {
+		w.Close() // its reader sees that
+	} else if r.paused(host) != paused {
+		r.Tell(host)
+	}
+	return nil
 }
 
 // sawMachine notes which machine shows the identity, and returns the one before when
