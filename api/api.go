@@ -57,6 +57,7 @@ type Options struct {
 	Agents      *agent.Registry
 	Backup      BeginBackup
 	Store       Store // nil when metrics are not on disk
+	Fleet       Fleet
 
 	Graphite http.Handler // /render, /metrics/find, …
 	Umpire   http.Handler // /check
@@ -153,6 +154,7 @@ func (a *API) describe(mux *http.ServeMux) {
 	a.tokens()
 	a.store()
 	a.agents()
+	a.fleet()
 }
 
 func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {

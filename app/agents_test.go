@@ -188,7 +188,7 @@ func manifest(t *testing.T, files map[string]string) infra.Manifest {
 
 // converge visits the host and makes it so.
 func (s *agentServer) converge(name string, m infra.Manifest) (converge.Report, error) {
-	v, err := s.visitHost(s.t.Context(), "agent://"+name)
+	v, err := visitHost(s.t.Context(), "agent://"+name, s.keeper.self)
 	if err != nil {
 		return converge.Report{}, err
 	}
@@ -237,7 +237,7 @@ func TestHostComesByItself(t *testing.T) {
 		t.Errorf("used token: %s", out)
 	}
 	facts := func() error {
-		v, err := s.visitHost(t.Context(), "agent://web-1")
+		v, err := visitHost(t.Context(), "agent://web-1", s.keeper.self)
 		if err != nil {
 			return err
 		}
@@ -354,7 +354,7 @@ func TestHostComesByItself(t *testing.T) {
 	if err := s.agents.Revoke(t.Context(), "ada", "web-1", ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.visitHost(t.Context(), "agent://web-1"); fault.Of(err) != fault.NotFound {
+	if _, err := visitHost(t.Context(), "agent://web-1", s.keeper.self); fault.Of(err) != fault.NotFound {
 		t.Errorf("a revoked host can be visited: %v", err)
 	}
 	s.until("the host knows", 10*time.Second, func() error {

@@ -3,14 +3,18 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"steer/base/fault"
 	"steer/base/id"
 	"steer/infra"
+	"steer/infra/agent"
 	"steer/infra/converge"
 	"steer/infra/host"
+	"steer/infra/patch"
 	"steer/infra/verify"
 )
 
@@ -19,47 +23,61 @@ type visit interface {
 	facts() (infra.Facts, error)
 	converge(m infra.Manifest, o toConverge, event func(converge.Event)) (converge.Report, error)
 	verify(tests string) (verify.Report, error)
+	patches() (patch.State, error)
+	capture(r infra.Declared) (captured, error)
+	generations(dir string) ([]converge.Generation, error)
+	rollback(o toRollback, event func(converge.Event)) (converge.Report, error)
+	confirm(dir string, generation int) error
 	Close() error
 }
 
-// visitHost begins a stay.
-func visitHost(ctx context.Context, address, self string) (visit, error) {
-	if address == "local" {
-		return here{ctx}, nil
-	}
-	if strings.HasPrefix(address, agentAddress) {
-		return nil, fault.New(fault.Invalid, "%s comes by itself, to the server only (the server visits it; from here, use another way: --host ssh://…)", address)
-	}
-	conn, err := host.Dial(ctx, address)
+// way is how hosts are reached from here.
+type way struct {
+	program string          // file of this program
+	agents  *agent.Registry // hosts that joined; nil: this is no server
+}
+
+// fromHere is the way of a command, which is no server.
+func fromHere() (way, error) {
+	program, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return way{}, fmt.Errorf("find this program: %w", err)
 	}
-	s, err := host.Open(ctx, conn, self)
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return &there{s, conn}, nil
+	return way{program: program}, nil
 }
 
 // agentAddress begins the address of a host that joined: agent://NAME.
 const agentAddress = "agent://"
 
-// visitHost begins a stay from the server, which also reaches hosts that joined.
-func (a *App) visitHost(ctx context.Context, address string) (visit, error) {
-	name, ok := strings.CutPrefix(address, agentAddress)
-	if !ok {
-		return visitHost(ctx, address, a.o.Program)
+// visitHost begins a stay.
+func visitHost(ctx context.Context, address string, self way) (visit, error) {
+	if address == "local" {
+		return here{ctx}, nil
 	}
-	conn, err := a.agents.Take(ctx, id.Host(name))
+	if name, ok := strings.CutPrefix(address, agentAddress); ok {
+		if self.agents == nil {
+			return nil, fault.New(fault.Invalid, "%s comes by itself, to the server only (steer fleet, or another way: --host ssh://…)", address)
+		}
+		conn, err := self.agents.Take(ctx, id.Host(name))
+		if err != nil {
+			return nil, err
+		}
+		stop := context.AfterFunc(ctx, func() { conn.Close() })
+		return &there{host.Over(conn), closing(func() error {
+			stop()
+			return conn.Close()
+		})}, nil
+	}
+	conn, err := host.Dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	return &there{host.Over(conn), closing(func() error {
-		stop()
-		return conn.Close()
-	})}, nil
+	s, err := host.Open(ctx, conn, self.program)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &there{s, conn}, nil
 }
 
 // closing is an io.Closer.
@@ -79,6 +97,22 @@ func (h here) converge(m infra.Manifest, o toConverge, event func(converge.Event
 
 func (h here) verify(tests string) (verify.Report, error) { return runTests(h.ctx, tests) }
 
+func (h here) patches() (patch.State, error) { return patch.Look(h.ctx, infra.NewHost(h.ctx)) }
+
+func (h here) capture(r infra.Declared) (captured, error) {
+	return captureHere(h.ctx, infra.NewHost(h.ctx), r)
+}
+
+func (h here) generations(dir string) ([]converge.Generation, error) {
+	return converge.Generations(dir)
+}
+
+func (h here) rollback(o toRollback, event func(converge.Event)) (converge.Report, error) {
+	return converge.Rollback(h.ctx, o.To, o.options(h.ctx, event))
+}
+
+func (h here) confirm(dir string, generation int) error { return converge.Confirm(dir, generation) }
+
 func (h here) Close() error { return nil }
 
 // there works by a conversation.
@@ -93,16 +127,42 @@ func (t *there) converge(m infra.Manifest, o toConverge, event func(converge.Eve
 	if o.Resources, err = infra.Encode(m.Resources); err != nil {
 		return r, err
 	}
-	return r, t.Call(askConverge, o, func(b json.RawMessage) {
+	return r, t.Call(askConverge, o, tellEvent(event), &r)
+}
+
+func tellEvent(event func(converge.Event)) func(json.RawMessage) {
+	return func(b json.RawMessage) {
 		var e converge.Event
 		if json.Unmarshal(b, &e) == nil {
 			event(e)
 		}
-	}, &r)
+	}
+}
+
+func (t *there) generations(dir string) (all []converge.Generation, err error) {
+	return all, t.Call(askGenerations, toConverge{Dir: dir}, nil, &all)
+}
+
+func (t *there) rollback(o toRollback, event func(converge.Event)) (r converge.Report, err error) {
+	return r, t.Call(askRollback, o, tellEvent(event), &r)
+}
+
+func (t *there) confirm(dir string, generation int) error {
+	return t.Call(askConfirm, toRollback{toConverge{Dir: dir}, generation}, nil, nil)
 }
 
 func (t *there) verify(tests string) (r verify.Report, err error) {
 	return r, t.Call(askVerify, toVerify{tests}, nil, &r)
+}
+
+func (t *there) patches() (s patch.State, err error) { return s, t.Call(askPatches, nil, nil, &s) }
+
+func (t *there) capture(r infra.Declared) (c captured, err error) {
+	b, err := infra.Encode([]infra.Declared{r})
+	if err != nil {
+		return c, err
+	}
+	return c, t.Call(askCapture, toConverge{Resources: b}, nil, &c)
 }
 
 func (t *there) Close() error {

@@ -266,7 +266,11 @@ func TestPauseIsRemembered(t *testing.T) {
 	_, stop := w.run(dir)
 	w.connectedAs("web-1", "v1")
 	w.get(func() any { w.pause = true; return nil })
-	w.Tell("web-1")
+	w.tell("web-1", w.get(func() any {
+		w.Registry.mu.Lock()
+		defer w.Registry.mu.Unlock()
+		return w.hosts["web-1"].waiting
+	}).(*waiting))
 	w.until("the host knows", func() bool { s, _ := ReadStatus(dir); return s.Paused })
 	stop()
 	w.server.Close()

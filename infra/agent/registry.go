@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"steer/base/database"
@@ -31,7 +32,6 @@ type Options struct {
 	// Program is the file of the program that hosts shall run.
 	Program string
 	// Paused tells whether a host must not converge by itself; nil: none is paused.
-	// After a change, call Tell.
 	Paused func(host id.Host) bool
 	// Reports gets what a host reports, in order; an error makes the host send it again.
 	Reports func(ctx context.Context, host id.Host, all []Report) error
@@ -73,6 +73,7 @@ type presence struct {
 type waiting struct {
 	*link
 	answer chan control // of the agent, to being taken
+	paused atomic.Bool  // it knows
 }
 
 // Bounds of the server's side.
@@ -167,8 +168,8 @@ func (r *Registry) greet(ctx context.Context, host id.Host, hello Hello, w *wait
 	if err != nil {
 		return err
 	}
-	paused := r.paused(host)
-	if err := w.say(control{Paused: paused}); err != nil {
+	w.paused.Store(r.paused(host))
+	if err := w.say(control{Paused: w.paused.Load()}); err != nil {
 		return fmt.Errorf("greet %s: %w", host, err)
 	}
 	r.mu.Lock()
@@ -200,9 +201,8 @@ func (r *Registry) greet(ctx context.Context, host id.Host, hello Hello, w *wait
 	// What was changed before the connection was known did not reach it.
 	if now, err := r.Verify(ctx, hello.Credential); err != nil || now != host {
 		w.Close() // its reader sees that
-	} else if r.paused(host) != paused {
-		r.Tell(host)
 	}
+	r.tell(host, w)
 	return nil
 }
 
@@ -316,14 +316,38 @@ func (r *Registry) ended(host id.Host, l *link) {
 	p.change()
 }
 
-// Tell sends a host, if it is connected, whether it is paused. One that is not learns
-// it when it comes.
-func (r *Registry) Tell(host id.Host) {
-	r.mu.Lock()
-	w := r.presence(host).waiting
-	r.mu.Unlock()
-	if w != nil {
-		w.say(control{Paused: r.paused(host)}) //nolint:errcheck // it learns it when it connects again
+// tellEvery is how long a host may not know that it was paused.
+const tellEvery = 15 * time.Second
+
+// Run tells connected hosts when they are paused, or are not any more. Others learn it
+// when they come.
+func (r *Registry) Run(ctx context.Context) error {
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		r.mu.Lock()
+		all := map[id.Host]*waiting{}
+		for host, p := range r.hosts {
+			if p.waiting != nil {
+				all[host] = p.waiting
+			}
+		}
+		r.mu.Unlock()
+		for host, w := range all {
+			r.tell(host, w)
+		}
+	}
+}
+
+// tell says whether the host is paused, if that is news to it.
+func (r *Registry) tell(host id.Host, w *waiting) {
+	if paused := r.paused(host); w.paused.Swap(paused) != paused {
+		go w.say(control{Paused: paused}) //nolint:errcheck // it learns it when it connects again; one that takes nothing holds up nobody
 	}
 }
 

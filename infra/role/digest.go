@@ -1,0 +1,71 @@
+package role
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+)
+
+// Digest tells roles apart: it changes when one of them, a role that it includes, or
+// one of their files does.
+func (l *Library) Digest(names []string) (string, error) {
+	all := map[string]bool{}
+	var add func(n string)
+	add = func(n string) {
+		if r := l.roles[n]; r != nil && !all[n] {
+			all[n] = true
+			for _, in := range r.Include {
+				add(in.Role)
+			}
+		}
+	}
+	for _, n := range names {
+		add(n)
+	}
+	sum := sha256.New()
+	file := func(name string) error {
+		f, err := l.files.Open(name)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		defer f.Close()
+		one := sha256.New()
+		if _, err := io.Copy(one, f); err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		fmt.Fprintf(sum, "%q %x\n", name, one.Sum(nil))
+		return nil
+	}
+	for _, n := range l.Names() {
+		if !all[n] {
+			continue
+		}
+		if err := file(l.roles[n].File); err != nil {
+			return "", err
+		}
+		dir := path.Join(folder, n)
+		if _, err := fs.Stat(l.files, dir); err != nil {
+			continue
+		}
+		var files []string
+		if err := fs.WalkDir(l.files, dir, func(name string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() && name != l.roles[n].File {
+				files = append(files, name)
+			}
+			return err
+		}); err != nil {
+			return "", fmt.Errorf("read role %s: %w", n, err)
+		}
+		slices.Sort(files)
+		for _, name := range files {
+			if err := file(name); err != nil {
+				return "", err
+			}
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
