@@ -269,7 +269,7 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 		take(&out, r)
 		return out, err
 	}
-	r, err := run(toConverge{DryRun: t.Kind == unattended.Look, Unattended: t.Kind == unattended.Converge, Refs: t.Refs})
+	r, err := run(toConverge{DryRun: t.Kind == unattended.Look, Unattended: t.Kind == unattended.Converge || t.Kind == unattended.Look, Refs: t.Refs})
 	if err != nil {
 		return out, err
 	}

@@ -16,7 +16,7 @@ export interface Facts {
 }
 
 // Times of settings are in nanoseconds.
-export interface Settings { Every: number; Canary: number; Soak: number; Approve: boolean; Replace: boolean; Dead: number; Drill: number }
+export interface Settings { every: number; canary: number; soak: number; approve: boolean; replace: boolean; dead: number; drill: number }
 
 export interface Group {
   name: string; good: string; candidate: string; phase: string; since?: string; reason?: string; by?: string

@@ -3,7 +3,7 @@ import type { Group, Host, Overview, Settings } from './fleet'
 import { concerns, counts, fits, follows, manner, steps } from './inventory'
 
 const host = (name: string, h: Partial<Host> = {}): Host => ({ name, group: 'web', roles: ['base', 'web'], made: false, state: 'converged', generation: 1, tests: 0, failing: 0, seen: '', ...h })
-const settings: Settings = { Every: 3600e9, Canary: 2, Soak: 600e9, Approve: true, Replace: false, Dead: 600e9, Drill: 0 }
+const settings: Settings = { every: 3600e9, canary: 2, soak: 600e9, approve: true, replace: false, dead: 600e9, drill: 0 }
 const group = (g: Partial<Group> = {}): Group => ({ name: 'web', good: 'a', candidate: 'b', phase: 'done', settings, hosts: 3, ...g })
 
 describe('the filter', () => {
@@ -38,8 +38,8 @@ describe('the steps of a change', () => {
     expect(states(group({ phase: 'asking' }))[1]).toBe('approval: waiting')
   })
   it('are only those that the group has', () => {
-    expect(states(group({ phase: 'following', settings: { ...settings, Canary: 0, Approve: false } }))).toEqual(['all hosts: running', 'done: pending'])
-    expect(states(group({ phase: 'canary', settings: { ...settings, Soak: 0, Approve: false } }))).toEqual(['2 first hosts: running', 'the others: pending', 'done: pending'])
+    expect(states(group({ phase: 'following', settings: { ...settings, canary: 0, approve: false } }))).toEqual(['all hosts: running', 'done: pending'])
+    expect(states(group({ phase: 'canary', settings: { ...settings, soak: 0, approve: false } }))).toEqual(['2 first hosts: running', 'the others: pending', 'done: pending'])
   })
   it('are all over in the end', () => expect(steps(group()).every((s) => s.state === 'passed')).toBe(true))
 })
@@ -50,5 +50,5 @@ it('counts the hosts of a group that have the change', () => {
 
 it('says how a group is kept', () => {
   expect(manner(settings)).toBe('every 60 min · 2 hosts first, watched for 10 min · somebody has to agree')
-  expect(manner({ ...settings, Every: 0, Canary: 1, Soak: 0, Approve: false, Drill: 7 * 86400e9 })).toBe('only when somebody asks · 1 host first · rebuilt for practice every 7 d')
+  expect(manner({ ...settings, every: 0, canary: 1, soak: 0, approve: false, drill: 7 * 86400e9 })).toBe('only when somebody asks · 1 host first · rebuilt for practice every 7 d')
 })

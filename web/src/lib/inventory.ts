@@ -72,9 +72,9 @@ export interface Step { name: string; state: 'passed' | 'running' | 'waiting' | 
 export function steps(g: Group): Step[] {
   const s = g.settings
   const way: [phase: string, name: string][] = [
-    ...(s.Approve ? [['planning', 'plan'], ['asking', 'approval']] as [string, string][] : []),
-    ...(s.Canary > 0 ? [['canary', many(s.Canary, 'first host')], ...(s.Soak > 0 ? [['soaking', `watched for ${span(s.Soak)}`]] : [])] as [string, string][] : []),
-    ['following', s.Canary > 0 ? 'the others' : 'all hosts'], ['done', 'done'],
+    ...(s.approve ? [['planning', 'plan'], ['asking', 'approval']] as [string, string][] : []),
+    ...(s.canary > 0 ? [['canary', many(s.canary, 'first host')], ...(s.soak > 0 ? [['soaking', `watched for ${span(s.soak)}`]] : [])] as [string, string][] : []),
+    ['following', s.canary > 0 ? 'the others' : 'all hosts'], ['done', 'done'],
   ]
   const at = way.findIndex(([p]) => p === g.phase)
   return way.map(([p, name], i) => ({ name, state: g.phase === 'done' || i < at ? 'passed' : i > at ? 'pending' : p === 'asking' ? 'waiting' : 'running' }))
@@ -92,7 +92,7 @@ export const span = (ns: number) => duration(ns / 1e9)
 // manner is how a group is converged, in a line.
 export function manner(s: Settings): string {
   return [
-    s.Every ? `every ${span(s.Every)}` : 'only when somebody asks', s.Canary ? `${many(s.Canary, 'host')} first${s.Soak ? `, watched for ${span(s.Soak)}` : ''}` : '',
-    s.Approve ? 'somebody has to agree' : '', s.Replace ? `made anew after ${span(s.Dead)} of silence` : '', s.Drill ? `rebuilt for practice every ${span(s.Drill)}` : '',
+    s.every ? `every ${span(s.every)}` : 'only when somebody asks', s.canary ? `${many(s.canary, 'host')} first${s.soak ? `, watched for ${span(s.soak)}` : ''}` : '',
+    s.approve ? 'somebody has to agree' : '', s.replace ? `made anew after ${span(s.dead)} of silence` : '', s.drill ? `rebuilt for practice every ${span(s.drill)}` : '',
   ].filter(Boolean).join(' · ')
 }
