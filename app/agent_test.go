@@ -27,14 +27,22 @@ func TestConvergesAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	run, err := convergeAlone(t.Context(), dir, os.Args[0])
-	if err != nil || run.Failed || run.Counts["changed"] != 1 || run.Counts["drifted"] != 1 || run.Hash == "" || run.Took <= 0 {
+	if err != nil || run.Failed || run.Counts["changed"] != 2 || run.Hash == "" || run.Took <= 0 {
 		t.Errorf("%+v %v", run, err)
 	}
-	if text, err := os.ReadFile(a); string(text) != "hello" || err != nil {
-		t.Errorf("%s %v", text, err)
+	for _, path := range []string{a, b} {
+		if err := os.WriteFile(path, []byte("drifted"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := os.Stat(b); err == nil {
-		t.Error("heal: report was healed")
+	run, err = convergeAlone(t.Context(), dir, os.Args[0])
+	if err != nil || run.Failed || run.Counts["changed"] != 1 || run.Counts["drifted"] != 1 {
+		t.Errorf("%+v %v", run, err)
+	}
+	for path, want := range map[string]string{a: "hello", b: "drifted"} {
+		if text, err := os.ReadFile(path); string(text) != want || err != nil {
+			t.Errorf("%s: %s %v", path, text, err)
+		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, converge.ManifestFile), []byte("torn"), 0o600); err != nil {
 		t.Fatal(err)
