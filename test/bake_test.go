@@ -129,7 +129,7 @@ func TestBake(t *testing.T) {
 	// What needs a running system is written only, and this machine stays as it is.
 	write(t, filepath.Join(l.dir, "roles/still.yaml"), `
 description: Needs a running system.
-parameters: {password: {default: none, secret: true}}
+parameters: {password: {default: unset-1, secret: true}}
 resources:
   - hostname: box.example.com
   - mount: {path: /mnt/box, source: none, type: tmpfs}
@@ -138,7 +138,7 @@ resources:
   - timer: {name: sweep, schedule: daily, command: "true"}
   - command: {name: steal, run: "nft add table inet steer_test_stolen && exit 1 || hostname stolen && exit 1 || mount -t tmpfs none /mnt && exit 1 || exit 0"}
   - file: {path: /srv/password, content: "{{ .password }}"}
-    when: '{{ ne .password "none" }}'
+    when: '{{ ne .password "unset-1" }}'
 `)
 	name0, _ := os.Hostname()
 	still := l.sh(program(t, "steer") + " bake still --from base.tar --cache cache --rootfs still.tar 2>&1")
