@@ -188,7 +188,7 @@ func layers(all []infra.Declared, order [][]int) [][]infra.Declared {
 // enter starts this program in the tree.
 func (b *baking) enter(ctx context.Context, root string, binds map[string]string) (image.Inside, error) {
 	way := infra.Entrance{Root: root, Name: b.name, Binds: binds}
-	conn := &host.Program{Before: append([]string{b.self}, way.Words()...)}
+	conn := &host.Program{Before: append([]string{b.self.program}, way.Words()...)}
 	return &within{b, &there{host.Start(ctx, conn, "/proc/self/exe", host.Command), conn}}, nil
 }
 

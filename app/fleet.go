@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -39,7 +38,7 @@ import (
 // keeper keeps hosts as the definitions say, for the server.
 type keeper struct {
 	*App
-	self  string
+	self  way
 	fleet *unattended.Fleet
 
 	mu      sync.Mutex
@@ -58,9 +57,10 @@ type declared struct {
 // openFleet opens the unattended convergence of hosts.
 func (a *App) openFleet(ctx context.Context) (err error) {
 	k := &keeper{App: a, commits: map[string]*declared{}, patched: map[string]time.Time{}}
-	if k.self, err = os.Executable(); err != nil {
-		return fmt.Errorf("find this program: %w", err)
+	if k.self, err = fromHere(); err != nil {
+		return err
 	}
+	k.self.agents = a.agents
 	k.fleet, err = unattended.New(ctx, unattended.Options{
 		DB: a.db, Work: a.work, Journal: a.journal.Append, Log: a.log,
 		Wanted: k.wanted, Visit: k.visit, Open: k.open, Close: k.close, Propose: k.propose, Roles: k.roles, Unmanaged: k.unmanaged,
@@ -257,7 +257,7 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 		o.DryRun = o.DryRun || h.Immutable
 		o = k.about(o, h, t)
 		if h.Immutable {
-			return kept(h, false, func(event func(converge.Event)) (converge.Report, error) { return v.converge(m, o, event) }, tell)
+			return replaced(h, false, func(event func(converge.Event)) (converge.Report, error) { return v.converge(m, o, event) }, tell)
 		}
 		r, err := v.converge(m, o, tell)
 		return guarded(ctx, h, k.self, o, r, err)

@@ -31,7 +31,7 @@ func Infra() cli.Infra {
 	return cli.Infra{Converge: convergeHosts, Verify: verifyHosts, AddTest: addTest, TestRole: testRole,
 		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Facts: hostFacts, Side: HostSide,
 		Generations: hostGenerations, Rollback: rollbackHosts, Guard: watchGeneration,
-		Bake: bake, Enter: infra.Enter}
+		Bake: bake, Enter: infra.Enter, Agent: hostAgent()}
 }
 
 // fleet is hosts, and the roles that they have.
@@ -40,7 +40,7 @@ type fleet struct {
 	hosts   []host.Host
 	uses    func(host.Host) ([]role.Use, error)
 	secret  func(name string) (string, error)
-	self    string
+	self    way
 }
 
 // open reads the definitions for some hosts.
@@ -51,8 +51,8 @@ func openFleet(a cli.HostArgs) (*fleet, error) {
 	}
 	f := &fleet{}
 	var err error
-	if f.self, err = os.Executable(); err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+	if f.self, err = fromHere(); err != nil {
+		return nil, err
 	}
 	if f.library, err = role.Load(files, resourceKinds()); err != nil {
 		return nil, err
@@ -221,7 +221,7 @@ func (f *fleet) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, tell f
 			o.Guard = guardOf(h.Address, c.Guard)
 		}
 		if h.Immutable {
-			return kept(h, c.Apply, func(event func(converge.Event)) (converge.Report, error) { return v.converge(m, o, event) }, event)
+			return replaced(h, c.Apply, func(event func(converge.Event)) (converge.Report, error) { return v.converge(m, o, event) }, event)
 		}
 		r, err := v.converge(m, o, event)
 		return guarded(ctx, h, f.self, o, r, err)
@@ -442,9 +442,9 @@ func testRole(ctx context.Context, t cli.RoleTest, out io.Writer) (ok bool, err 
 }
 
 func hostFacts(ctx context.Context, a cli.HostArgs) ([]byte, error) {
-	self, err := os.Executable()
+	self, err := fromHere()
 	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+		return nil, err
 	}
 	v, err := visitHost(ctx, cmp.Or(a.Address, "local"), self)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/agent"
 	"steer/infra/converge"
 	"steer/infra/host"
 	"steer/infra/patch"
@@ -103,7 +104,11 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		if err != nil {
 			return nil, err
 		}
-		return converge.Run(ctx, infra.Manifest{Resources: all}, c.options(ctx, func(e converge.Event) { event(e) }))
+		o := c.options(ctx, func(e converge.Event) { event(e) })
+		if _, err := agent.ReadIdentity(cmp.Or(c.Dir, converge.DefaultDir)); err == nil {
+			o.Keep = c.Resources // its agent watches them, and converges by them when the server is gone
+		}
+		return converge.Run(ctx, infra.Manifest{Resources: all}, o)
 	case askGenerations, askRollback, askConfirm:
 		c := toRollback{}
 		if err := json.Unmarshal(body, &c); err != nil {

@@ -10,9 +10,9 @@ import (
 	"steer/infra/host"
 )
 
-// kept compares an immutable host, and changes nothing: what differs would be replaced,
+// replaced compares an immutable host, and changes nothing: what differs would be replaced,
 // by a host from a new image. Asked to change it, it refuses.
-func kept(h host.Host, apply bool, compare func(func(converge.Event)) (converge.Report, error), tell func(converge.Event)) (converge.Report, error) {
+func replaced(h host.Host, apply bool, compare func(func(converge.Event)) (converge.Report, error), tell func(converge.Event)) (converge.Report, error) {
 	r, err := compare(func(e converge.Event) {
 		if e.Status == converge.Planned {
 			e.Diff.Action, e.Why = infra.Replace, cmp.Or(e.Why, "in a new image")

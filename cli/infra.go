@@ -33,6 +33,8 @@ type Infra struct {
 	// Enter is the program on its way into a root file system. The code is that with
 	// which it ends.
 	Enter func(ctx context.Context, words []string) (code int, err error)
+	// Agent is for the commands of a host that comes by itself.
+	Agent Agent
 	// Generations lists those of hosts; of this machine or the one of Address when no
 	// hosts are named.
 	Generations func(ctx context.Context, h HostArgs, stateDir string) ([]HostGenerations, error)

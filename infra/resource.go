@@ -87,7 +87,12 @@ const LargestCapture = 4 << 20
 
 // Watched is a resource whose drift the kernel can tell.
 type Watched interface {
-	Watch() []string // paths
+	Watch() []string // paths; with a slash at the end, all that is in the folder too
+}
+
+// Supervised is a resource whose drift systemd can tell.
+type Supervised interface {
+	Units() []string // whole names, like nginx.service
 }
 
 // Kind is one kind of resource.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -39,6 +40,10 @@ type Options struct {
 	Parallel int
 	// By is who wants it, for the state and for others who wait.
 	By string
+	// Keep, if given, is the manifest as infra.Encode writes it: the host keeps it in
+	// ManifestFile, also when something of it cannot be done. Runs with DryRun, Tags or Refs,
+	// which are not all that the host should be, keep nothing.
+	Keep []byte
 	// Version names the definitions, for the list of generations.
 	Version string
 	// Name tells the run from others, for those who lose the connection to it.
@@ -170,6 +175,9 @@ func (o Options) filled() Options {
 	if o.Dir == "" {
 		o.Dir = DefaultDir
 	}
+	if dir, err := filepath.Abs(o.Dir); err == nil {
+		o.Dir = dir // its guard works elsewhere
+	}
 	if o.Parallel <= 0 {
 		o.Parallel = 2 * runtime.NumCPU()
 	}
@@ -190,6 +198,9 @@ func begin(o Options) (_ *run, release func(), err error) {
 	}
 	if r.state, err = ReadState(o.Dir); err == nil {
 		err = r.unconfirmed()
+	}
+	if err == nil && !o.DryRun && len(o.Keep) > 0 && len(o.Tags)+len(o.Refs) == 0 {
+		err = keep(o.Dir, o.Keep)
 	}
 	if err != nil {
 		unlock()

@@ -22,7 +22,7 @@ const InventoryFile = "hosts.yaml"
 // Entry is one entry of hosts.yaml: a host, or several equal ones.
 type Entry struct {
 	Roles       []Use          `yaml:"roles" json:"roles" doc:"What the host is, in order: names of roles, or {role: NAME, with: {PARAMETER: VALUE}}."`
-	Connect     string         `yaml:"connect" json:"connect,omitempty" doc:"Way to it: local, ssh://USER@NAME:PORT, docker://CONTAINER, nspawn://MACHINE, chroot:///FOLDER, or command:PROGRAM with arguments. {} stands for the name of the host, {address} for what make.tofu tells. Default: ssh://root@{}, or the way to what make makes."`
+	Connect     string         `yaml:"connect" json:"connect,omitempty" doc:"Way to it: local, ssh://USER@NAME:PORT, docker://CONTAINER, nspawn://MACHINE, chroot:///FOLDER, command:PROGRAM with arguments, or agent://NAME for one that joined the server. {} stands for the name of the host, {address} for what make.tofu tells. Default: ssh://root@{}, or the way to what make makes."`
 	Number      int            `yaml:"number" json:"number,omitempty" doc:"How many; more than one are called NAME-1, NAME-2 …" default:"1"`
 	Group       string         `yaml:"group" json:"group,omitempty" doc:"Hosts of a group converge one first, then the others. Default: the entry's name."`
 	Owner       id.Team        `yaml:"owner" json:"owner,omitempty" doc:"Team that answers for it."`

@@ -39,7 +39,7 @@ type message struct {
 type Session struct {
 	in     io.WriteCloser
 	out    *bufio.Reader
-	pipe   *io.PipeReader
+	pipe   io.Closer
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // why the program ended; after done
@@ -69,6 +69,13 @@ func Start(ctx context.Context, conn Conn, words ...string) *Session {
 		stdinR.CloseWithError(io.ErrClosedPipe)
 	}()
 	return s
+}
+
+// Over speaks over a connection at whose other end Serve answers already.
+func Over(conn io.ReadWriteCloser) *Session {
+	done := make(chan struct{})
+	close(done)
+	return &Session{in: conn, out: bufio.NewReaderSize(conn, 64<<10), pipe: conn, cancel: func() {}, done: done}
 }
 
 // place makes sure that the program is on the host, and returns its path there.

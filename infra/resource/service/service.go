@@ -106,6 +106,9 @@ func (s *Service) LeftOut() string {
 	return ""
 }
 
+// Units is its unit.
+func (s *Service) Units() []string { return []string{unit(s.Name)} }
+
 // Diff looks at the service.
 func (s *Service) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	var d infra.Diff

@@ -81,6 +81,9 @@ func (t *Timer) LeftOut() string {
 	return ""
 }
 
+// Units is the timer.
+func (t *Timer) Units() []string { return []string{t.Name + ".timer"} }
+
 // Absent is the timer gone.
 func (t *Timer) Absent() infra.Resource { return &Timer{Name: t.Name, State: absent} }
 

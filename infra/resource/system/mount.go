@@ -1,6 +1,7 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,6 +108,22 @@ func (m *Mount) LeftOut() string {
 		return "not mounted: only written to " + tableFile
 	}
 	return ""
+}
+
+// Units is the unit that systemd keeps for every mount, named as systemd-escape(1) does.
+func (m *Mount) Units() []string {
+	var b strings.Builder
+	for i, c := range []byte(strings.Trim(m.Path, "/")) {
+		switch {
+		case c == '/':
+			b.WriteByte('-')
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == ':', c == '_', c == '.' && i > 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return []string{cmp.Or(b.String(), "-") + ".mount"}
 }
 
 // Watch names the table.

@@ -101,8 +101,8 @@ func (s *Sysctl) LeftOut() string {
 	return ""
 }
 
-// Watch names the file.
-func (s *Sysctl) Watch() []string { return []string{s.file()} }
+// Watch names the file, and the one of the kernel.
+func (s *Sysctl) Watch() []string { return []string{s.file(), s.live()} }
 
 // Diff compares the file and the running kernel.
 func (s *Sysctl) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
