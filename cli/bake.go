@@ -112,7 +112,7 @@ else it is the date of the base. Only root can bake.`,
 				w.json(r)
 				return w.wrong
 			}
-			w.line(fmt.Sprintf("\n%s  %s  %s, %d of %d parts from the cache, in %s", s.paint(green, r.Image), r.Digest, sizeText(r.Size), r.Cached, r.Parts, r.Took.Round(time.Millisecond)))
+			w.line(fmt.Sprintf("\n%s  %s  %s, %d of %d parts from the cache, in %s", s.paint(green, r.Image), r.Digest, bytesText(r.Size), r.Cached, r.Parts, r.Took.Round(time.Millisecond)))
 			for _, l := range [][2]string{{"image", a.Out}, {"root file system", a.RootFS}} {
 				if l[1] != "" {
 					w.line(fmt.Sprintf("%s written to %s", l[0], l[1]))
@@ -157,7 +157,7 @@ func (s *session) baked(w *hostWriter, p BakePart) {
 	}
 	short, size := "nothing", ""
 	if p.Digest != "" {
-		short, size = strings.TrimPrefix(p.Digest, "sha256:")[:12], sizeText(p.Size)
+		short, size = strings.TrimPrefix(p.Digest, "sha256:")[:12], bytesText(p.Size)
 	}
 	from := p.Took.Round(time.Millisecond).String()
 	if p.Cached {
@@ -189,16 +189,6 @@ func bytesOf(text string) (int64, error) {
 		return 0, fault.Usage(fmt.Errorf("--cache-size %q: write a number of bytes, or like 500M or 10G", text))
 	}
 	return n * unit, nil
-}
-
-func sizeText(n int64) string {
-	switch {
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	}
-	return fmt.Sprintf("%d B", n)
 }
 
 // enter is this program on its way into a root file system.

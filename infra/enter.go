@@ -14,7 +14,7 @@ import (
 	"steer/base/fault"
 )
 
-// EnterCommand is the hidden command of this program that calls Entrance.Run with
+// EnterCommand is the hidden command of this program that calls Enter with
 // the words that Entrance.Words made.
 const EnterCommand = "enter"
 
@@ -189,7 +189,7 @@ func devices() error {
 	if err := os.MkdirAll("/dev", 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount("tmpfs", "/dev", "tmpfs", unix.MS_NOSUID, "mode=755,size=64m"); err != nil {
+	if err := unix.Mount("tmpfs", "/dev", "tmpfs", unix.MS_NOSUID, "mode=755,size=512m"); err != nil {
 		return fmt.Errorf("mount /dev: %w", err)
 	}
 	for name, minor := range map[string]uint32{"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9} {

@@ -126,6 +126,37 @@ func TestBake(t *testing.T) {
 	if last == nil || last[1] == digest[1] || last[2] == last[3] || last[2] == "0" {
 		t.Errorf("with another last resource: %v", last)
 	}
+	// What needs a running system is written only, and this machine stays as it is.
+	write(t, filepath.Join(l.dir, "roles/still.yaml"), `
+description: Needs a running system.
+parameters: {password: {default: unset-1, secret: true}}
+resources:
+  - hostname: box.example.com
+  - mount: {path: /mnt/box, source: none, type: tmpfs}
+  - volume: {device: /dev/steer-none, type: ext4}
+  - firewall: {policy: drop, allow: [{port: 22}]}
+  - timer: {name: sweep, schedule: daily, command: "true"}
+  - command: {name: steal, run: "nft add table inet steer_test_stolen && exit 1 || hostname stolen && exit 1 || mount -t tmpfs none /mnt && exit 1 || exit 0"}
+  - file: {path: /srv/password, content: "{{ .password }}"}
+    when: '{{ ne .password "unset-1" }}'
+`)
+	name0, _ := os.Hostname()
+	still := l.sh(program(t, "steer") + " bake still --from base.tar --cache cache --rootfs still.tar 2>&1")
+	for _, want := range []string{"(not mounted: only written to /etc/fstab)", "volume:/dev/steer-none (not made: there are no disks here)", "(not loaded: only written, nft did not check it)", "timer:sweep (not started: nothing runs here)", "! command:steal"} {
+		if !strings.Contains(still, want) {
+			t.Errorf("the output lacks %q:\n%s", want, still)
+		}
+	}
+	if name, _ := os.Hostname(); name != name0 {
+		t.Errorf("this machine is called %s now", name)
+	}
+	got = l.sh("tar -xOf still.tar etc/hostname; tar -xOf still.tar etc/fstab | grep -c /mnt/box; tar -tf still.tar | grep -E 'timers.target.wants/sweep|nftables.d/' | wc -l")
+	if !strings.HasPrefix(got, "box.example.com\n1\n") {
+		t.Errorf("the root file system has %q", got)
+	}
+	if out, err := exec.Command("sh", "-c", "cd "+l.dir+" && "+program(t, "steer")+" bake still --from base.tar --cache cache -p password=hush1234 2>&1").CombinedOutput(); err == nil || !strings.Contains(string(out), "file:/srv/password uses a secret, which everybody who has the image could read") || strings.Contains(string(out), "hush1234") {
+		t.Errorf("a secret in an image: %v %s", err, out)
+	}
 	if mounts := l.sh("cat /proc/mounts"); strings.Contains(mounts, l.dir) {
 		t.Errorf("something is still mounted:\n%s", mounts)
 	}
