@@ -30,8 +30,8 @@ type toConverge struct {
 	Dir       string          `json:"dir,omitempty"`
 }
 
-func (c toConverge) options(ctx context.Context, event func(converge.Event)) converge.Options {
-	return converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, By: c.By, Event: event}
+func (c toConverge) options(h *infra.Host, event func(converge.Event)) converge.Options {
+	return converge.Options{Host: h, Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, By: c.By, Event: event}
 }
 
 func runTests(ctx context.Context, text string) (verify.Report, error) {
@@ -68,7 +68,7 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		if err != nil {
 			return nil, err
 		}
-		return converge.Run(ctx, infra.Manifest{Resources: all}, c.options(ctx, func(e converge.Event) { event(e) }))
+		return converge.Run(ctx, infra.Manifest{Resources: all}, c.options(infra.NewHost(ctx), func(e converge.Event) { event(e) }))
 	case askVerify:
 		var v toVerify
 		if err := json.Unmarshal(body, &v); err != nil {

@@ -21,7 +21,7 @@ type visit interface {
 // visitHost begins a stay.
 func visitHost(ctx context.Context, address, self string) (visit, error) {
 	if address == "local" {
-		return here{ctx}, nil
+		return here{ctx, infra.NewHost(ctx)}, nil
 	}
 	conn, err := host.Dial(ctx, address)
 	if err != nil {
@@ -36,12 +36,15 @@ func visitHost(ctx context.Context, address, self string) (visit, error) {
 }
 
 // here works in this process: nothing has to be written for the way.
-type here struct{ ctx context.Context }
+type here struct {
+	ctx  context.Context
+	host *infra.Host
+}
 
-func (h here) facts() (infra.Facts, error) { return infra.NewHost(h.ctx).Facts, nil }
+func (h here) facts() (infra.Facts, error) { return h.host.Facts, nil }
 
 func (h here) converge(m infra.Manifest, o toConverge, event func(converge.Event)) (converge.Report, error) {
-	return converge.Run(h.ctx, m, o.options(h.ctx, event))
+	return converge.Run(h.ctx, m, o.options(h.host, event))
 }
 
 func (h here) verify(tests string) (verify.Report, error) { return runTests(h.ctx, tests) }
