@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"unsafe"
 
 	"steer/cli"
 	"steer/infra"
@@ -48,13 +49,14 @@ func remember(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs) *compiled
 		return nil
 	}
 	m := &compiled{args: a, file: filepath.Join(cmp.Or(c.StateDir, converge.DefaultDir), compiledFile), program: self, write: c.Apply, host: infra.NewHost(ctx)}
-	if m.key, err = m.digest(m.host.Facts); err != nil {
-		return nil
+	read := make(chan kept, 1)
+	go func() { read <- m.read() }()
+	m.key, err = m.digest(m.host.Facts)
+	if k := <-read; err == nil && bytes.Equal(k.key, m.key) {
+		m.found = k.all
 	}
-	if body, err := m.read(); err == nil {
-		if all, err := infra.Unpack(resourceKinds(), body); err == nil {
-			m.found = all
-		}
+	if err != nil {
+		return nil
 	}
 	return m
 }
@@ -75,35 +77,39 @@ func (m *compiled) digest(facts infra.Facts) ([]byte, error) {
 	return key[:], err
 }
 
-var errNotKept = errors.New("nothing was kept")
+// kept is what a file had: nothing if it is not as keep wrote it.
+type kept struct {
+	key []byte
+	all []infra.Declared
+}
 
-func (m *compiled) read() (string, error) {
+func (m *compiled) read() (k kept) {
 	f, err := os.Open(m.file)
 	if err != nil {
-		return "", err
+		return k
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return "", err
+		return k
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int(owner.Uid) != os.Geteuid() || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 || info.Size() > largestCompiled {
-		return "", errNotKept
+	if !ok || int(owner.Uid) != os.Geteuid() || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 || info.Size() < 2*sha256.Size || info.Size() > largestCompiled {
+		return k
 	}
 	b := make([]byte, info.Size())
 	if _, err := io.ReadFull(f, b); err != nil {
-		return "", err
+		return k
 	}
-	b, ok = bytes.CutPrefix(b, m.key)
-	if !ok || len(b) < sha256.Size {
-		return "", errNotKept
-	}
-	sum, body := b[:sha256.Size], b[sha256.Size:]
+	key, sum, body := b[:sha256.Size], b[sha256.Size:2*sha256.Size], b[2*sha256.Size:]
 	if now := sha256.Sum256(body); !bytes.Equal(sum, now[:]) {
-		return "", errNotKept // it is torn
+		return k // torn
 	}
-	return string(body), nil
+	all, err := infra.Unpack(resourceKinds(), unsafe.String(unsafe.SliceData(body), len(body))) // nobody writes to it any more
+	if err != nil {
+		return k
+	}
+	return kept{key, all}
 }
 
 // keep keeps a manifest that was compiled from these facts, if that is allowed. An

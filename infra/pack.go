@@ -139,9 +139,11 @@ func (u *unpacker) number() (n uint64) {
 }
 
 // count is a number of things that follow, at least a byte each.
-func (u *unpacker) count() int {
+func (u *unpacker) count() int { return u.atMost(len(u.rest)) }
+
+func (u *unpacker) atMost(most int) int {
 	n := u.number()
-	if n > uint64(len(u.rest)) {
+	if n > uint64(most) {
 		u.torn = true
 		return 0
 	}
@@ -183,14 +185,14 @@ func (u *unpacker) value(v reflect.Value) {
 			}
 		}
 	case k == reflect.Slice:
-		if n := u.count(); n > 0 {
+		if n := u.atMost(len(u.rest) + 1); n > 0 { // 0 is none at all
 			v.Set(reflect.MakeSlice(v.Type(), n-1, n-1))
 			for i := range n - 1 {
 				u.value(v.Index(i))
 			}
 		}
 	case k == reflect.Map:
-		if n := u.count(); n > 0 {
+		if n := u.atMost(len(u.rest) + 1); n > 0 {
 			v.Set(reflect.MakeMapWithSize(v.Type(), n-1))
 			for range n - 1 {
 				key, in := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()

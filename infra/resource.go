@@ -59,6 +59,13 @@ type Stated interface {
 	State(ctx context.Context, h *Host) (string, error)
 }
 
+// Prepared is a resource that is compared with something which all of its kind share
+// and which takes long to read, like the list of packages. A run asks one of each kind
+// to read it early, while other resources are compared.
+type Prepared interface {
+	Prepare(ctx context.Context, h *Host)
+}
+
 // Watched is a resource whose drift the kernel can tell.
 type Watched interface {
 	Watch() []string // paths

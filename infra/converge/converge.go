@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"steer/base/config"
@@ -117,23 +118,16 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 		}
 		defer release()
 	}
-	state, err := ReadState(o.Dir)
-	if err != nil {
-		return Report{}, err
-	}
-	r := &run{Options: o, state: state, notified: map[string]bool{}, failed: map[string]string{}, leaves: map[string]string{}, counts: map[Status]int{}}
-	report := Report{CutOff: state.Applying}
+	r := &run{Options: o, notified: map[string]bool{}, failed: map[string]string{}, leaves: map[string]string{}, counts: map[Status]int{}}
 	r.all, r.gone = slices.Clone(m.Resources), len(m.Resources)
-	order, before, err := stages(r.all)
+	defer r.prepare(ctx)()
+	order, err := r.begin()
 	if err != nil {
 		return Report{}, err
 	}
-	r.before = before
-	if order, err = r.addRemovals(order); err != nil {
-		return Report{}, err
-	}
+	report := Report{CutOff: r.state.Applying}
 	r.status = make([]Status, len(r.all))
-	for _, ref := range state.Pending {
+	for _, ref := range r.state.Pending {
 		r.notified[ref] = true // the run before was cut off before it could tell them
 	}
 	for _, stage := range order {
@@ -145,6 +139,38 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 	}
 	report.Generation, report.Took = r.state.Generation, time.Since(start)
 	return report, errors.Join(ctx.Err(), err)
+}
+
+// begin reads what the host remembers, and meanwhile arranges what is declared.
+func (r *run) begin() (order [][]int, err error) {
+	read := make(chan error, 1)
+	go func() {
+		state, err := ReadState(r.Dir)
+		r.state = state
+		read <- err
+	}()
+	order, r.before, err = stages(r.all)
+	if err2 := <-read; err2 != nil {
+		return nil, err2
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.addRemovals(order)
+}
+
+// prepare lets one resource of each kind read what all of them share, beside what else
+// is done. The function that it returns waits for that.
+func (r *run) prepare(ctx context.Context) (wait func()) {
+	var wg sync.WaitGroup
+	asked := map[string]bool{}
+	for _, d := range r.all {
+		if p, ok := d.Resource.(infra.Prepared); ok && !asked[d.Kind] && r.wanted(d) {
+			asked[d.Kind] = true
+			wg.Go(func() { p.Prepare(ctx, r.Host) })
+		}
+	}
+	return wg.Wait
 }
 
 // addRemovals appends what was created earlier and is no longer declared, newest
@@ -190,11 +216,12 @@ func (r *run) stage(ctx context.Context, stage []int) {
 	}
 	// Workers take them in order, so that whoever is waited for is taken before who
 	// waits.
-	work := make(chan int)
+	var taken atomic.Int64
 	var wg sync.WaitGroup
 	for range min(r.Parallel, len(stage)) {
 		wg.Go(func() {
-			for i := range work {
+			for n := int(taken.Add(1)) - 1; n < len(stage); n = int(taken.Add(1)) - 1 {
+				i := stage[n]
 				for _, b := range r.before[i] {
 					if c, ok := done[b]; ok && !r.DryRun {
 						<-c
@@ -205,10 +232,6 @@ func (r *run) stage(ctx context.Context, stage []int) {
 			}
 		})
 	}
-	for _, i := range stage {
-		work <- i
-	}
-	close(work)
 	wg.Wait()
 }
 
