@@ -12,10 +12,11 @@ import (
 
 	"steer/cli"
 	"steer/infra"
+	"steer/infra/resource/command"
 	"steer/infra/role"
 )
 
-// What every kind shows as its example comes back from memory as it was compiled.
+// Every kind comes back from memory as it was compiled.
 func TestEverythingIsRemembered(t *testing.T) {
 	l, err := role.Load(os.DirFS("testdata/everything"), resourceKinds())
 	if err != nil {
@@ -25,12 +26,17 @@ func TestEverythingIsRemembered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := infra.Pack(m.Resources)
+	playbook := &command.Ansible{Playbook: "site.yml", Vars: map[string]string{"a": "b"}, Timeout: 1}
+	playbook.Contents = map[string]string{"site.yml": "- hosts: all\n"}
+	manifest := &command.Puppet{Manifest: "site.pp"}
+	manifest.Contents = map[string]string{"site.pp": ""}
+	all := append(m.Resources, infra.Declared{Kind: "ansible", ID: "site.yml", Resource: playbook}, infra.Declared{Kind: "puppet", ID: "site.pp", Resource: manifest})
+	b, err := infra.Pack(all)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := infra.Unpack(resourceKinds(), string(b))
-	if err != nil || !reflect.DeepEqual(got, m.Resources) {
+	if err != nil || !reflect.DeepEqual(got, all) {
 		t.Errorf("it comes back as something else: %v", err)
 	}
 }

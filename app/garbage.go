@@ -18,6 +18,9 @@ func keepGarbage() {
 		return
 	}
 	before := debug.SetGCPercent(-1)
+	if before < 0 {
+		return // it is so already
+	}
 	debug.SetMemoryLimit(spare)
 	runtime.AddCleanup(new([16]byte), func(percent int) { // the first collection finds it
 		debug.SetGCPercent(percent)
