@@ -55,6 +55,7 @@ type Options struct {
 	Flow        *flow.Flow
 	Backup      BeginBackup
 	Store       Store // nil when metrics are not on disk
+	Fleet       Fleet
 
 	Graphite http.Handler // /render, /metrics/find, …
 	Umpire   http.Handler // /check
@@ -149,6 +150,7 @@ func (a *API) describe(mux *http.ServeMux) {
 	a.secrets()
 	a.tokens()
 	a.store()
+	a.fleet()
 }
 
 func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {

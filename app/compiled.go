@@ -68,7 +68,7 @@ func (m *compiled) digest(facts infra.Facts) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	roles, err := role.Digest(os.DirFS(m.args.Definitions))
+	roles, err := role.DigestAll(os.DirFS(m.args.Definitions))
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,7 @@ type Config struct {
 	Artifact artifact.Config `yaml:"artifact"`
 	Deploy   Deploy          `yaml:"deploy"`
 	Balance  balance.Config  `yaml:"balance"`
+	Infra    InfraConfig     `yaml:"infra"`
 }
 
 // Check says what is wrong with the configuration.

@@ -7,11 +7,13 @@ import (
 	"io"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"steer/base/fault"
 	"steer/infra"
 	"steer/infra/converge"
 	"steer/infra/host"
+	"steer/infra/patch"
 	"steer/infra/verify"
 )
 
@@ -20,18 +22,43 @@ const (
 	askFacts    = "facts"    // → infra.Facts
 	askConverge = "converge" // toConverge → converge.Report, events are converge.Event
 	askVerify   = "verify"   // toVerify → verify.Report
+	askPatches  = "patches"  // → patch.State
+	askCapture  = "capture"  // toConverge with one resource → captured
+
+	askGenerations = "generations" // toConverge, of which Dir counts → []converge.Generation
+	askRollback    = "rollback"    // toRollback → converge.Report, events are converge.Event
+	askConfirm     = "confirm"     // toRollback, of which Dir and To count → nothing
 )
 
 type toConverge struct {
 	Resources json.RawMessage `json:"resources"` // see infra.Encode
 	DryRun    bool            `json:"dry_run,omitempty"`
 	Tags      []string        `json:"tags,omitempty"`
-	By        string          `json:"by,omitempty"`
-	Dir       string          `json:"dir,omitempty"`
+	Refs      []string        `json:"refs,omitempty"`
+	Tell      []string        `json:"tell,omitempty"`
+	// Unattended keeps to what resources say about drift.
+	Unattended bool          `json:"unattended,omitempty"`
+	By         string        `json:"by,omitempty"`
+	Name       string        `json:"name,omitempty"`    // of the run
+	Version    string        `json:"version,omitempty"` // of the definitions
+	Dir        string        `json:"dir,omitempty"`
+	Guard      time.Duration `json:"guard,omitempty"` // nanoseconds; 0: none
 }
 
-func (c toConverge) options(h *infra.Host, event func(converge.Event)) converge.Options {
-	return converge.Options{Host: h, Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, By: c.By, Event: event}
+// toRollback goes back to a generation, see converge.Rollback.
+type toRollback struct {
+	toConverge
+	To int `json:"to"`
+}
+
+func (c toConverge) options(ctx context.Context, h *infra.Host, event func(converge.Event)) converge.Options {
+	o := converge.Options{Host: h, Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, Refs: c.Refs, Tell: c.Tell, Unattended: c.Unattended, By: c.By, Name: c.Name, Version: c.Version, Event: event}
+	if c.Guard > 0 {
+		o.Guard = &converge.Guard{Within: c.Guard, Start: func(dir string, generation int, within time.Duration) error {
+			return startGuard(ctx, o.Host, dir, generation, within)
+		}}
+	}
+	return o
 }
 
 func runTests(ctx context.Context, text string) (verify.Report, error) {
@@ -68,13 +95,40 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		if err != nil {
 			return nil, err
 		}
-		return converge.Run(ctx, infra.Manifest{Resources: all}, c.options(infra.NewHost(ctx), func(e converge.Event) { event(e) }))
+		return converge.Run(ctx, infra.Manifest{Resources: all}, c.options(ctx, infra.NewHost(ctx), func(e converge.Event) { event(e) }))
+	case askGenerations, askRollback, askConfirm:
+		c := toRollback{}
+		if err := json.Unmarshal(body, &c); err != nil {
+			return nil, fault.New(fault.Invalid, "read the request: %w", err)
+		}
+		switch op {
+		case askGenerations:
+			return converge.Generations(c.Dir)
+		case askConfirm:
+			return nil, converge.Confirm(c.Dir, c.To)
+		}
+		return converge.Rollback(ctx, c.To, c.options(ctx, infra.NewHost(ctx), func(e converge.Event) { event(e) }))
 	case askVerify:
 		var v toVerify
 		if err := json.Unmarshal(body, &v); err != nil {
 			return nil, fault.New(fault.Invalid, "read the request: %w", err)
 		}
 		return runTests(ctx, v.Tests)
+	case askCapture:
+		var c toConverge
+		if err := json.Unmarshal(body, &c); err != nil {
+			return nil, fault.New(fault.Invalid, "read the request: %w", err)
+		}
+		all, err := infra.Decode(resourceKinds(), c.Resources)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) != 1 {
+			return nil, fault.New(fault.Invalid, "read the request: it names %d resources, not one", len(all))
+		}
+		return captureHere(ctx, infra.NewHost(ctx), all[0])
+	case askPatches:
+		return patch.Look(ctx, infra.NewHost(ctx))
 	}
 	return nil, fault.New(fault.Invalid, "this version of Steer does not know what %q means", op)
 }

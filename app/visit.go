@@ -7,6 +7,7 @@ import (
 	"steer/infra"
 	"steer/infra/converge"
 	"steer/infra/host"
+	"steer/infra/patch"
 	"steer/infra/verify"
 )
 
@@ -15,6 +16,11 @@ type visit interface {
 	facts() (infra.Facts, error)
 	converge(m infra.Manifest, o toConverge, event func(converge.Event)) (converge.Report, error)
 	verify(tests string) (verify.Report, error)
+	patches() (patch.State, error)
+	capture(r infra.Declared) (captured, error)
+	generations(dir string) ([]converge.Generation, error)
+	rollback(o toRollback, event func(converge.Event)) (converge.Report, error)
+	confirm(dir string, generation int) error
 	Close() error
 }
 
@@ -44,10 +50,26 @@ type here struct {
 func (h here) facts() (infra.Facts, error) { return h.host.Facts, nil }
 
 func (h here) converge(m infra.Manifest, o toConverge, event func(converge.Event)) (converge.Report, error) {
-	return converge.Run(h.ctx, m, o.options(h.host, event))
+	return converge.Run(h.ctx, m, o.options(h.ctx, h.host, event))
 }
 
 func (h here) verify(tests string) (verify.Report, error) { return runTests(h.ctx, tests) }
+
+func (h here) patches() (patch.State, error) { return patch.Look(h.ctx, infra.NewHost(h.ctx)) }
+
+func (h here) capture(r infra.Declared) (captured, error) {
+	return captureHere(h.ctx, infra.NewHost(h.ctx), r)
+}
+
+func (h here) generations(dir string) ([]converge.Generation, error) {
+	return converge.Generations(dir)
+}
+
+func (h here) rollback(o toRollback, event func(converge.Event)) (converge.Report, error) {
+	return converge.Rollback(h.ctx, o.To, o.options(h.ctx, h.host, event))
+}
+
+func (h here) confirm(dir string, generation int) error { return converge.Confirm(dir, generation) }
 
 func (h here) Close() error { return nil }
 
@@ -63,16 +85,42 @@ func (t *there) converge(m infra.Manifest, o toConverge, event func(converge.Eve
 	if o.Resources, err = infra.Encode(m.Resources); err != nil {
 		return r, err
 	}
-	return r, t.Call(askConverge, o, func(b json.RawMessage) {
+	return r, t.Call(askConverge, o, tellEvent(event), &r)
+}
+
+func tellEvent(event func(converge.Event)) func(json.RawMessage) {
+	return func(b json.RawMessage) {
 		var e converge.Event
 		if json.Unmarshal(b, &e) == nil {
 			event(e)
 		}
-	}, &r)
+	}
+}
+
+func (t *there) generations(dir string) (all []converge.Generation, err error) {
+	return all, t.Call(askGenerations, toConverge{Dir: dir}, nil, &all)
+}
+
+func (t *there) rollback(o toRollback, event func(converge.Event)) (r converge.Report, err error) {
+	return r, t.Call(askRollback, o, tellEvent(event), &r)
+}
+
+func (t *there) confirm(dir string, generation int) error {
+	return t.Call(askConfirm, toRollback{toConverge{Dir: dir}, generation}, nil, nil)
 }
 
 func (t *there) verify(tests string) (r verify.Report, err error) {
 	return r, t.Call(askVerify, toVerify{tests}, nil, &r)
+}
+
+func (t *there) patches() (s patch.State, err error) { return s, t.Call(askPatches, nil, nil, &s) }
+
+func (t *there) capture(r infra.Declared) (c captured, err error) {
+	b, err := infra.Encode([]infra.Declared{r})
+	if err != nil {
+		return c, err
+	}
+	return c, t.Call(askCapture, toConverge{Resources: b}, nil, &c)
 }
 
 func (t *there) Close() error {

@@ -17,11 +17,11 @@ import (
 // colour of a state's name.
 func (s *session) state(name string) string {
 	switch strings.ToLower(name) {
-	case "ok", "passed", "serving", "healthy", "resolved":
+	case "ok", "passed", "serving", "healthy", "resolved", "converged", "done":
 		return s.paint(green, name)
-	case "warn", "degraded", "waiting", "acknowledged", "nodata", "draining":
+	case "warn", "degraded", "waiting", "acknowledged", "nodata", "draining", "drifted", "asking", "planning", "canary", "soaking", "following":
 		return s.paint(yellow, name)
-	case "critical", "failed", "down", "open", "dead", "unhealthy":
+	case "critical", "failed", "down", "open", "dead", "unhealthy", "unreachable":
 		return s.paint(red, name)
 	}
 	return name

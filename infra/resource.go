@@ -3,6 +3,7 @@ package infra
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -66,6 +67,25 @@ type Prepared interface {
 	Prepare(ctx context.Context, h *Host)
 }
 
+// Captured is a resource that can tell how the host is now in the words of roles, so
+// that it can be put back to that, or taken over into the definitions.
+type Captured interface {
+	// Capture is the declaration from which the host does not differ now: of the same
+	// kind, or of the kind of what stands in its place (a symlink where a file is
+	// declared). What is not there is declared absent. An error says why there is none.
+	Capture(ctx context.Context, h *Host) (Resource, error)
+}
+
+// Rewriter is a resource that looks after a part of files only. Before it changes them
+// they are captured whole, as resources of the kind "file", instead of the part.
+type Rewriter interface {
+	// Rewrites lists them; secret says that nobody may read what is in them.
+	Rewrites(h *Host) (files []string, secret bool, err error)
+}
+
+// LargestCapture bounds a file whose content is captured, in bytes.
+const LargestCapture = 4 << 20
+
 // Watched is a resource whose drift the kernel can tell.
 type Watched interface {
 	Watch() []string // paths
@@ -92,6 +112,15 @@ type Kinds []Kind
 // Find returns the kind of a name.
 func (k Kinds) Find(name string) (Kind, bool) {
 	i := slices.IndexFunc(k, func(k Kind) bool { return k.Name == name })
+	if i < 0 {
+		return Kind{}, false
+	}
+	return k[i], true
+}
+
+// Of returns the kind of a resource.
+func (k Kinds) Of(r Resource) (Kind, bool) {
+	i := slices.IndexFunc(k, func(k Kind) bool { return reflect.TypeOf(k.New()) == reflect.TypeOf(r) })
 	if i < 0 {
 		return Kind{}, false
 	}

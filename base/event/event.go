@@ -75,6 +75,24 @@ const (
 
 	Noted = "dev.cdeventsx.steer-note.added.0.1.0" // somebody told of something, see listen/annotate
 
+	HostAsked       = "dev.cdeventsx.steer-host.asked.0.1.0"       // somebody wants a visit
+	HostConverged   = "dev.cdeventsx.steer-host.converged.0.1.0"   // as declared, which it was not before
+	HostChanged     = "dev.cdeventsx.steer-host.changed.0.1.0"     // definitions reached it
+	HostDrifted     = "dev.cdeventsx.steer-host.drifted.0.1.0"     // it was changed without them
+	HostFailed      = "dev.cdeventsx.steer-host.failed.0.1.0"      // it is not as declared
+	HostUnreachable = "dev.cdeventsx.steer-host.unreachable.0.1.0" // it does not answer
+	HostRebuilt     = "dev.cdeventsx.steer-host.rebuilt.0.1.0"
+	HostRolledBack  = "dev.cdeventsx.steer-host.rolledback.0.1.0"
+	DriftAccepted   = "dev.cdeventsx.steer-host.accepted.0.1.0" // what it drifted to is the declaration now
+	HostsPaused     = "dev.cdeventsx.steer-host.paused.0.1.0"
+	HostsResumed    = "dev.cdeventsx.steer-host.resumed.0.1.0"
+	GroupBegins     = "dev.cdeventsx.steer-group.begins.0.1.0" // definitions are on their way to its hosts
+	GroupAsks       = "dev.cdeventsx.steer-group.asks.0.1.0"   // they wait for somebody who agrees
+	GroupApproved   = "dev.cdeventsx.steer-group.approved.0.1.0"
+	GroupRefused    = "dev.cdeventsx.steer-group.refused.0.1.0"
+	GroupFailed     = "dev.cdeventsx.steer-group.failed.0.1.0"
+	GroupFollows    = "dev.cdeventsx.steer-group.follows.0.1.0" // all its hosts have them
+
 	DefinitionsChanged = "dev.cdeventsx.steer-definitions.changed.0.1.0"
 	TokenCreated       = "dev.cdeventsx.steer-token.created.0.1.0"
 	TokenRevoked       = "dev.cdeventsx.steer-token.revoked.0.1.0"

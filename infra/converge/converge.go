@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -28,10 +29,22 @@ type Options struct {
 	Unattended bool
 	// Tags, when given, are those of which a resource needs one to be looked at.
 	Tags []string
+	// Refs, when given, are the only resources that are looked at.
+	Refs []string
+	// Tell notifies resources as if something had changed that notifies them.
+	Tell []string
 	// Parallel is how many resources are worked on at a time, default twice the CPUs.
 	Parallel int
 	// By is who wants it, for the state and for others who wait.
 	By string
+	// Version names the definitions, for the list of generations.
+	Version string
+	// Name tells the run from others, for those who lose the connection to it.
+	Name string
+	// Guard, unless nil, watches over what the run changes.
+	Guard *Guard
+
+	guarding int // the generation that a guard undoes
 	// Event gets every result, one at a time, in the order in which they are there.
 	Event func(Event)
 }
@@ -54,13 +67,15 @@ const (
 
 // Event is the result of one resource.
 type Event struct {
-	Ref    string        `json:"ref"`
-	Role   string        `json:"role,omitempty"`
-	Place  string        `json:"place,omitempty"`
-	Status Status        `json:"status"`
-	Diff   infra.Diff    `json:"diff,omitzero"`
-	Why    string        `json:"why,omitempty"` // of an error, of a skip, of a removal, of a restart
-	Took   time.Duration `json:"took"`          // nanoseconds
+	Ref    string     `json:"ref"`
+	Role   string     `json:"role,omitempty"`
+	Place  string     `json:"place,omitempty"`
+	Status Status     `json:"status"`
+	Diff   infra.Diff `json:"diff,omitzero"`
+	// Drift: what differs was as declared once, and the declaration has not changed.
+	Drift bool          `json:"drift,omitempty"`
+	Why   string        `json:"why,omitempty"` // of an error, of a skip, of a removal, of a restart
+	Took  time.Duration `json:"took"`          // nanoseconds
 }
 
 // Report is the result of a run.
@@ -68,9 +83,17 @@ type Report struct {
 	Counts     map[Status]int `json:"counts"`
 	Generation int            `json:"generation"`
 	Hash       string         `json:"hash"` // of the state of all resources: equal on equal hosts
+	// Leaves are the hashes of each resource's state, by reference.
+	Leaves map[string]string `json:"leaves,omitempty"`
 	// CutOff tells of the run before this one, when it was ended in the middle.
-	CutOff *Applying     `json:"cut_off,omitempty"`
-	Took   time.Duration `json:"took"` // nanoseconds
+	CutOff *Applying `json:"cut_off,omitempty"`
+	// Notes are for people: of a generation that nobody confirmed, of what a rollback
+	// cannot undo.
+	Notes []string `json:"notes,omitempty"`
+	// Unconfirmed: the generation will be undone unless Confirm is called within the time
+	// of its guard.
+	Unconfirmed bool          `json:"unconfirmed,omitempty"`
+	Took        time.Duration `json:"took"` // nanoseconds
 }
 
 // Failed tells whether something is not as declared in spite of the run.
@@ -84,7 +107,9 @@ type run struct {
 	Options
 	all    []infra.Declared // declared ones, then those to remove
 	before [][]int
-	gone   int // index of the first to remove
+	gone   int    // index of the first to remove
+	back   []undo // of a rollback: what each of all undoes
+	backTo int    // and the generation whose state it brings back
 
 	mu       sync.Mutex // guards what follows, and calls of Event
 	state    State
@@ -95,6 +120,9 @@ type run struct {
 	leaves   map[string]string
 	counts   map[Status]int
 	marked   error // why the state could not be written
+	records  *records
+	watched  func() // ends what the guard watches
+	notes    []string
 }
 
 // Run converges this host to the manifest, or with DryRun tells what it would do. The
@@ -102,8 +130,41 @@ type run struct {
 // tell.
 func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 	start := time.Now()
+	o = o.filled()
+	r, release, err := begin(o)
+	if err != nil {
+		return Report{}, err
+	}
+	defer release()
+	report := Report{CutOff: r.state.Applying}
+	r.all, r.gone = slices.Clone(m.Resources), len(m.Resources)
+	defer r.prepare(ctx)()
+	order, before, err := stages(r.all)
+	if err != nil {
+		return Report{}, err
+	}
+	r.before = before
+	if order, err = r.addRemovals(order); err != nil {
+		return Report{}, err
+	}
+	r.status = make([]Status, len(r.all))
+	// The run before may have been cut off before it could tell them.
+	for _, ref := range slices.Concat(r.state.Pending, o.Tell) {
+		r.notified[ref] = true
+	}
+	for _, stage := range order {
+		r.stage(ctx, stage)
+	}
+	report.Counts, report.Hash, report.Leaves = r.counts, rootHash(r.leaves), r.leaves
+	return r.end(ctx, report, start)
+}
+
+func (o Options) filled() Options {
 	if o.Dir == "" {
 		o.Dir = DefaultDir
+	}
+	if dir, err := filepath.Abs(o.Dir); err == nil {
+		o.Dir = dir // its guard works elsewhere
 	}
 	if o.Parallel <= 0 {
 		o.Parallel = 2 * runtime.NumCPU()
@@ -111,52 +172,37 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 	if o.Event == nil {
 		o.Event = func(Event) {}
 	}
-	if !o.DryRun {
-		release, err := lock(o.Dir)
-		if err != nil {
-			return Report{}, err
-		}
-		defer release()
-	}
-	r := &run{Options: o, notified: map[string]bool{}, failed: map[string]string{}, leaves: map[string]string{}, counts: map[Status]int{}}
-	r.all, r.gone = slices.Clone(m.Resources), len(m.Resources)
-	defer r.prepare(ctx)()
-	order, err := r.begin()
-	if err != nil {
-		return Report{}, err
-	}
-	report := Report{CutOff: r.state.Applying}
-	r.status = make([]Status, len(r.all))
-	for _, ref := range r.state.Pending {
-		r.notified[ref] = true // the run before was cut off before it could tell them
-	}
-	for _, stage := range order {
-		r.stage(ctx, stage)
-	}
-	report.Counts, report.Hash = r.counts, rootHash(r.leaves)
-	if !o.DryRun {
-		err = r.finish(ctx, report)
-	}
-	report.Generation, report.Took = r.state.Generation, time.Since(start)
-	return report, errors.Join(ctx.Err(), err)
+	return o
 }
 
-// begin reads what the host remembers, and meanwhile arranges what is declared.
-func (r *run) begin() (order [][]int, err error) {
-	read := make(chan error, 1)
-	go func() {
-		state, err := ReadState(r.Dir)
-		r.state = state
-		read <- err
-	}()
-	order, r.before, err = stages(r.all)
-	if err2 := <-read; err2 != nil {
-		return nil, err2
+// begin locks the host, unless nothing is changed, and reads what it remembers.
+func begin(o Options) (_ *run, release func(), err error) {
+	r := &run{Options: o, notified: map[string]bool{}, failed: map[string]string{}, leaves: map[string]string{}, counts: map[Status]int{}}
+	unlock := func() {}
+	if !o.DryRun {
+		if unlock, err = lock(o.Dir); err != nil {
+			return nil, nil, err
+		}
+	}
+	if r.state, err = ReadState(o.Dir); err == nil {
+		err = r.unconfirmed()
 	}
 	if err != nil {
-		return nil, err
+		unlock()
+		return nil, nil, err
 	}
-	return r.addRemovals(order)
+	return r, func() { r.leave(); unlock() }, nil
+}
+
+// end writes down what the run did.
+func (r *run) end(ctx context.Context, report Report, start time.Time) (Report, error) {
+	var err error
+	if !r.DryRun {
+		err = r.finish(ctx, report)
+	}
+	report.Generation, report.Notes, report.Took = r.state.Generation, r.notes, time.Since(start)
+	report.Unconfirmed = r.Guard != nil && r.records != nil
+	return report, errors.Join(ctx.Err(), err)
 }
 
 // prepare lets one resource of each kind read what all of them share, beside what else
@@ -164,8 +210,8 @@ func (r *run) begin() (order [][]int, err error) {
 func (r *run) prepare(ctx context.Context) (wait func()) {
 	var wg sync.WaitGroup
 	asked := map[string]bool{}
-	for _, d := range r.all {
-		if p, ok := d.Resource.(infra.Prepared); ok && !asked[d.Kind] && r.wanted(d) {
+	for i, d := range r.all {
+		if p, ok := d.Resource.(infra.Prepared); ok && !asked[d.Kind] && r.wanted(i) {
 			asked[d.Kind] = true
 			wg.Go(func() { p.Prepare(ctx, r.Host) })
 		}
@@ -173,10 +219,23 @@ func (r *run) prepare(ctx context.Context) (wait func()) {
 	return wg.Wait
 }
 
+// partial tells whether the run looks at some resources only.
+func (r *run) partial() bool { return len(r.Tags)+len(r.Refs) > 0 }
+
+// leave lets go of what the run holds: from here on the guard counts.
+func (r *run) leave() {
+	if r.watched != nil {
+		r.watched()
+	}
+	if r.records != nil {
+		r.records.close()
+	}
+}
+
 // addRemovals appends what was created earlier and is no longer declared, newest
 // first, after everything else.
 func (r *run) addRemovals(order [][]int) ([][]int, error) {
-	if len(r.Tags) > 0 {
+	if r.partial() {
 		return order, nil
 	}
 	declared := map[string]bool{}
@@ -184,7 +243,7 @@ func (r *run) addRemovals(order [][]int) ([][]int, error) {
 		declared[d.Ref()] = true
 	}
 	for _, o := range slices.Backward(r.state.Owned) {
-		if declared[o.Kind+":"+o.ID] {
+		if declared[o.ref()] {
 			continue
 		}
 		kind, ok := r.Kinds.Find(o.Kind)
@@ -195,7 +254,7 @@ func (r *run) addRemovals(order [][]int) ([][]int, error) {
 		if err := config.Decode("state of this host", []byte(o.Absent), resource); err != nil {
 			return nil, fmt.Errorf("remove %s:%s, which is no longer declared: %w", o.Kind, o.ID, err)
 		}
-		r.all = append(r.all, infra.Declared{Kind: o.Kind, ID: o.ID, Resource: resource, Role: o.Role, Heal: infra.HealDrift})
+		r.all = append(r.all, infra.Declared{Kind: o.Kind, ID: o.ID, Resource: resource, Role: o.Role, Heal: infra.HealDrift, Sensitive: o.Sensitive})
 		r.before = append(r.before, nil)
 		order = append(order, []int{len(r.all) - 1})
 	}
@@ -247,21 +306,29 @@ func (r *run) finish(ctx context.Context, report Report) error {
 	if r.state.Applying != nil {
 		r.state.Applying, r.dirty = nil, true
 	}
-	if r.counts[Changed] > 0 {
-		r.state.Generation++
-		r.dirty = true
-	}
-	if whole := len(r.Tags) == 0 && !report.Failed(); whole && r.state.Hash != report.Hash {
+	whole := !r.partial() && !report.Failed() && r.back == nil
+	if whole && r.state.Hash != report.Hash {
 		r.state.Hash, r.state.Leaves, r.dirty = report.Hash, r.leaves, true
+	}
+	if r.back != nil && r.records != nil {
+		r.state.Hash, r.state.Leaves, r.dirty = "", nil, true // the next run finds out
 	}
 	if left := r.undelivered(); !slices.Equal(left, r.state.Pending) {
 		r.state.Pending, r.dirty = left, true
 	}
+	if r.guarding > 0 {
+		r.guarded()
+	}
 	if !r.dirty {
 		return nil
 	}
-	if !report.Failed() && len(r.Tags) == 0 {
+	if whole {
 		r.state.Converged = time.Now().UTC().Truncate(time.Second)
+	}
+	if r.records != nil {
+		if err := r.records.finish(r, report); err != nil {
+			return err
+		}
 	}
 	return r.state.write(r.Dir)
 }
@@ -271,6 +338,12 @@ func (r *run) undelivered() []string {
 	var left []string
 	for i, d := range r.all {
 		if ref := d.Ref(); r.notified[ref] && (r.status[i] == Failed || r.status[i] == Skipped) {
+			left = append(left, ref)
+		}
+	}
+	for _, ref := range r.state.Pending {
+		// A rollback does not know those that it has nothing to do with.
+		if r.back != nil && r.notified[ref] && !slices.Contains(left, ref) && !slices.ContainsFunc(r.all, func(d infra.Declared) bool { return d.Ref() == ref }) {
 			left = append(left, ref)
 		}
 	}

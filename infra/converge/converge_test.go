@@ -67,6 +67,11 @@ func (w *world) try(ctx context.Context, o converge.Options, all ...infra.Declar
 	o.Host, o.Kinds, o.Dir = infra.NewHost(ctx), infratest.Kinds(), w.state
 	o.Event = func(e converge.Event) { w.events = append(w.events, e) }
 	report, err := converge.Run(ctx, infra.Manifest{Resources: all}, o)
+	return w.told(), report, err
+}
+
+// told are the events in one line.
+func (w *world) told() string {
 	var got []string
 	for _, e := range w.events {
 		line := strings.TrimSpace(strings.ReplaceAll(e.Ref, w.dir+"/", "") + " " + string(e.Status) + " " + string(e.Diff.Action))
@@ -76,7 +81,7 @@ func (w *world) try(ctx context.Context, o converge.Options, all ...infra.Declar
 		got = append(got, line)
 	}
 	slices.Sort(got)
-	return strings.Join(got, "; "), report, err
+	return strings.Join(got, "; ")
 }
 
 func (w *world) is(got, want string) {
@@ -236,14 +241,30 @@ func TestSensitive(t *testing.T) {
 func TestUnattended(t *testing.T) {
 	w := newWorld(t)
 	ask := func(d *infra.Declared) { d.Heal = infra.AskDrift }
-	w.write("a", "drifted")
+	// What was never as declared is no drift.
+	w.write("a", "before")
 	got, r := w.run(converge.Options{Unattended: true}, w.note("a", "x", ask), w.note("b", "y"))
-	w.is(got, "note:a drifted update (left as it is: heal is ask); note:b changed create")
+	w.is(got, "note:a changed update; note:b changed create")
+	w.write("a", "drifted")
+	w.write("b", "drifted")
+	got, r = w.run(converge.Options{Unattended: true}, w.note("a", "x", ask), w.note("b", "y"))
+	w.is(got, "note:a drifted update (left as it is: heal is ask); note:b changed update")
+	for _, e := range w.events {
+		if !e.Drift {
+			t.Errorf("%+v is drift", e)
+		}
+	}
+	got, _ = w.run(converge.Options{Unattended: true}, w.note("a", "x", ask), w.note("b", "y"))
+	w.is(got, "note:a drifted update (left as it is: heal is ask); note:b ok")
 	if r.Failed() || w.file("a") != "drifted" {
 		t.Errorf("%+v", r)
 	}
-	got, _ = w.run(converge.Options{}, w.note("a", "x", ask))
+	// A new declaration is none either, whatever stands there.
+	got, _ = w.run(converge.Options{Unattended: true}, w.note("a", "z", ask))
 	w.is(got, "note:a changed update; note:b changed delete (no longer declared)")
+	w.write("a", "drifted")
+	got, _ = w.run(converge.Options{}, w.note("a", "z", ask))
+	w.is(got, "note:a changed update")
 }
 
 func TestLocked(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -17,14 +18,21 @@ import (
 
 // one compares a resource, and changes it if it differs and may be changed.
 func (r *run) one(ctx context.Context, i int) {
+	if e, shown := r.result(ctx, i); shown {
+		r.done(i, e)
+	}
+}
+
+// result is what comes of a resource. What nobody asked for is not shown.
+func (r *run) result(ctx context.Context, i int) (e Event, shown bool) {
 	d := r.all[i]
 	start := time.Now()
-	e := Event{Ref: d.Ref(), Role: d.Role, Place: d.Place}
-	if !r.wanted(d) && !r.toTell(d) {
+	e = Event{Ref: d.Ref(), Role: d.Role, Place: d.Place}
+	if !r.wanted(i) && !r.toTell(d) {
 		r.mu.Lock()
 		r.status[i] = OK
 		r.mu.Unlock()
-		return
+		return e, false
 	}
 	if why := r.blocked(ctx, i); why != "" {
 		e.Status, e.Why = Skipped, why
@@ -38,10 +46,19 @@ func (r *run) one(ctx context.Context, i int) {
 		}
 	}
 	e.Took = time.Since(start)
+	return e, true
+}
+
+// done takes over a result, and tells it.
+func (r *run) done(i int, e Event) {
+	d := r.all[i]
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.status[i] = e.Status
 	r.counts[e.Status]++
+	if e.Status == Changed {
+		r.records.changed(e.Ref)
+	}
 	if e.Status == Failed {
 		if _, already := r.failed[d.Role]; !already {
 			r.failed[d.Role] = d.Ref()
@@ -50,11 +67,17 @@ func (r *run) one(ctx context.Context, i int) {
 	r.Event(e)
 }
 
-func (r *run) wanted(d infra.Declared) bool {
+func (r *run) wanted(i int) bool {
+	if r.back != nil {
+		return !r.back[i].Told
+	}
+	if len(r.Refs) > 0 && !slices.Contains(r.Refs, r.all[i].Ref()) {
+		return false
+	}
 	if len(r.Tags) == 0 {
 		return true
 	}
-	for _, t := range d.Tags {
+	for _, t := range r.all[i].Tags {
 		if slices.Contains(r.Tags, t) {
 			return true
 		}
@@ -85,6 +108,9 @@ func (r *run) blocked(ctx context.Context, i int) string {
 	if r.marked != nil {
 		return "the host cannot remember what is done: " + r.marked.Error()
 	}
+	if r.back != nil {
+		return "" // as much as can be is put back
+	}
 	for _, b := range r.before[i] {
 		if s := r.status[b]; s == Failed || s == Skipped {
 			return fmt.Sprintf("%s %s", r.all[b].Ref(), s)
@@ -105,7 +131,11 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 		return e
 	}
 	var diff infra.Diff
-	if r.wanted(d) { // else it is only told
+	if r.back != nil && r.back[i].Why != "" {
+		e.Status, e.Why = Drifted, "cannot be undone: "+r.back[i].Why
+		return e
+	}
+	if r.wanted(i) { // else it is only told
 		var err error
 		if diff, err = d.Resource.Diff(ctx, r.Host); err != nil {
 			return fail(fmt.Errorf("compare: %w", err))
@@ -113,15 +143,24 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 	}
 	notified := r.toTell(d)
 	e.Diff = diff
+	if !diff.Empty() && !removal && r.back == nil {
+		b, err := json.Marshal(d.Resource)
+		e.Drift = err == nil && strings.HasPrefix(r.state.Leaves[d.Ref()], declaredHash(b))
+	}
 	if removal {
 		e.Why = "no longer declared"
 	}
 	switch {
 	case diff.Empty() && !notified:
 		e.Status = OK
-		if removal {
-			r.forget(d)
-		} else {
+		switch {
+		case removal:
+			r.forget(i)
+		case r.back != nil:
+			if err := r.reown(ctx, i); err != nil {
+				return fail(err)
+			}
+		default:
 			r.leaf(ctx, d, diff)
 		}
 		return e
@@ -138,12 +177,18 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 		r.leaf(ctx, d, diff)
 		r.tell(d)
 		return e
-	case r.Unattended && !diff.Empty() && d.Heal != "" && d.Heal != infra.HealDrift:
+	case r.Unattended && e.Drift && d.Heal != "" && d.Heal != infra.HealDrift:
 		e.Status, e.Why = Drifted, "left as it is: heal is "+string(d.Heal)
 		r.leaf(ctx, d, diff)
 		return e
 	}
-	if err := r.mark(d, diff); err != nil {
+	if err := r.mark(d); err != nil {
+		return fail(err)
+	}
+	if err := r.record(ctx, i, diff, notified); err != nil {
+		return fail(err)
+	}
+	if err := r.own(i, diff); err != nil {
 		return fail(err)
 	}
 	if !diff.Empty() {
@@ -182,8 +227,8 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 		}
 	}
 	e.Status = Changed
-	if removal {
-		r.forget(d)
+	if removal || r.back != nil {
+		r.forget(i)
 	} else {
 		r.leaf(ctx, d, infra.Diff{})
 	}
@@ -206,52 +251,109 @@ func (r *run) tell(d infra.Declared) {
 	}
 }
 
-// mark puts on disk, before anything is changed, that a run is under way, what it is
-// about to create, and whom it will have to notify: so that a run that is cut off is
-// noticed and finished by the next one.
-func (r *run) mark(d infra.Declared, diff infra.Diff) error {
+// mark puts on disk, before anything is changed, that a run is under way, and whom it
+// will have to notify: so that a run that is cut off is noticed and finished by the next
+// one. The first change makes a generation, and wakes its guard.
+func (r *run) mark(d infra.Declared) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.marked != nil {
+		return r.marked
+	}
 	changed := false
-	if r.state.Applying == nil {
-		r.state.Applying, changed = &Applying{Since: time.Now().UTC().Truncate(time.Second), By: r.By, First: d.Ref()}, true
+	if r.records == nil {
+		r.state.Generation++
+		r.state.Applying, changed = &Applying{Since: time.Now().UTC().Truncate(time.Second), By: r.By, First: d.Ref(), Generation: r.state.Generation}, true
+		if r.records, r.marked = openRecords(r.Dir, r.state.Generation); r.marked != nil {
+			return r.marked
+		}
+		r.records.meta.Name, r.records.meta.By, r.records.meta.Version = r.Name, r.By, r.Version
+		if r.back != nil {
+			r.records.meta.BackTo = &r.backTo
+		}
+		if r.marked = r.records.describe(); r.marked != nil {
+			return r.marked
+		}
+		if r.marked = r.guard(); r.marked != nil {
+			return r.marked
+		}
 	}
 	for _, ref := range d.Notify {
 		if !slices.Contains(r.state.Pending, ref) {
 			r.state.Pending, changed = append(r.state.Pending, ref), true
 		}
 	}
-	if !changed {
-		return r.own(d, diff)
+	if changed {
+		r.marked = r.state.write(r.Dir)
 	}
-	if err := r.state.write(r.Dir); err != nil {
-		r.marked = err
-	}
-	return r.own(d, diff)
+	return r.marked
 }
 
-// own remembers what is created, to remove it when it is no longer declared.
-func (r *run) own(d infra.Declared, diff infra.Diff) error {
+// own remembers what is created, to remove it when it is no longer declared. What a
+// rollback brings back is remembered as it was.
+func (r *run) own(i int, diff infra.Diff) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.all[i]
+	if r.back != nil {
+		o := r.back[i].Owned
+		if o == nil || r.back[i].Told {
+			return nil
+		}
+		if is := r.state.owned(o.ref()); is != nil && *is == *o {
+			return nil
+		}
+		r.state.disown(o.ref())
+		r.dirty = true
+		return r.state.own(r.Dir, *o)
+	}
 	gone, ok := d.Resource.(infra.Removable)
-	if r.marked != nil || !ok || diff.Action != infra.Create || r.state.owns(d.Ref()) {
-		return r.marked
+	if !ok || diff.Action != infra.Create || r.state.owns(d.Ref()) {
+		return nil
 	}
 	b, err := yaml.Marshal(gone.Absent())
 	if err != nil {
 		return fmt.Errorf("remember that %s is created here: %w", d.Ref(), err)
 	}
 	r.dirty = true
-	return r.state.own(r.Dir, Owned{Kind: d.Kind, ID: d.ID, Role: d.Role, Absent: string(b)})
+	return r.state.own(r.Dir, Owned{Kind: d.Kind, ID: d.ID, Role: d.Role, Absent: string(b), Sensitive: d.Sensitive})
 }
 
-// forget drops what was removed.
-func (r *run) forget(d infra.Declared) {
+// reown remembers again whether something was created here that is as a rollback wants
+// it without a change.
+func (r *run) reown(ctx context.Context, i int) error {
+	r.mu.Lock()
+	is, was := r.state.owned(r.back[i].Ref), r.back[i].Owned
+	r.mu.Unlock()
+	if r.DryRun || r.back[i].Told || is == nil && was == nil || is != nil && was != nil && *is == *was {
+		return nil
+	}
+	err := r.mark(r.all[i])
+	if err == nil {
+		err = r.record(ctx, i, infra.Diff{}, false)
+	}
+	if err == nil {
+		err = r.own(i, infra.Diff{})
+	}
+	r.forget(i)
+	return err
+}
+
+// forget drops what was removed, or what a rollback found not to be created here.
+func (r *run) forget(i int) {
 	if r.DryRun {
 		return
 	}
+	ref := r.all[i].Ref()
+	if r.back != nil {
+		if ref = r.back[i].Ref; r.back[i].Owned != nil || r.back[i].Told {
+			return
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state.Owned, r.dirty = slices.DeleteFunc(r.state.Owned, func(o Owned) bool { return o.Kind == d.Kind && o.ID == d.ID }), true
+	r.state.disown(ref)
+	r.dirty = true
 }
 
 // leaf notes the state of a resource, as a hash over what is declared, what differs
@@ -262,7 +364,6 @@ func (r *run) leaf(ctx context.Context, d infra.Declared, diff infra.Diff) {
 		return
 	}
 	h := sha256.New()
-	h.Write(declared)
 	if !diff.Empty() {
 		json.NewEncoder(h).Encode(diff)
 	}
@@ -273,7 +374,14 @@ func (r *run) leaf(ctx context.Context, d infra.Declared, diff infra.Diff) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.leaves[d.Ref()] = hex.EncodeToString(h.Sum(nil)[:16])
+	r.leaves[d.Ref()] = declaredHash(declared) + hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// declaredHash is the beginning of a leaf: as long as it stays, the definitions have
+// not changed, and what differs is drift.
+func declaredHash(resource []byte) string {
+	sum := sha256.Sum256(resource)
+	return hex.EncodeToString(sum[:16])
 }
 
 // rootHash is one hash over all leaves.

@@ -17,13 +17,17 @@ import (
 
 // State is what a host remembers of its convergence, in one file.
 type State struct {
-	Generation int               `json:"generation"` // counts runs that changed something
+	Generation int               `json:"generation"` // counts runs that changed something, or began to
 	Converged  time.Time         `json:"converged"`  // end of the last whole run that found or made everything as declared
 	Hash       string            `json:"hash,omitempty"`
 	Leaves     map[string]string `json:"leaves,omitempty"` // hash of each resource's state, by reference
 	Owned      []Owned           `json:"owned,omitempty"`  // what runs created, in order
 	Pending    []string          `json:"pending,omitempty"`
 	Applying   *Applying         `json:"applying,omitempty"`
+	// Unconfirmed is the generation that is undone unless somebody confirms it in time.
+	Unconfirmed *Unconfirmed `json:"unconfirmed,omitempty"`
+	// Undone tells of one for which nobody did, until the next run has told it.
+	Undone *Undone `json:"undone,omitempty"`
 }
 
 // Owned is something that a role created: when no role declares it any more, it is
@@ -33,7 +37,11 @@ type Owned struct {
 	ID     string `json:"id"`
 	Role   string `json:"role"`
 	Absent string `json:"absent"` // YAML of the resource under which it does not exist
+	// Sensitive says that what is in it is secret.
+	Sensitive bool `json:"sensitive,omitempty"`
 }
+
+func (o Owned) ref() string { return o.Kind + ":" + o.ID }
 
 // Applying is in the state while a run changes the host: found at a start, the run
 // before was cut off.
@@ -41,6 +49,8 @@ type Applying struct {
 	Since time.Time `json:"since"`
 	By    string    `json:"by,omitempty"`
 	First string    `json:"first"` // resource that was changed first
+	// Generation is the one that it made.
+	Generation int `json:"generation,omitempty"`
 }
 
 const stateFile = "state.json"
@@ -76,15 +86,27 @@ func (s *State) readCreated(dir string) error {
 	}
 	for line := range bytes.Lines(b) {
 		var o Owned
-		if json.Unmarshal(line, &o) == nil && !s.owns(o.Kind+":"+o.ID) { // else torn: the resource was not applied yet
+		if json.Unmarshal(line, &o) == nil && !s.owns(o.ref()) { // else torn: the resource was not applied yet
 			s.Owned = append(s.Owned, o)
 		}
 	}
 	return nil
 }
 
-func (s *State) owns(ref string) bool {
-	return slices.ContainsFunc(s.Owned, func(o Owned) bool { return o.Kind+":"+o.ID == ref })
+func (s *State) owns(ref string) bool { return s.owned(ref) != nil }
+
+// owned is what is remembered of something that was created, nil if it was not.
+func (s *State) owned(ref string) *Owned {
+	i := slices.IndexFunc(s.Owned, func(o Owned) bool { return o.ref() == ref })
+	if i < 0 {
+		return nil
+	}
+	return &s.Owned[i]
+}
+
+// disown forgets something that was created.
+func (s *State) disown(ref string) {
+	s.Owned = slices.DeleteFunc(s.Owned, func(o Owned) bool { return o.ref() == ref })
 }
 
 // own remembers that a resource is about to be created.

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"steer/base/config"
 	"steer/base/fault"
@@ -20,12 +21,42 @@ const InventoryFile = "hosts.yaml"
 
 // Entry is one entry of hosts.yaml: a host, or several equal ones.
 type Entry struct {
-	Roles   []Use   `yaml:"roles" json:"roles" doc:"What the host is, in order: names of roles, or {role: NAME, with: {PARAMETER: VALUE}}."`
-	Connect string  `yaml:"connect" json:"connect,omitempty" doc:"Way to it: local, ssh://USER@NAME:PORT, docker://CONTAINER, or command:PROGRAM with arguments. {} stands for the name of the host. Default: ssh://root@{}, or docker://{} for one that make.docker makes."`
-	Number  int     `yaml:"number" json:"number,omitempty" doc:"How many; more than one are called NAME-1, NAME-2 …" default:"1"`
-	Group   string  `yaml:"group" json:"group,omitempty" doc:"Hosts of a group converge one first, then the others. Default: the entry's name."`
-	Owner   id.Team `yaml:"owner" json:"owner,omitempty" doc:"Team that answers for it."`
-	Make    *Make   `yaml:"make" json:"make,omitempty" doc:"How steer host create makes it. Without it, the host exists."`
+	Roles       []Use          `yaml:"roles" json:"roles" doc:"What the host is, in order: names of roles, or {role: NAME, with: {PARAMETER: VALUE}}."`
+	Connect     string         `yaml:"connect" json:"connect,omitempty" doc:"Way to it: local, ssh://USER@NAME:PORT, docker://CONTAINER, or command:PROGRAM with arguments. {} stands for the name of the host. Default: ssh://root@{}, or docker://{} for one that make.docker makes."`
+	Number      int            `yaml:"number" json:"number,omitempty" doc:"How many; more than one are called NAME-1, NAME-2 …" default:"1"`
+	Group       string         `yaml:"group" json:"group,omitempty" doc:"Hosts of a group converge one first, then the others. Default: the entry's name."`
+	Owner       id.Team        `yaml:"owner" json:"owner,omitempty" doc:"Team that answers for it."`
+	Environment id.Environment `yaml:"environment" json:"environment,omitempty" doc:"Environment that it belongs to: secrets come from there."`
+	Converge    Converge       `yaml:"converge" json:"converge" doc:"How a server keeps the group as declared. Entries of one group say it once."`
+	Make        *Make          `yaml:"make" json:"make,omitempty" doc:"How steer host create makes it. Without it, the host exists."`
+}
+
+// Converge is how a server keeps a group of hosts as declared.
+type Converge struct {
+	Every   config.Duration `yaml:"every" json:"every" doc:"Time between visits; up to a tenth more, so that hosts do not come together. 0: only when somebody asks." default:"1h"`
+	Canary  int             `yaml:"canary" json:"canary" doc:"Hosts that get a change first; the others follow when those are well." default:"1"`
+	Soak    config.Duration `yaml:"soak" json:"soak" doc:"How long those have to stay well before." default:"0s"`
+	Approve bool            `yaml:"approve" json:"approve" doc:"A change waits with its plan until somebody agrees." default:"false"`
+	Dead    config.Duration `yaml:"dead" json:"dead" doc:"A host that does not answer for so long is dead." default:"10m"`
+	Replace bool            `yaml:"replace" json:"replace" doc:"Make a dead host anew, at most one of the group in an hour; it needs make." default:"false"`
+	Drill   config.Duration `yaml:"drill" json:"drill" doc:"Rebuild one host of the group for practice in this interval; 0: never." default:"0s"`
+}
+
+// Check says what is wrong.
+func (c Converge) Check() error {
+	var all []error
+	for name, d := range map[string]config.Duration{"every": c.Every, "drill": c.Drill} {
+		if d != 0 && d.Std() < 10*time.Second || d < 0 {
+			all = append(all, fault.New(fault.Invalid, "%s: %s is too often (at least 10s, or 0 for never)", name, d))
+		}
+	}
+	if c.Canary < 0 || c.Canary > 1000 {
+		all = append(all, fault.New(fault.Invalid, "canary: %d hosts are not between 0 and 1000", c.Canary))
+	}
+	if c.Soak < 0 || c.Dead.Std() < time.Second {
+		all = append(all, fault.New(fault.Invalid, "soak: and dead: have to be times, dead at least 1s"))
+	}
+	return errors.Join(all...)
 }
 
 // Use is a role of a host.
@@ -70,6 +101,9 @@ func (e *Entry) Check() error {
 	}
 	if e.Make != nil && (e.Make.Docker == nil) == (e.Make.Command == nil) {
 		all = append(all, fault.New(fault.Invalid, "make: has to name one way, docker or command"))
+	}
+	if (e.Converge.Replace || e.Converge.Drill > 0) && e.Make == nil {
+		all = append(all, fault.New(fault.Invalid, "converge: replace and drill need make, since Steer has to make the host anew"))
 	}
 	if e.Number > 1 && e.Connect != "" && !strings.Contains(e.Connect, "{}") {
 		all = append(all, fault.New(fault.Invalid, "connect: is the same for all %d hosts (write {} where their names differ)", e.Number))

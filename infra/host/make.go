@@ -169,3 +169,16 @@ func output(ctx context.Context, words ...string) (string, error) {
 	}
 	return out.String(), nil
 }
+
+// Made lists the containers that this program made, whether a definition has them
+// or not. Without a Docker engine there are none.
+func Made(ctx context.Context) ([]string, error) {
+	if _, err := exec.LookPath("docker"); err != nil {
+		return nil, nil
+	}
+	out, err := output(ctx, "docker", "ps", "--all", "--filter", "label="+label, "--format", "{{.Names}}")
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(out), nil
+}

@@ -64,6 +64,8 @@ func dialSSH(ctx context.Context, u *url.URL) (Conn, error) {
 	}
 	// Whoever is there must say so in time, not only accept.
 	c.SetDeadline(time.Now().Add(patience))
+	attended := context.AfterFunc(ctx, func() { c.Close() })
+	defer attended()
 	conn, channels, requests, err := ssh.NewClientConn(c, address, config)
 	if err != nil {
 		c.Close()
@@ -88,7 +90,7 @@ func dialSSH(ctx context.Context, u *url.URL) (Conn, error) {
 const pulse = 15 * time.Second
 
 // watch closes the connection to a host that has vanished without a word: one that
-// does not answer for two pulses.
+// does not answer for four pulses.
 func watch(client *ssh.Client, each time.Duration) {
 	ended := make(chan struct{})
 	go func() { client.Wait(); close(ended) }()
@@ -103,7 +105,7 @@ func watch(client *ssh.Client, each time.Duration) {
 		case <-answered:
 		case <-ended:
 			return
-		case <-time.After(2 * each):
+		case <-time.After(4 * each):
 			client.Close()
 			return
 		}

@@ -91,6 +91,15 @@ func (n *Note) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	return d, nil
 }
 
+// Capture is the note that is there.
+func (n *Note) Capture(context.Context, *infra.Host) (infra.Resource, error) {
+	b, err := os.ReadFile(n.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return n.Absent(), nil
+	}
+	return &Note{Path: n.Path, Text: string(b), State: "present"}, err
+}
+
 // Apply writes or removes.
 func (n *Note) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
 	if n.Applied != nil {

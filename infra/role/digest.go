@@ -2,52 +2,70 @@ package role
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
-	"errors"
+	"encoding/hex"
+	"fmt"
+	"io"
 	"io/fs"
-
-	"steer/base/fault"
+	"path"
+	"slices"
 )
 
-// mostHashed bounds what Digest reads.
-const mostHashed = 64 << 20
-
-// Digest is one hash over the roles of a repository and all files of theirs: with the
-// same one, the same host and the same uses, Compile gives the same without reading
-// anything. Repositories with links, and very large ones, have none.
-func Digest(files fs.FS) ([sha256.Size]byte, error) {
-	h := sha256.New()
-	total := int64(0)
-	err := fs.WalkDir(files, folder, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		kind := byte('d')
-		var data []byte
-		switch {
-		case d.Type().IsRegular():
-			kind = 'f'
-			info, err := d.Info()
-			if err == nil {
-				if total += info.Size(); total > mostHashed {
-					return fault.New(fault.TooMuch, "hash roles: their files have more than %d MiB", mostHashed>>20)
-				}
-				data, err = fs.ReadFile(files, name)
+// Digest tells roles apart: it changes when one of them, a role that it includes, or
+// one of their files does.
+func (l *Library) Digest(names []string) (string, error) {
+	all := map[string]bool{}
+	var add func(n string)
+	add = func(n string) {
+		if r := l.roles[n]; r != nil && !all[n] {
+			all[n] = true
+			for _, in := range r.Include {
+				add(in.Role)
 			}
-			if err != nil {
-				return err
-			}
-		case !d.IsDir():
-			return fault.New(fault.Invalid, "hash roles: %s is neither file nor folder", name)
 		}
-		// With lengths, so that nothing of one part can be taken for another.
-		head := binary.AppendUvarint([]byte{kind}, uint64(len(name)))
-		h.Write(binary.AppendUvarint(append(head, name...), uint64(len(data))))
-		h.Write(data)
-		return nil
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil // there are no roles
 	}
-	return [sha256.Size]byte(h.Sum(nil)), err
+	for _, n := range names {
+		add(n)
+	}
+	sum := sha256.New()
+	file := func(name string) error {
+		f, err := l.files.Open(name)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		defer f.Close()
+		one := sha256.New()
+		if _, err := io.Copy(one, f); err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		fmt.Fprintf(sum, "%q %x\n", name, one.Sum(nil))
+		return nil
+	}
+	for _, n := range l.Names() {
+		if !all[n] {
+			continue
+		}
+		if err := file(l.roles[n].File); err != nil {
+			return "", err
+		}
+		dir := path.Join(folder, n)
+		if _, err := fs.Stat(l.files, dir); err != nil {
+			continue
+		}
+		var files []string
+		if err := fs.WalkDir(l.files, dir, func(name string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() && name != l.roles[n].File {
+				files = append(files, name)
+			}
+			return err
+		}); err != nil {
+			return "", fmt.Errorf("read role %s: %w", n, err)
+		}
+		slices.Sort(files)
+		for _, name := range files {
+			if err := file(name); err != nil {
+				return "", err
+			}
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }

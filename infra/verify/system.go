@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"steer/infra"
 )
@@ -30,6 +31,8 @@ type mount struct {
 	Filesystem Text   `yaml:"filesystem" doc:"Type of the file system, like ext4."`
 	Source     Text   `yaml:"source" doc:"Device, or what the file system has in its place."`
 	Options    Text   `yaml:"options" doc:"Options, like noexec or size=65536k."`
+	Used       Number `yaml:"used" doc:"How full it is, in per cent of what programs without rights can use."`
+	Inodes     Number `yaml:"inodes" doc:"How many of its inodes are used, in per cent."`
 }
 
 func (m *mount) ID() string { return m.Path }
@@ -41,7 +44,25 @@ func (m *mount) Look(context.Context, *infra.Host) (Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readMount(b, filepath.Clean(m.Path)), nil
+	found := readMount(b, filepath.Clean(m.Path))
+	if found["exists"] == true {
+		var fs syscall.Statfs_t
+		if err := syscall.Statfs(m.Path, &fs); err != nil {
+			return nil, fmt.Errorf("look how full %s is: %w", m.Path, err)
+		}
+		// As df counts: what is kept for root is neither used nor free.
+		used := fs.Blocks - fs.Bfree
+		found["used"] = percent(used, used+fs.Bavail)
+		found["inodes"] = percent(fs.Files-fs.Ffree, fs.Files)
+	}
+	return found, nil
+}
+
+func percent(part, whole uint64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return 100 * float64(part) / float64(whole)
 }
 
 // readMount finds the mount that covers others at the same point: the last one.

@@ -31,6 +31,7 @@ type Test struct {
 	Skip     string        // why it is not run; empty: it is
 	Retry    time.Duration // how long it may take to pass
 	Severity string        // page, ticket, info
+	Repair   []string      // resources to tell when it fails on an unattended visit
 	Place    string        // FILE:LINE
 }
 
@@ -40,6 +41,7 @@ type common struct {
 	Skip     string          `yaml:"skip" doc:"Why the test is not run. It is reported as skipped, and fails nothing."`
 	Retry    config.Duration `yaml:"retry" doc:"How long the test may be repeated until it passes, for what takes a while to start." default:"0s"`
 	Severity string          `yaml:"severity" doc:"page, ticket or info: who is told when it fails as a check." default:"ticket"`
+	Repair   []string        `yaml:"repair" doc:"Resources of the role, like service:nginx or command:clean-logs, that a server tells when the test fails on one of its visits: the service restarts, the command runs. The test is then made once more."`
 }
 
 // longest a test may be repeated.
@@ -55,6 +57,11 @@ func (c *common) Check() error {
 	}
 	if severities := []string{"page", "ticket", "info"}; !slices.Contains(severities, c.Severity) {
 		all = append(all, fmt.Errorf("severity: %q is none%s", c.Severity, config.Suggest(c.Severity, severities)))
+	}
+	for _, ref := range c.Repair {
+		if kind, id, ok := strings.Cut(ref, ":"); !ok || kind == "" || id == "" {
+			all = append(all, fmt.Errorf("repair: %q names no resource (write KIND:ID, like service:nginx)", ref))
+		}
 	}
 	return errors.Join(all...)
 }
@@ -112,7 +119,7 @@ func decode(item config.Raw) (Test, error) {
 	if err != nil {
 		return Test{}, err
 	}
-	t := Test{Kind: kind.Name, Name: c.Name, Subject: subject, Skip: c.Skip, Retry: c.Retry.Std(), Severity: c.Severity, Place: item.Place()}
+	t := Test{Kind: kind.Name, Name: c.Name, Subject: subject, Skip: c.Skip, Retry: c.Retry.Std(), Severity: c.Severity, Repair: c.Repair, Place: item.Place()}
 	if t.Name == "" {
 		t.Name = kind.Name + " " + subject.ID()
 	}

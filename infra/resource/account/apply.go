@@ -74,7 +74,7 @@ func (u *User) create(ctx context.Context, h *infra.Host) error {
 		args = append(args, "-G", strings.Join(u.Groups, ","))
 	}
 	days, _ := u.expires()
-	args = append(args, flags("-u", number(u.UID), "-g", group, "-d", u.Home, "-s", u.Shell, "-c", u.Comment, "-e", date(days))...)
+	args = append(args, flags("-u", number(u.UID), "-g", group, "-d", u.Home, "-s", u.Shell, "-c", u.comment(), "-e", date(days))...)
 	return must(ctx, h, append(args, u.Name)...)
 }
 
@@ -122,7 +122,7 @@ func (u *User) modify(ctx context.Context, h *infra.Host, d infra.Diff) error {
 		}
 		args = append(args, "-u", number(u.UID))
 	}
-	for _, f := range [][3]string{{"group", "-g", u.Group}, {"home", "-d", u.Home}, {"shell", "-s", u.Shell}, {"comment", "-c", u.Comment}} {
+	for _, f := range [][3]string{{"group", "-g", u.Group}, {"home", "-d", u.Home}, {"shell", "-s", u.Shell}, {"comment", "-c", u.comment()}} {
 		if d.Has(f[0]) {
 			args = append(args, f[1], f[2])
 		}

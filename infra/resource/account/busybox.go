@@ -28,7 +28,7 @@ func (u *User) createBusybox(ctx context.Context, h *infra.Host) error {
 			}
 		}
 	}
-	args = append(args, flags("-u", number(u.UID), "-G", group, "-h", u.Home, "-s", u.Shell, "-g", u.Comment)...)
+	args = append(args, flags("-u", number(u.UID), "-G", group, "-h", u.Home, "-s", u.Shell, "-g", u.comment())...)
 	if err := must(ctx, h, append(args, u.Name)...); err != nil {
 		return err
 	}

@@ -27,9 +27,9 @@ type User struct {
 	CreateHome *bool    `yaml:"create_home,omitempty" doc:"Make the home folder, with what is in /etc/skel, when it is missing; true unless system."`
 	RemoveHome bool     `yaml:"remove_home,omitempty" doc:"With state absent: remove the home folder and the mail too."`
 	Shell      string   `yaml:"shell,omitempty" doc:"Login shell, like /bin/bash or /usr/sbin/nologin."`
-	Comment    string   `yaml:"comment,omitempty" doc:"Full name or purpose (the GECOS field)."`
+	Comment    *string  `yaml:"comment,omitempty" doc:"Full name or purpose (the GECOS field)."`
 	System     bool     `yaml:"system,omitempty" doc:"Take the number from the range for services. Counts when the user is made."`
-	Password   string   `yaml:"password,omitempty" doc:"Hash of the password, as openssl passwd -6 prints it, or * for none. No diff shows it."`
+	Password   string   `yaml:"password,omitempty" doc:"Hash of the password, as openssl passwd -6 prints it, or * for none, ! for not set yet. No diff shows it."`
 	Locked     *bool    `yaml:"locked,omitempty" doc:"Refuse the password. Keys still work: expires 1970-01-02 shuts out both."`
 	Expires    string   `yaml:"expires,omitempty" doc:"Last day of the account like 2027-01-31, or never."`
 }
@@ -53,7 +53,7 @@ func (u *User) ID() string { return u.Name }
 
 // Check refuses what no host could do.
 func (u *User) Check() error {
-	errs := []error{checkName("name", u.Name), checkState(u.State), checkID("uid", u.UID), checkField("comment", u.Comment)}
+	errs := []error{checkName("name", u.Name), checkState(u.State), checkID("uid", u.UID), checkField("comment", u.comment())}
 	if u.Group != "" {
 		errs = append(errs, checkName("group", u.Group))
 	}
@@ -66,7 +66,7 @@ func (u *User) Check() error {
 			errs = append(errs, fault.New(fault.Invalid, "%s: %q is no absolute path", key, p))
 		}
 	}
-	if u.Password != "" && u.Password != "*" && (!strings.HasPrefix(u.Password, "$") || strings.Count(u.Password, "$") < 3 || strings.ContainsAny(u.Password, ":\n\r ")) {
+	if u.Password != "" && u.Password != "*" && u.Password != "!" && (!strings.HasPrefix(u.Password, "$") || strings.Count(u.Password, "$") < 3 || strings.ContainsAny(u.Password, ":\n\r ")) {
 		errs = append(errs, fault.New(fault.Invalid, "password: this is not the hash of a password (openssl passwd -6 makes one)"))
 	}
 	if _, err := u.expires(); err != nil {
@@ -79,6 +79,13 @@ func (u *User) Check() error {
 		errs = append(errs, fault.New(fault.Invalid, "remove_home: goes with state: absent only"))
 	}
 	return errors.Join(errs...)
+}
+
+func (u *User) comment() string {
+	if u.Comment == nil {
+		return ""
+	}
+	return *u.Comment
 }
 
 // expires is the date as /etc/shadow has it: days since 1970, empty for never.
@@ -169,10 +176,13 @@ func (u *User) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 	if !slices.Equal(old, want) {
 		d.Set("groups", strings.Join(old, ", "), strings.Join(want, ", "))
 	}
-	for _, f := range []struct{ name, old, want string }{{"home", a.Home, u.Home}, {"shell", a.Shell, u.Shell}, {"comment", a.Gecos, u.Comment}} {
+	for _, f := range []struct{ name, old, want string }{{"home", a.Home, u.Home}, {"shell", a.Shell, u.Shell}} {
 		if f.want != "" && f.old != f.want {
 			d.Set(f.name, f.old, f.want)
 		}
+	}
+	if u.Comment != nil && a.Gecos != *u.Comment {
+		d.Set("comment", a.Gecos, *u.Comment)
 	}
 	if ok && u.makesHome() && missing(u.home(a)) {
 		d.Set("create_home", "missing", u.home(a))

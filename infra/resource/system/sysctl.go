@@ -19,7 +19,7 @@ type Sysctl struct {
 	Name    string `yaml:"name,omitempty" doc:"Name of the setting, like net.ipv4.ip_forward. A dot in a part is written as a slash: net.ipv4.conf.eth0/1.rp_filter."`
 	Value   string `yaml:"value,omitempty" doc:"Its value; several numbers with blanks between."`
 	Running *bool  `yaml:"running,omitempty" doc:"Set it now too, not only at the next start: true unless false is said, as for a container that gets its settings from its host."`
-	State   string `yaml:"state,omitempty" doc:"present, or absent: nothing sets it at the next start. What it is now stays." default:"present"`
+	State   string `yaml:"state,omitempty" doc:"present, or absent: nothing sets it at the next start. What it is now stays, or becomes value." default:"present"`
 }
 
 func sysctlKind() infra.Kind {
@@ -107,11 +107,13 @@ func (s *Sysctl) Diff(context.Context, *infra.Host) (infra.Diff, error) {
 		if text != "" {
 			d.Action = infra.Delete
 		}
-		return d, nil
+		if s.Value == "" {
+			return d, nil
+		}
 	case text == "":
 		d.Action = infra.Create
 	}
-	if text != s.text() {
+	if s.State == present && text != s.text() {
 		_, old, _ := strings.Cut(text, " = ")
 		d.Set("file", strings.TrimSpace(old), words(s.Value))
 	}
@@ -134,13 +136,13 @@ func (s *Sysctl) read() (string, error) {
 
 // Apply sets the value, and writes the file if the kernel took it.
 func (s *Sysctl) Apply(_ context.Context, _ *infra.Host, d infra.Diff) error {
-	if s.State == absent {
-		return remove(s.file())
-	}
 	if d.Has("value") {
 		if err := s.set(); err != nil {
 			return fmt.Errorf("set %s to %s: %w", s.Name, words(s.Value), err)
 		}
+	}
+	if s.State == absent {
+		return remove(s.file())
 	}
 	if !d.Has("file") {
 		return nil

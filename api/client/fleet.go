@@ -1,0 +1,79 @@
+package client
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"time"
+
+	"steer/api"
+	"steer/infra/fleet"
+)
+
+// The records of hosts.
+type (
+	Fleet         = fleet.Overview
+	FleetHost     = fleet.Host
+	HostDetail    = fleet.Detail
+	Visit         = fleet.Visit
+	VisitChange   = fleet.Change
+	Tonight       = fleet.Tonight
+	FleetGroup    = fleet.Group
+	Drift         = fleet.Drift
+	Proposal      = fleet.Proposal
+	VisitRequest  = api.VisitRequest
+	PauseRequest  = api.PauseRequest
+	ResumeRequest = api.ResumeRequest
+)
+
+// Fleet is all hosts, groups and pauses.
+func (c *Client) Fleet(ctx context.Context) (Fleet, error) {
+	return Get[Fleet](ctx, c, "/api/v1/fleet", nil)
+}
+
+// Host is one host with its drift, tests and history.
+func (c *Client) Host(ctx context.Context, name string) (HostDetail, error) {
+	return Get[HostDetail](ctx, c, "/api/v1/fleet/hosts/"+url.PathEscape(name), nil)
+}
+
+// Visits are the newest visits to a host, or to all.
+func (c *Client) Visits(ctx context.Context, host string, limit int) ([]Visit, error) {
+	return Get[[]Visit](ctx, c, "/api/v1/fleet/visits", url.Values{"host": {host}, "limit": {strconv.Itoa(limit)}})
+}
+
+// Visit is one visit with its changes and tests.
+func (c *Client) Visit(ctx context.Context, id string) (Visit, error) {
+	return Get[Visit](ctx, c, "/api/v1/fleet/visits/"+url.PathEscape(id), nil)
+}
+
+// RequestVisits asks for visits, which go on after the call returns.
+func (c *Client) RequestVisits(ctx context.Context, r VisitRequest) ([]Visit, error) {
+	return Post[[]Visit](ctx, c, "/api/v1/fleet/visits", r)
+}
+
+// Tonight is what was done to hosts since a time.
+func (c *Client) Tonight(ctx context.Context, from time.Time) (Tonight, error) {
+	return Get[Tonight](ctx, c, "/api/v1/fleet/tonight", url.Values{"from": {from.UTC().Format(time.RFC3339)}})
+}
+
+// Pause keeps automation away from hosts.
+func (c *Client) Pause(ctx context.Context, r PauseRequest) error {
+	_, err := Post[api.Done](ctx, c, "/api/v1/fleet/pauses", r)
+	return err
+}
+
+// Resume lets automation go on.
+func (c *Client) Resume(ctx context.Context, r ResumeRequest) error {
+	_, err := Post[api.Done](ctx, c, "/api/v1/fleet/resumes", r)
+	return err
+}
+
+// DecideGroup agrees to a change of a group that waits, or refuses it.
+func (c *Client) DecideGroup(ctx context.Context, group, commit string, agree bool, reason string) (FleetGroup, error) {
+	return Post[FleetGroup](ctx, c, "/api/v1/fleet/decisions", api.DecisionRequest{Group: group, Commit: commit, Agree: agree, Reason: reason})
+}
+
+// AcceptDrift makes a drift the declaration; dryRun only shows the commit.
+func (c *Client) AcceptDrift(ctx context.Context, id string, dryRun bool, reason string) (Proposal, error) {
+	return Post[Proposal](ctx, c, "/api/v1/fleet/drifts/"+url.PathEscape(id)+"/accept", api.AcceptRequest{DryRun: dryRun, Reason: reason})
+}

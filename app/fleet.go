@@ -1,0 +1,532 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"go.yaml.in/yaml/v4"
+
+	"steer/base/config"
+	"steer/base/fault"
+	"steer/base/git"
+	"steer/base/id"
+	"steer/infra"
+	"steer/infra/converge"
+	unattended "steer/infra/fleet"
+	"steer/infra/host"
+	"steer/infra/patch"
+	"steer/infra/role"
+	"steer/infra/verify"
+	"steer/monitor/state"
+)
+
+// keeper keeps hosts as the definitions say, for the server.
+type keeper struct {
+	*App
+	self  string
+	fleet *unattended.Fleet
+
+	mu      sync.Mutex
+	commits map[string]*declared // those read last
+	patched map[string]time.Time // when patches of a host were looked for
+}
+
+// declared is what one commit of the definitions says of hosts.
+type declared struct {
+	files   fs.FS
+	library *role.Library
+	hosts   []host.Host
+	used    time.Time
+}
+
+// openFleet opens the unattended convergence of hosts.
+func (a *App) openFleet(ctx context.Context) (err error) {
+	k := &keeper{App: a, commits: map[string]*declared{}, patched: map[string]time.Time{}}
+	if k.self, err = os.Executable(); err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	k.fleet, err = unattended.New(ctx, unattended.Options{
+		DB: a.db, Work: a.work, Journal: a.journal.Append, Log: a.log,
+		Wanted: k.wanted, Visit: k.visit, Open: k.open, Close: k.close, Propose: k.propose, Roles: k.roles, Unmanaged: k.unmanaged,
+	})
+	if err != nil {
+		return err
+	}
+	a.keeper = k
+	a.definitions.OnChange(func(string, fs.FS) { k.fleet.Wake() })
+	a.group.Go("hosts", k.fleet.Run)
+	return nil
+}
+
+// at reads what a commit says of hosts; the newest few are remembered.
+func (k *keeper) at(ctx context.Context, commit string) (*declared, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if d := k.commits[commit]; d != nil {
+		d.used = time.Now()
+		return d, nil
+	}
+	newest, files := k.definitions.Current()
+	if commit != newest {
+		var err error
+		if files, err = k.definitions.Repo().Files(ctx, commit); err != nil {
+			return nil, fmt.Errorf("read definitions %.8s: %w", commit, err)
+		}
+	}
+	d := &declared{files: files, used: time.Now()}
+	var err error
+	if d.library, err = role.Load(files, resourceKinds()); err != nil {
+		return nil, err
+	}
+	if d.hosts, err = host.ReadInventory(files); err != nil {
+		return nil, err
+	}
+	for len(k.commits) >= 4 {
+		oldest := ""
+		for c, d := range k.commits {
+			if oldest == "" || d.used.Before(k.commits[oldest].used) {
+				oldest = c
+			}
+		}
+		delete(k.commits, oldest)
+	}
+	k.commits[commit] = d
+	return d, nil
+}
+
+// wanted reads the newest definitions for the fleet.
+func (k *keeper) wanted(ctx context.Context) ([]unattended.Wanted, error) {
+	commit, _ := k.definitions.Current()
+	d, err := k.at(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	groups := map[string]*unattended.Wanted{}
+	sums := map[string][]string{}
+	for _, h := range d.hosts {
+		g := groups[h.Group]
+		if g == nil {
+			g = &unattended.Wanted{Name: h.Group, Commit: commit, Settings: settings(h.Converge)}
+			groups[h.Group] = g
+		} else if h.Converge != defaultConverge() {
+			g.Settings = settings(h.Converge)
+		}
+		one := unattended.Declared{Name: h.Name, Group: h.Group, Owner: h.Owner, Environment: h.Environment, Made: h.Make != nil}
+		for _, u := range h.Roles {
+			one.Roles = append(one.Roles, u.Role)
+		}
+		g.Hosts = append(g.Hosts, one)
+		entry, err := json.Marshal(h.Entry)
+		if err != nil {
+			return nil, fmt.Errorf("read hosts: %w", err)
+		}
+		uses, err := inventoryUses(h)
+		if err != nil {
+			return nil, err
+		}
+		with, err := json.Marshal(uses)
+		if err != nil {
+			return nil, fmt.Errorf("read hosts: %w", err)
+		}
+		roles, err := d.library.Digest(one.Roles)
+		if err != nil {
+			return nil, err
+		}
+		sums[h.Group] = append(sums[h.Group], h.Name, string(entry), string(with), roles, secretsDigest(d.files, h.Environment))
+	}
+	var all []unattended.Wanted
+	for _, g := range groups {
+		slices.SortFunc(g.Hosts, func(a, b unattended.Declared) int { return cmp.Compare(a.Name, b.Name) })
+		sum := sha256.Sum256([]byte(fmt.Sprintf("%q", sums[g.Name])))
+		g.Digest = hex.EncodeToString(sum[:16])
+		all = append(all, *g)
+	}
+	slices.SortFunc(all, func(a, b unattended.Wanted) int { return cmp.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+func defaultConverge() (c host.Converge) {
+	config.Decode("default", []byte("{}"), &c) //nolint:errcheck // nothing is given
+	return c
+}
+
+func settings(c host.Converge) unattended.Settings {
+	return unattended.Settings{Every: c.Every.Std(), Canary: c.Canary, Soak: c.Soak.Std(), Approve: c.Approve, Replace: c.Replace, Dead: c.Dead.Std(), Drill: c.Drill.Std()}
+}
+
+// secretsDigest changes when a secret of an environment does.
+func secretsDigest(files fs.FS, env id.Environment) string {
+	sum := sha256.New()
+	names, _ := fs.Glob(files, path.Join("secrets", string(env), "*.age"))
+	for _, name := range names {
+		b, _ := fs.ReadFile(files, name)
+		fmt.Fprintf(sum, "%q %x\n", name, sha256.Sum256(b))
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// secretOf reads secrets of an environment with the server's key.
+func (k *keeper) secretOf(files fs.FS, env id.Environment) func(string) (string, error) {
+	return func(name string) (string, error) {
+		if env == "" {
+			return "", fault.New(fault.Invalid, "secret:%s: the host belongs to no environment (add environment: to its entry in hosts.yaml)", name)
+		}
+		file := fmt.Sprintf("secrets/%s/%s.age", env, name)
+		b, err := fs.ReadFile(files, file)
+		if err != nil {
+			return "", fault.New(fault.NotFound, "there is no %s", file)
+		}
+		v, err := k.secrets.Decrypt(b)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", file, err)
+		}
+		return v.Reveal(), nil
+	}
+}
+
+// find is a host as a commit has it, or the newest definitions when that did not
+// have it yet.
+func (k *keeper) find(ctx context.Context, commit, name string) (*declared, host.Host, error) {
+	newest, _ := k.definitions.Current()
+	for _, c := range []string{commit, newest} {
+		d, err := k.at(ctx, c)
+		if err != nil {
+			return nil, host.Host{}, err
+		}
+		if i := slices.IndexFunc(d.hosts, func(h host.Host) bool { return h.Name == name }); i >= 0 {
+			return d, d.hosts[i], nil
+		}
+	}
+	return nil, host.Host{}, fault.New(fault.NotFound, "hosts.yaml has no %s any more", name)
+}
+
+// visit does what the fleet decided.
+func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.Outcome, err error) {
+	d, h, err := k.find(ctx, t.Commit, t.Host)
+	if err != nil {
+		return out, err
+	}
+	switch {
+	case t.First && h.Make != nil && t.Kind != unattended.Rebuild:
+		if _, err := host.Create(ctx, h); err != nil {
+			return out, err
+		}
+	case t.Kind == unattended.Rebuild:
+		start := time.Now()
+		if err := host.Destroy(ctx, h); err != nil {
+			return out, err
+		}
+		if _, err := host.Create(ctx, h); err != nil {
+			return out, err
+		}
+		out.Rebuild = time.Since(start)
+	}
+	f := &fleet{library: d.library, self: k.self, uses: inventoryUses, secret: k.secretOf(d.files, h.Environment)}
+	v, m, err := f.visit(ctx, h)
+	if err != nil {
+		return out, err
+	}
+	defer v.Close()
+	if facts, err := v.facts(); err == nil {
+		out.Facts, _ = json.Marshal(facts)
+	}
+	tell := func(e converge.Event) { keep(&out, e) }
+	run := func(o toConverge) (converge.Report, error) {
+		o = k.about(o, h, t)
+		r, err := v.converge(m, o, tell)
+		return guarded(ctx, h, k.self, o, r, err)
+	}
+	if t.Kind == unattended.Back {
+		o := toRollback{k.about(toConverge{}, h, t), cmp.Or(t.To, -1)}
+		r, err := v.rollback(o, tell)
+		r, err = guarded(ctx, h, k.self, o.toConverge, r, err)
+		take(&out, r)
+		return out, err
+	}
+	r, err := run(toConverge{DryRun: t.Kind == unattended.Look, Unattended: t.Kind == unattended.Converge, Refs: t.Refs})
+	if err != nil {
+		return out, err
+	}
+	take(&out, r)
+	if t.Kind == unattended.Look || len(t.Refs) > 0 {
+		return out, nil
+	}
+	if err := k.test(v, m, &out); err != nil {
+		return out, err
+	}
+	if tell := repairs(out.Tests); len(tell) > 0 && t.Kind == unattended.Converge {
+		// What a failed test asks for is tried once a visit: a service restarts, a
+		// command makes room on the disk.
+		if r, err = run(toConverge{Unattended: true, Tell: tell}); err != nil {
+			return out, err
+		}
+		take(&out, r)
+		if err := k.test(v, m, &out); err != nil {
+			return out, err
+		}
+	}
+	if t.Cause != "change" && t.Cause != "drift" { // others wait for those
+		k.look(v, t.Host, r.Changes() > 0, &out)
+	}
+	return out, nil
+}
+
+// about says who changes the host and why; a host that could be cut off guards itself.
+func (k *keeper) about(o toConverge, h host.Host, t unattended.Task) toConverge {
+	o.By, o.Version, o.Name = string(t.Actor), t.Commit, rand.Text()
+	if !o.DryRun {
+		o.Guard = guardOf(h.Address, nil)
+	}
+	return o
+}
+
+func take(out *unattended.Outcome, r converge.Report) {
+	if out.Counts == nil {
+		out.Counts = map[string]int{}
+	}
+	for status, n := range r.Counts {
+		if status == converge.OK {
+			out.Counts[string(status)] = n // the last run counts
+		} else {
+			out.Counts[string(status)] += n
+		}
+	}
+	out.Hash, out.Leaves, out.Generation, out.FailedConverge = r.Hash, r.Leaves, r.Generation, r.Failed()
+	out.Notes = append(out.Notes, r.Notes...)
+	if r.CutOff != nil {
+		out.CutOff = fmt.Sprintf("begun %s by %s, at %s", r.CutOff.Since.Format(time.DateTime), cmp.Or(r.CutOff.By, "somebody"), r.CutOff.First)
+	}
+}
+
+// Bounds of what is kept of one visit.
+const (
+	mostChanges = 500
+	mostText    = 16 << 10
+)
+
+// keep takes an event over that tells something.
+func keep(out *unattended.Outcome, e converge.Event) {
+	if e.Status == converge.OK || slices.ContainsFunc(out.Changes, func(c unattended.Change) bool { return c.Ref == e.Ref && c.Status == string(e.Status) }) {
+		return
+	}
+	if len(out.Changes) >= mostChanges {
+		out.Cut++
+		return
+	}
+	c := unattended.Change{Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Why: cutText(e.Why), Drift: e.Drift && e.Diff.Action != infra.Run}
+	for _, f := range e.Diff.Fields[:min(len(e.Diff.Fields), 50)] {
+		c.Fields = append(c.Fields, unattended.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})
+	}
+	out.Changes = append(out.Changes, c)
+}
+
+func cutText(s string) string {
+	if len(s) > mostText {
+		return strings.ToValidUTF8(s[:mostText], "") + "…"
+	}
+	return s
+}
+
+// test runs the tests of the host's roles.
+func (k *keeper) test(v visit, m infra.Manifest, out *unattended.Outcome) error {
+	out.Tests = nil
+	if len(m.Tests) == 0 {
+		return nil
+	}
+	text, err := testsYAML(m)
+	if err != nil {
+		return err
+	}
+	r, err := v.verify(text)
+	if err != nil {
+		return err
+	}
+	for _, t := range r.Results {
+		one := unattended.Test{Name: t.Test, Status: string(t.Status), Severity: t.Severity, Repair: t.Repair}
+		if t.Status == verify.Error {
+			one.Status, one.Found = "failed", t.Why
+		}
+		for _, p := range t.Properties {
+			if p.Status == verify.Failed || p.Status == verify.Error {
+				one.Found = cutText(strings.TrimSpace(strings.Join([]string{one.Found, fmt.Sprintf("%s: expected %s, found %s %s", p.Name, p.Expected, p.Found, p.Why)}, "; ")))
+			}
+		}
+		one.Found = strings.TrimPrefix(strings.TrimSpace(one.Found), "; ")
+		out.Tests = append(out.Tests, one)
+	}
+	return nil
+}
+
+// repairs are the resources that failed tests want to be told.
+func repairs(tests []unattended.Test) (refs []string) {
+	for _, t := range tests {
+		if t.Status == "failed" {
+			refs = append(refs, t.Repair...)
+		}
+	}
+	return refs
+}
+
+// patchEvery is how old what is known of patches may be.
+const patchEvery = 6 * time.Hour
+
+// look asks for patches now and then, and after changes.
+func (k *keeper) look(v visit, name string, changed bool, out *unattended.Outcome) {
+	k.mu.Lock()
+	due := changed || time.Since(k.patched[name]) > patchEvery
+	k.mu.Unlock()
+	if !due {
+		return
+	}
+	var s patch.State
+	var err error
+	if s, err = v.patches(); err != nil {
+		k.log.Warn("look for patches", "host", name, "error", err)
+		return
+	}
+	k.mu.Lock()
+	k.patched[name] = time.Now()
+	k.mu.Unlock()
+	out.Updates, out.Security, out.Reboot = s.Updates, s.Security, s.Reboot
+}
+
+// open opens an incident about a host or a group, unless one is open.
+func (k *keeper) open(ctx context.Context, tx *sql.Tx, t unattended.Trouble) error {
+	_, err := k.monitor.checks.Open(ctx, tx, state.Incident{
+		Check: t.Key, Team: t.Owner, Environment: t.Env, Severity: "ticket", Level: "CRITICAL", Title: t.Title, Summary: t.Summary, Cause: t.Cause,
+	})
+	if fault.Of(err) == fault.Conflict {
+		return nil
+	}
+	return err
+}
+
+// close ends the incident about a host or a group, if there is one.
+func (k *keeper) close(ctx context.Context, key, reason string) {
+	all, err := k.monitor.checks.Incidents(ctx, state.Filter{State: state.Active, Check: key})
+	for _, i := range all {
+		_, err2 := k.monitor.checks.Resolve(ctx, i.ID, "steer", reason)
+		err = errors.Join(err, err2)
+	}
+	if err != nil {
+		k.log.Error("end incident", "about", key, "error", err)
+	}
+}
+
+// roles describes the roles of the newest definitions.
+func (k *keeper) roles(ctx context.Context) ([]unattended.Role, error) {
+	commit, _ := k.definitions.Current()
+	d, err := k.at(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	all := []unattended.Role{}
+	for _, n := range d.library.Names() {
+		r, err := d.library.Role(n)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, unattended.Role{Name: n, Description: r.Description, Document: r.Describe()})
+	}
+	return all, nil
+}
+
+// propose makes what a host drifted to the declaration.
+func (k *keeper) propose(ctx context.Context, d unattended.Drift, commit bool, who id.Person, reason string) (unattended.Proposal, error) {
+	p := unattended.Proposal{Drift: d}
+	newest, _ := k.definitions.Current()
+	definitions, h, err := k.find(ctx, newest, d.Host)
+	if err != nil {
+		return p, err
+	}
+	f := &fleet{library: definitions.library, self: k.self, uses: inventoryUses, secret: k.secretOf(definitions.files, h.Environment)}
+	v, m, err := f.visit(ctx, h)
+	if err != nil {
+		return p, err
+	}
+	defer v.Close()
+	i := slices.IndexFunc(m.Resources, func(r infra.Declared) bool { return r.Ref() == d.Ref })
+	if i < 0 {
+		return p, fault.New(fault.Conflict, "accept the drift of %s on %s: the newest definitions do not declare it", d.Ref, d.Host)
+	}
+	r := m.Resources[i]
+	if r.Sensitive {
+		return p, fault.New(fault.Conflict, "accept the drift of %s on %s: it is secret, and the definitions hold no secrets in the clear (change the secret: steer secret)", d.Ref, d.Host)
+	}
+	found, err := v.capture(r)
+	if err != nil {
+		return p, fmt.Errorf("accept the drift of %s on %s: %w", d.Ref, d.Host, err)
+	}
+	if found.Kind != r.Kind {
+		return p, fault.New(fault.Conflict, "accept the drift of %s on %s: there is a %s in its place; change %s by hand", d.Ref, d.Host, found.Kind, r.Place)
+	}
+	var fields []string
+	for _, f := range d.Fields {
+		fields = append(fields, f.Name)
+	}
+	files, err := definitions.library.Accept(r.Place, r.Kind, fields, []byte(found.YAML))
+	if err != nil {
+		return p, fmt.Errorf("accept the drift of %s on %s: %w", d.Ref, d.Host, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		old, _ := fs.ReadFile(definitions.files, name)
+		p.File = name
+		p.Diff += string(diff.Diff(name, old, name, files[name]))
+	}
+	for _, o := range definitions.hosts {
+		if o.Name != h.Name && slices.ContainsFunc(o.Roles, func(u host.Use) bool {
+			return slices.ContainsFunc(h.Roles, func(w host.Use) bool { return w.Role == u.Role })
+		}) {
+			p.Affects = append(p.Affects, o.Name)
+		}
+	}
+	if !commit {
+		return p, nil
+	}
+	message := fmt.Sprintf("Accept %s of %s\n\n%s", d.Ref, d.Host, cmp.Or(reason, "What the host drifted to is the declaration now."))
+	p.Commit, err = k.definitions.Change(ctx, git.Change{Author: who, Message: message, Files: files, Base: newest})
+	return p, err
+}
+
+// captured is what a host has in place of a resource.
+type captured struct {
+	Kind string `json:"kind"`
+	YAML string `json:"yaml"`
+}
+
+// captureHere asks a resource what is there in its place.
+func captureHere(ctx context.Context, h *infra.Host, r infra.Declared) (captured, error) {
+	c, ok := r.Resource.(infra.Captured)
+	if !ok {
+		return captured{}, fault.New(fault.Conflict, "the kind %s cannot tell what is there in its words: change %s by hand", r.Kind, r.Place)
+	}
+	is, err := c.Capture(ctx, h)
+	if err != nil {
+		return captured{}, err
+	}
+	kind, ok := resourceKinds().Of(is)
+	if !ok {
+		return captured{}, fmt.Errorf("BUG: %s is captured as what is no kind", r.Ref())
+	}
+	b, err := yaml.Marshal(is)
+	if err != nil {
+		return captured{}, fmt.Errorf("write what is there of %s: %w", r.Ref(), err)
+	}
+	return captured{kind.Name, string(b)}, nil
+}

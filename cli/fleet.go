@@ -1,0 +1,293 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"steer/api/client"
+)
+
+func (s *session) fleet() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "fleet", Short: "Hosts that the server keeps as declared: their state, drift, pauses and changes on their way", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			f, err := c.Fleet(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if len(f.Hosts) == 0 {
+				s.progress("There are no hosts (describe them in hosts.yaml of the definitions).")
+			}
+			return s.show(f, func(w io.Writer) { s.fleetTable(w, f) })
+		},
+	}
+	cmd.AddCommand(s.fleetHost(), s.fleetVisits(), s.fleetTonight(), s.fleetDrift(),
+		s.fleetVisit(), s.fleetPause(), s.fleetResume(), s.fleetDecide("approve", true), s.fleetDecide("refuse", false), s.fleetAccept())
+	return cmd
+}
+
+func (s *session) fleetTable(w io.Writer, f client.Fleet) {
+	for _, p := range f.Pauses {
+		until := "until somebody ends it"
+		if !p.Until.IsZero() {
+			until = "until " + clock(p.Until)
+		}
+		fmt.Fprintf(w, "%s %s by %s since %s, %s: %s\n", s.paint(yellow, "paused:"), strings.TrimSpace(p.Scope+" "+p.Name), p.Person, clock(p.Since), until, p.Reason)
+	}
+	if len(f.Groups) > 0 {
+		row(w, "GROUP", "HOSTS", "CHANGE", "COMMIT", "SINCE", "WHY")
+		for _, g := range f.Groups {
+			commit := g.Candidate
+			if g.Phase == "done" {
+				commit = g.Good
+			}
+			row(w, g.Name, g.Members, s.state(orNone(g.Phase)), commit[:min(8, len(commit))], ago(g.Since), g.Reason)
+		}
+		fmt.Fprintln(w)
+	}
+	if len(f.Hosts) > 0 {
+		row(w, "HOST", "STATE", "ROLES", "CONTACT", "NEXT", "DRIFT", "SECURITY", "TESTS", "WHY")
+		for _, h := range f.Hosts {
+			state := h.State
+			switch {
+			case h.Gone:
+				state = "gone"
+			case h.Running != 0:
+				state += ", visited now"
+			case h.Paused != nil:
+				state += ", paused"
+			}
+			security, next, tests := "-", "-", "-"
+			if h.Security != nil {
+				security = fmt.Sprint(*h.Security)
+			}
+			if d := time.Until(h.Next); !h.Next.IsZero() {
+				next = "now"
+				if d > 0 {
+					next = "in " + short(d)
+				}
+			}
+			if h.Tests > 0 {
+				tests = fmt.Sprintf("%d of %d", h.Tests-h.Failing, h.Tests)
+			}
+			note := h.Error
+			if len(h.Unequal) > 0 && note == "" {
+				note = "not equal to " + strings.Join(h.Unequal, ", ")
+			}
+			row(w, h.Name, s.state(state), strings.Join(h.Roles, ", "), ago(h.Contact), next, h.Drifts, security, tests, note)
+		}
+	}
+	for _, u := range f.Unmanaged {
+		fmt.Fprintf(w, "nobody manages %s: %s\n", u.Address, u.What)
+	}
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "nothing yet"
+	}
+	return s
+}
+
+func (s *session) fleetHost() *cobra.Command {
+	return &cobra.Command{
+		Use: "host NAME", Short: "One host with its drift, tests and history", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			d, err := c.Host(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return s.show(d, func(w io.Writer) {
+				s.fleetTable(w, client.Fleet{Hosts: []client.FleetHost{d.Host}})
+				fmt.Fprintln(w)
+				driftTable(w, d.Drifts)
+				for _, t := range d.Tests {
+					if t.Status == "failed" {
+						fmt.Fprintf(w, "test fails: %s: %s\n", t.Name, t.Found)
+					}
+				}
+				for _, o := range d.Siblings {
+					if !o.Equal {
+						fmt.Fprintf(w, "differs from %s in %s\n", o.Host, strings.Join(o.Differ, ", "))
+					}
+				}
+				s.visitTable(w, d.Visits)
+			})
+		},
+	}
+}
+
+func driftTable(w io.Writer, all []client.Drift) {
+	if len(all) == 0 {
+		return
+	}
+	row(w, "DRIFT", "HOST", "RESOURCE", "STATE", "SINCE", "ENDED", "BY")
+	for _, d := range all {
+		row(w, d.ID, d.Host, d.Ref, d.State, d.Since, d.Ended, d.By)
+	}
+	fmt.Fprintln(w)
+}
+
+func (s *session) visitTable(w io.Writer, all []client.Visit) {
+	if len(all) == 0 {
+		return
+	}
+	row(w, "VISIT", "HOST", "KIND", "CAUSE", "STATE", "CHANGED", "DRIFT", "BY", "ENDED", "WHY")
+	for _, v := range all {
+		row(w, v.ID, v.Host, v.Kind, v.Cause, s.state(v.State), v.Counts["changed"]+v.Counts["planned"], v.Drift, v.Actor, v.Finished, v.Error)
+	}
+}
+
+func (s *session) fleetVisits() *cobra.Command {
+	var host string
+	var limit int
+	cmd := &cobra.Command{
+		Use: "visits [NUMBER]", Short: "Visits to hosts, newest first, or one with its changes", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				id, err := numbered("visit", args[0], "steer fleet visits")
+				if err != nil {
+					return err
+				}
+				v, err := c.Visit(cmd.Context(), id)
+				if err != nil {
+					return err
+				}
+				return s.show(v, func(w io.Writer) { s.visitTable(w, []client.Visit{v}); s.changes(w, v) })
+			}
+			all, err := c.Visits(cmd.Context(), host, limit)
+			if err != nil {
+				return err
+			}
+			return s.show(all, func(w io.Writer) { s.visitTable(w, all) })
+		},
+	}
+	cmd.Flags().StringVar(&host, "host", "", "only this host")
+	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many")
+	return cmd
+}
+
+// changes shows what a visit found or did.
+func (s *session) changes(w io.Writer, v client.Visit) {
+	for _, c := range v.Changes {
+		text, color := sign(c.Action)
+		what := c.Ref
+		if c.Drift {
+			what += " (drift)"
+		}
+		fmt.Fprintf(w, "  %s %s %s", s.paint(color, text), safe(what), c.Status)
+		if c.Why != "" {
+			fmt.Fprintf(w, ": %s", safe(c.Why))
+		}
+		fmt.Fprintf(w, "  %s\n", s.paint(dim, c.Place))
+		for _, f := range c.Fields {
+			if f.Text != "" {
+				fmt.Fprintf(w, "      %s:\n      %s\n", f.Name, safe(f.Text))
+			} else {
+				fmt.Fprintf(w, "      %s: %s -> %s\n", f.Name, safe(f.Old), safe(f.New))
+			}
+		}
+	}
+	for _, n := range v.Notes {
+		fmt.Fprintf(w, "  %s\n", safe(n))
+	}
+	if v.Cut > 0 {
+		fmt.Fprintf(w, "  and %d more\n", v.Cut)
+	}
+	for _, t := range v.Tests {
+		if t.Status == "failed" {
+			fmt.Fprintf(w, "  test fails: %s: %s\n", safe(t.Name), safe(t.Found))
+		}
+	}
+}
+
+func (s *session) fleetTonight() *cobra.Command {
+	since := 12 * time.Hour
+	cmd := &cobra.Command{
+		Use: "tonight", Short: "What was done to hosts lately, most important first", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			t, err := c.Tonight(cmd.Context(), time.Now().Add(-since))
+			if err != nil {
+				return err
+			}
+			return s.show(t, func(w io.Writer) { s.tonightTable(w, t) })
+		},
+	}
+	cmd.Flags().DurationVar(&since, "since", since, "how far back")
+	return cmd
+}
+
+func (s *session) tonightTable(w io.Writer, t client.Tonight) {
+	fmt.Fprintf(w, "%d visits, %d of them found everything as declared.\n", t.Visits, t.Quiet)
+	for _, part := range []struct {
+		title string
+		all   []client.Visit
+	}{{"Failed", t.Failed}, {"Drifted", t.Drifted}, {"Made anew", t.Rebuilt}, {"Changed by the definitions", t.Changed}} {
+		if len(part.all) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "\n%s:\n", part.title)
+		for _, v := range part.all {
+			fmt.Fprintf(w, "%s  %s  visit %d, %s, %s  %s\n", clock(v.Finished), s.paint(bold, v.Host), v.ID, v.Kind, v.Cause, safe(v.Error))
+			if v.State != "failed" || len(v.Changes) < 20 {
+				s.changes(w, v)
+			}
+		}
+	}
+	if len(t.Rollouts) > 0 {
+		fmt.Fprintln(w, "\nOn their way:")
+		for _, g := range t.Rollouts {
+			fmt.Fprintf(w, "%s  %s %s  %s\n", s.paint(bold, g.Name), orNone(g.Phase), g.Candidate[:min(8, len(g.Candidate))], g.Reason)
+		}
+	}
+	for _, h := range t.Late {
+		fmt.Fprintf(w, "late: %s, visited %s\n", h.Name, ago(h.Visited))
+	}
+	for _, p := range t.Pauses {
+		fmt.Fprintf(w, "paused: %s by %s: %s\n", strings.TrimSpace(p.Scope+" "+p.Name), p.Person, p.Reason)
+	}
+	if len(t.Drifts) > 0 {
+		fmt.Fprintln(w, "\nOpen drift:")
+		driftTable(w, t.Drifts)
+	}
+}
+
+func (s *session) fleetDrift() *cobra.Command {
+	return &cobra.Command{
+		Use: "drift", Short: "What differs from the definitions, and is left so", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			t, err := c.Tonight(cmd.Context(), time.Now())
+			if err != nil {
+				return err
+			}
+			if len(t.Drifts) == 0 {
+				s.progress("Nothing drifted.")
+			}
+			return s.show(t.Drifts, func(w io.Writer) { driftTable(w, t.Drifts) })
+		},
+	}
+}
