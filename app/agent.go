@@ -114,8 +114,8 @@ func measureHost(ctx context.Context, send func([]agent.Figure) error) error {
 	return m.Run(ctx)
 }
 
-// kept reads the manifest that the last run kept.
-func kept(dir string) ([]byte, error) {
+// keptManifest reads the manifest that the last run kept.
+func keptManifest(dir string) ([]byte, error) {
 	b, err := os.ReadFile(filepath.Join(dir, converge.ManifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.NotFound, "this host has not been converged since it joined")
@@ -137,7 +137,7 @@ func watchHost(ctx context.Context, dir string, drift func(infra.Drift), log *sl
 			return err
 		}
 		var all []infra.Declared
-		b, err := kept(dir)
+		b, err := keptManifest(dir)
 		if err == nil {
 			all, err = infra.Decode(resourceKinds(), b)
 		}
@@ -160,7 +160,7 @@ func watchHost(ctx context.Context, dir string, drift func(infra.Drift), log *sl
 // convergeAlone makes this host what the kept manifest says. It is done by a process of
 // its own, which finishes also when this one ends.
 func convergeAlone(ctx context.Context, dir, self string) (r agent.Run, err error) {
-	b, err := kept(dir)
+	b, err := keptManifest(dir)
 	if err != nil {
 		return r, err
 	}

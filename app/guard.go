@@ -59,7 +59,7 @@ func startGuard(ctx context.Context, h *infra.Host, dir string, generation int, 
 
 // watchGeneration is the guard's process.
 func watchGeneration(ctx context.Context, dir string, generation int, within time.Duration) error {
-	return converge.Watch(ctx, generation, within, toConverge{Dir: dir}.options(ctx, nil))
+	return converge.Watch(ctx, generation, within, toConverge{Dir: dir}.options(ctx, infra.NewHost(ctx), nil))
 }
 
 // confirmHost says over a connection of its own that a host can be reached after a

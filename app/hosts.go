@@ -41,6 +41,7 @@ type fleet struct {
 	uses    func(host.Host) ([]role.Use, error)
 	secret  func(name string) (string, error)
 	self    way
+	memory  *compiled // nil: nothing is remembered
 }
 
 // open reads the definitions for some hosts.
@@ -142,6 +143,9 @@ func secrets(files fs.FS, a cli.HostArgs) func(string) (string, error) {
 
 // visit opens a conversation with a host and compiles what it should be.
 func (f *fleet) visit(ctx context.Context, h host.Host) (_ visit, m infra.Manifest, err error) {
+	if f.memory != nil && f.memory.found != nil {
+		return here{ctx, f.memory.host}, infra.Manifest{Resources: f.memory.found}, nil
+	}
 	v, err := visitHost(ctx, h.Address, f.self)
 	if err != nil {
 		return nil, m, err
@@ -165,14 +169,24 @@ func (f *fleet) visit(ctx context.Context, h host.Host) (_ visit, m infra.Manife
 	if _, err = verify.Decode(m.Tests); err != nil {
 		return nil, m, err
 	}
+	if f.memory != nil {
+		f.memory.keep(m, facts)
+	}
 	return v, m, nil
 }
 
 func convergeHosts(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
+	keepGarbage()
+	memory := remember(ctx, a, c)
+	if memory != nil && memory.found != nil {
+		f := &fleet{hosts: []host.Host{{Name: "local", Address: "local"}}, self: way{program: memory.program}, memory: memory}
+		return f.converge(ctx, c, tell)
+	}
 	f, err := openFleet(a)
 	if err != nil {
 		return nil, err
 	}
+	f.memory = memory
 	return f.converge(ctx, c, tell)
 }
 

@@ -55,8 +55,8 @@ type toRollback struct {
 	To int `json:"to"`
 }
 
-func (c toConverge) options(ctx context.Context, event func(converge.Event)) converge.Options {
-	o := converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, Refs: c.Refs, Tell: c.Tell, Part: c.Part, Unattended: c.Unattended, By: c.By, Name: c.Name, Version: c.Version, Event: event}
+func (c toConverge) options(ctx context.Context, h *infra.Host, event func(converge.Event)) converge.Options {
+	o := converge.Options{Host: h, Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, Refs: c.Refs, Tell: c.Tell, Part: c.Part, Unattended: c.Unattended, By: c.By, Name: c.Name, Version: c.Version, Event: event}
 	if c.Guard > 0 {
 		o.Guard = &converge.Guard{Within: c.Guard, Start: func(dir string, generation int, within time.Duration) error {
 			return startGuard(ctx, o.Host, dir, generation, within)
@@ -104,7 +104,7 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		if err != nil {
 			return nil, err
 		}
-		o := c.options(ctx, func(e converge.Event) { event(e) })
+		o := c.options(ctx, infra.NewHost(ctx), func(e converge.Event) { event(e) })
 		if _, err := agent.ReadIdentity(cmp.Or(c.Dir, converge.DefaultDir)); err == nil {
 			o.Keep = c.Resources // its agent watches them, and converges by them when the server is gone
 		}
@@ -120,7 +120,7 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		case askConfirm:
 			return nil, converge.Confirm(c.Dir, c.To)
 		}
-		return converge.Rollback(ctx, c.To, c.options(ctx, func(e converge.Event) { event(e) }))
+		return converge.Rollback(ctx, c.To, c.options(ctx, infra.NewHost(ctx), func(e converge.Event) { event(e) }))
 	case askVerify:
 		var v toVerify
 		if err := json.Unmarshal(body, &v); err != nil {

@@ -52,7 +52,7 @@ const agentAddress = "agent://"
 // visitHost begins a stay.
 func visitHost(ctx context.Context, address string, self way) (visit, error) {
 	if address == "local" {
-		return here{ctx}, nil
+		return here{ctx, infra.NewHost(ctx)}, nil
 	}
 	if name, ok := strings.CutPrefix(address, agentAddress); ok {
 		if self.agents == nil {
@@ -87,12 +87,15 @@ type closing func() error
 func (c closing) Close() error { return c() }
 
 // here works in this process: nothing has to be written for the way.
-type here struct{ ctx context.Context }
+type here struct {
+	ctx  context.Context
+	host *infra.Host
+}
 
-func (h here) facts() (infra.Facts, error) { return infra.NewHost(h.ctx).Facts, nil }
+func (h here) facts() (infra.Facts, error) { return h.host.Facts, nil }
 
 func (h here) converge(m infra.Manifest, o toConverge, event func(converge.Event)) (converge.Report, error) {
-	return converge.Run(h.ctx, m, o.options(h.ctx, event))
+	return converge.Run(h.ctx, m, o.options(h.ctx, h.host, event))
 }
 
 func (h here) verify(tests string) (verify.Report, error) { return runTests(h.ctx, tests) }
@@ -108,7 +111,7 @@ func (h here) generations(dir string) ([]converge.Generation, error) {
 }
 
 func (h here) rollback(o toRollback, event func(converge.Event)) (converge.Report, error) {
-	return converge.Rollback(h.ctx, o.To, o.options(h.ctx, event))
+	return converge.Rollback(h.ctx, o.To, o.options(h.ctx, h.host, event))
 }
 
 func (h here) confirm(dir string, generation int) error { return converge.Confirm(dir, generation) }

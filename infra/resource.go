@@ -66,6 +66,13 @@ type Live interface {
 	LeftOut() string
 }
 
+// Prepared is a resource that is compared with something which all of its kind share
+// and which takes long to read, like the list of packages. A run asks one of each kind
+// to read it early, while other resources are compared.
+type Prepared interface {
+	Prepare(ctx context.Context, h *Host)
+}
+
 // Captured is a resource that can tell how the host is now in the words of roles, so
 // that it can be put back to that, or taken over into the definitions.
 type Captured interface {
@@ -174,6 +181,8 @@ type Manifest struct {
 	Resources []Declared `json:"resources"` // as written, included roles first
 	// Tests are those of all its roles, filled in like the resources.
 	Tests []config.Raw `json:"-"`
+	// Secret tells that a parameter was a secret, wherever it went.
+	Secret bool `json:"-"`
 }
 
 // CheckRef says whether a text names a resource.

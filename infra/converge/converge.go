@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"steer/base/config"
@@ -148,6 +149,7 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 	defer release()
 	report := Report{CutOff: r.state.Applying}
 	r.all, r.gone = slices.Clone(m.Resources), len(m.Resources)
+	defer r.prepare(ctx)()
 	order, before, err := stages(r.all, o.Part)
 	if err != nil {
 		return Report{}, err
@@ -220,6 +222,20 @@ func (r *run) end(ctx context.Context, report Report, start time.Time) (Report, 
 	return report, errors.Join(ctx.Err(), err)
 }
 
+// prepare lets one resource of each kind read what all of them share, beside what else
+// is done. The function that it returns waits for that.
+func (r *run) prepare(ctx context.Context) (wait func()) {
+	var wg sync.WaitGroup
+	asked := map[string]bool{}
+	for i, d := range r.all {
+		if p, ok := d.Resource.(infra.Prepared); ok && !asked[d.Kind] && r.wanted(i) {
+			asked[d.Kind] = true
+			wg.Go(func() { p.Prepare(ctx, r.Host) })
+		}
+	}
+	return wg.Wait
+}
+
 // partial tells whether the run looks at some resources only.
 func (r *run) partial() bool { return len(r.Tags)+len(r.Refs) > 0 }
 
@@ -276,11 +292,12 @@ func (r *run) stage(ctx context.Context, stage []int) {
 	}
 	// Workers take them in order, so that whoever is waited for is taken before who
 	// waits.
-	work := make(chan int)
+	var taken atomic.Int64
 	var wg sync.WaitGroup
 	for range min(r.Parallel, len(stage)) {
 		wg.Go(func() {
-			for i := range work {
+			for n := int(taken.Add(1)) - 1; n < len(stage); n = int(taken.Add(1)) - 1 {
+				i := stage[n]
 				for _, b := range r.before[i] {
 					if c, ok := done[b]; ok && !r.DryRun {
 						<-c
@@ -291,10 +308,6 @@ func (r *run) stage(ctx context.Context, stage []int) {
 			}
 		})
 	}
-	for _, i := range stage {
-		work <- i
-	}
-	close(work)
 	wg.Wait()
 }
 

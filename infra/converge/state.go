@@ -220,11 +220,11 @@ func lock(dir string) (release func(), err error) {
 		b := make([]byte, 200)
 		n, _ := f.ReadAt(b, 0)
 		f.Close()
-		return nil, fault.New(fault.Conflict, "another run changes this host: %s (wait for its end)", b[:n])
+		return nil, fault.New(fault.Conflict, "another run changes this host: %s (wait for its end)", bytes.TrimSpace(b[:n]))
 	}
+	// As long as the text before it: a file that is cut to nothing and written anew goes
+	// to the disk when it is closed (ext4 does that), and a busy disk takes its time.
 	text := fmt.Sprintf("process %d since %s", os.Getpid(), time.Now().UTC().Format(time.RFC3339))
-	if err := f.Truncate(0); err == nil {
-		_, err = f.WriteAt([]byte(text), 0)
-	}
+	fmt.Fprintf(f, "%-60s", text) //nolint:errcheck // it is for people only
 	return func() { f.Close() }, nil
 }

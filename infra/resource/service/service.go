@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -41,13 +40,13 @@ type Service struct {
 	started *infra.Host // in the run of which host it was started
 }
 
-var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,250}$`)
+var serviceName = infra.Pattern(`^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,250}$`)
 
 // Check refuses what can't be, and fills in what follows from state.
 func (s *Service) Check() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fault.New(fault.Invalid, format, args...)) }
-	if !serviceName.MatchString(s.Name) {
+	if !serviceName().MatchString(s.Name) {
 		wrong("name: %q is no name of a service", s.Name)
 	}
 	if !slices.Contains([]string{running, stopped, asIs}, s.State) {

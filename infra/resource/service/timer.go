@@ -41,7 +41,7 @@ type Timer struct {
 // Check refuses what can't be.
 func (t *Timer) Check() error {
 	var errs []error
-	if !dropInName.MatchString(t.Name) {
+	if !dropInName().MatchString(t.Name) {
 		errs = append(errs, fault.New(fault.Invalid, "name: %q is no name of a timer (letters, digits, - and _, without .timer)", t.Name))
 	}
 	if err := checkState(t.State); err != nil {
