@@ -15,6 +15,7 @@ import (
 	"steer/catalog"
 	"steer/infra/host"
 	"steer/infra/role"
+	"steer/infra/verify"
 	"steer/monitor/query"
 )
 
@@ -37,6 +38,19 @@ func checkHosts(files fs.FS, c *catalog.Catalog) error {
 		return errors.Join(err, err2)
 	}
 	var errs []error
+	for _, n := range library.Names() {
+		r, err := library.Role(n)
+		if err != nil {
+			return err
+		}
+		for _, test := range r.Tests {
+			if b, err := test.YAML(); err != nil || strings.Contains(string(b), "{{") {
+				continue // decided where the values are known
+			}
+			_, err := verify.Decode([]config.Raw{test})
+			errs = append(errs, err)
+		}
+	}
 	for _, h := range hosts {
 		for _, u := range h.Roles {
 			r, err := library.Role(u.Role)

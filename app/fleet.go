@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -91,9 +92,18 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 	if facts, err := v.facts(); err == nil {
 		out.Facts, _ = json.Marshal(facts)
 	}
+	tell := func(e converge.Event) { keep(&out, e) }
 	run := func(o toConverge) (converge.Report, error) {
-		o.By = string(t.Actor)
-		return v.converge(m, o, func(e converge.Event) { keep(&out, e) })
+		o = k.about(o, h, t)
+		r, err := v.converge(m, o, tell)
+		return guarded(ctx, h, k.self, o, r, err)
+	}
+	if t.Kind == unattended.Back {
+		o := toRollback{k.about(toConverge{}, h, t), cmp.Or(t.To, -1)}
+		r, err := v.rollback(o, tell)
+		r, err = guarded(ctx, h, k.self, o.toConverge, r, err)
+		take(&out, r)
+		return out, err
 	}
 	r, err := run(toConverge{DryRun: t.Kind == unattended.Look, Unattended: t.Kind == unattended.Converge, Refs: t.Refs})
 	if err != nil {
@@ -123,6 +133,15 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 	return out, nil
 }
 
+// about says who changes the host and why; a host that could be cut off guards itself.
+func (k *keeper) about(o toConverge, h host.Host, t unattended.Task) toConverge {
+	o.By, o.Version, o.Name = string(t.Actor), t.Commit, rand.Text()
+	if !o.DryRun {
+		o.Guard = guardOf(h.Address, nil)
+	}
+	return o
+}
+
 func take(out *unattended.Outcome, r converge.Report) {
 	if out.Counts == nil {
 		out.Counts = map[string]int{}
@@ -135,6 +154,7 @@ func take(out *unattended.Outcome, r converge.Report) {
 		}
 	}
 	out.Hash, out.Leaves, out.Generation, out.FailedConverge = r.Hash, r.Leaves, r.Generation, r.Failed()
+	out.Notes = append(out.Notes, r.Notes...)
 	if r.CutOff != nil {
 		out.CutOff = fmt.Sprintf("begun %s by %s, at %s", r.CutOff.Since.Format(time.DateTime), cmp.Or(r.CutOff.By, "somebody"), r.CutOff.First)
 	}

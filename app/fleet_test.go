@@ -214,6 +214,28 @@ resources:
 		t.Error(got)
 	}
 
+	// Who goes back stays there until somebody lets automation on.
+	s.define(map[string]string{"roles/web.yaml": strings.ReplaceAll(role(""), "issue\\n", "newer\\n")})
+	s.until("all hosts are so", func() error {
+		if o := overview(); o.Groups[0].Phase != fleet.Done || inside(names[0], "cat /etc/issue.test") != "newer" {
+			return fmt.Errorf("%+v", o)
+		}
+		return nil
+	})
+	if v := ask(map[string]any{"hosts": []string{names[0]}, "kind": "rollback", "reason": "slow"}); v.State != fleet.Passed || inside(names[0], "cat /etc/issue.test") != "new" {
+		t.Errorf("%+v", v)
+	}
+	if h := detail(names[0]).Host; h.Paused == nil || h.Paused.Reason != "rolled back: slow" || h.Paused.Person != "admin" {
+		t.Errorf("%+v", h)
+	}
+	post("resumes", map[string]any{"scope": "host", "name": names[0]}, nil)
+	s.until("it follows again", func() error {
+		if h := detail(names[0]).Host; h.State != fleet.AsDeclared || h.Hash == "" || inside(names[0], "cat /etc/issue.test") != "newer" {
+			return fmt.Errorf("%+v", h)
+		}
+		return nil
+	})
+
 	// A rebuilt host is what it was.
 	hash := detail(names[0]).Host.Hash
 	if v := ask(map[string]any{"hosts": []string{names[0]}, "kind": "rebuild", "reason": "practice"}); v.State != fleet.Passed || v.Hash != hash {
@@ -233,7 +255,7 @@ resources:
 		}
 		return fmt.Errorf("%+v", all)
 	})
-	if got := inside(names[2], "cat /etc/motd /etc/issue.test"); got != "welcome\nnew" {
+	if got := inside(names[2], "cat /etc/motd /etc/issue.test"); got != "welcome\nnewer" {
 		t.Error(got)
 	}
 	var night fleet.Tonight

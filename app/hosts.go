@@ -29,7 +29,8 @@ import (
 // Infra is what the commands about hosts work with.
 func Infra() cli.Infra {
 	return cli.Infra{Converge: convergeHosts, Verify: verifyHosts, AddTest: addTest, TestRole: testRole,
-		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Facts: hostFacts, Side: HostSide}
+		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Facts: hostFacts, Side: HostSide,
+		Generations: hostGenerations, Rollback: rollbackHosts, Guard: watchGeneration}
 }
 
 // fleet is hosts, and the roles that they have.
@@ -71,9 +72,7 @@ func openFleet(a cli.HostArgs) (*fleet, error) {
 			}
 			uses = append(uses, role.Use{Role: name, With: with})
 		}
-		address := cmp.Or(a.Address, "local")
-		_, name, _ := strings.Cut(address, "//")
-		f.hosts = []host.Host{{Name: cmp.Or(name, address), Address: address}}
+		f.hosts = []host.Host{addressed(cmp.Or(a.Address, "local"))}
 		f.uses = func(host.Host) ([]role.Use, error) { return uses, nil }
 		return f, nil
 	}
@@ -174,12 +173,19 @@ func convergeHosts(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs, tell
 }
 
 func (f *fleet) converge(ctx context.Context, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
+	return eachHost(ctx, f.hosts, host.Waves{Parallel: c.Parallel, Serial: c.Serial, MaxFail: c.MaxFail}, tell, func(ctx context.Context, h host.Host, tell func(cli.HostEvent)) cli.HostResult {
+		return f.one(ctx, h, c, tell)
+	})
+}
+
+// eachHost does something to hosts, wave by wave.
+func eachHost(ctx context.Context, hosts []host.Host, w host.Waves, tell func(cli.HostEvent), do func(context.Context, host.Host, func(cli.HostEvent)) cli.HostResult) ([]cli.HostResult, error) {
 	var mu sync.Mutex
 	var all []cli.HostResult
-	left, err := host.Each(ctx, f.hosts, host.Waves{Parallel: c.Parallel, Serial: c.Serial, MaxFail: c.MaxFail}, func(ctx context.Context, h host.Host) bool {
+	left, err := host.Each(ctx, hosts, w, func(ctx context.Context, h host.Host) bool {
 		// What a host tells is shown together, so that hosts do not mix.
 		var events []cli.HostEvent
-		r := f.one(ctx, h, c, func(e cli.HostEvent) { events = append(events, e) })
+		r := do(ctx, h, func(e cli.HostEvent) { events = append(events, e) })
 		mu.Lock()
 		defer mu.Unlock()
 		for _, e := range events {
@@ -196,31 +202,19 @@ func (f *fleet) converge(ctx context.Context, c cli.ConvergeArgs, tell func(cli.
 
 // one converges one host.
 func (f *fleet) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, tell func(cli.HostEvent)) cli.HostResult {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	start := time.Now()
-	out := cli.HostResult{Host: h.Name, Counts: map[string]int{}}
-	fail := func(err error) cli.HostResult {
-		out.Failed, out.Error, out.Took = true, err.Error(), time.Since(start)
-		return out
-	}
-	v, m, err := f.visit(ctx, h)
-	if err != nil {
-		return fail(err)
-	}
-	defer v.Close()
-	r, err := v.converge(m, toConverge{DryRun: !c.Apply, Tags: c.Tags, By: c.By, Dir: c.StateDir}, func(e converge.Event) { tell(hostEvent(h.Name, e)) })
-	if err != nil {
-		return fail(err)
-	}
-	for status, n := range r.Counts {
-		out.Counts[string(status)] = n
-	}
-	out.Hash, out.Generation, out.Failed, out.Took = r.Hash, r.Generation, r.Failed(), time.Since(start)
-	if r.CutOff != nil {
-		out.CutOff = fmt.Sprintf("begun %s by %s, at %s", r.CutOff.Since.Format(time.DateTime), cmp.Or(r.CutOff.By, "somebody"), r.CutOff.First)
-	}
-	return out
+	return onHost(ctx, h, tell, func(ctx context.Context, event func(converge.Event)) (converge.Report, error) {
+		v, m, err := f.visit(ctx, h)
+		if err != nil {
+			return converge.Report{}, err
+		}
+		defer v.Close()
+		o := toConverge{DryRun: !c.Apply, Tags: c.Tags, By: c.By, Name: rand.Text(), Version: c.Version, Dir: c.StateDir}
+		if c.Apply {
+			o.Guard = guardOf(h.Address, c.Guard)
+		}
+		r, err := v.converge(m, o, event)
+		return guarded(ctx, h, f.self, o, r, err)
+	})
 }
 
 func hostEvent(name string, e converge.Event) cli.HostEvent {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"steer/base/fault"
 	"steer/infra"
@@ -23,6 +24,10 @@ const (
 	askVerify   = "verify"   // toVerify → verify.Report
 	askPatches  = "patches"  // → patch.State
 	askCapture  = "capture"  // toConverge with one resource → captured
+
+	askGenerations = "generations" // toConverge, of which Dir counts → []converge.Generation
+	askRollback    = "rollback"    // toRollback → converge.Report, events are converge.Event
+	askConfirm     = "confirm"     // toRollback, of which Dir and To count → nothing
 )
 
 type toConverge struct {
@@ -32,13 +37,28 @@ type toConverge struct {
 	Refs      []string        `json:"refs,omitempty"`
 	Tell      []string        `json:"tell,omitempty"`
 	// Unattended keeps to what resources say about drift.
-	Unattended bool   `json:"unattended,omitempty"`
-	By         string `json:"by,omitempty"`
-	Dir        string `json:"dir,omitempty"`
+	Unattended bool          `json:"unattended,omitempty"`
+	By         string        `json:"by,omitempty"`
+	Name       string        `json:"name,omitempty"`    // of the run
+	Version    string        `json:"version,omitempty"` // of the definitions
+	Dir        string        `json:"dir,omitempty"`
+	Guard      time.Duration `json:"guard,omitempty"` // nanoseconds; 0: none
+}
+
+// toRollback goes back to a generation, see converge.Rollback.
+type toRollback struct {
+	toConverge
+	To int `json:"to"`
 }
 
 func (c toConverge) options(ctx context.Context, event func(converge.Event)) converge.Options {
-	return converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, Refs: c.Refs, Tell: c.Tell, Unattended: c.Unattended, By: c.By, Event: event}
+	o := converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, Refs: c.Refs, Tell: c.Tell, Unattended: c.Unattended, By: c.By, Name: c.Name, Version: c.Version, Event: event}
+	if c.Guard > 0 {
+		o.Guard = &converge.Guard{Within: c.Guard, Start: func(dir string, generation int, within time.Duration) error {
+			return startGuard(ctx, o.Host, dir, generation, within)
+		}}
+	}
+	return o
 }
 
 func runTests(ctx context.Context, text string) (verify.Report, error) {
@@ -76,6 +96,18 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 			return nil, err
 		}
 		return converge.Run(ctx, infra.Manifest{Resources: all}, c.options(ctx, func(e converge.Event) { event(e) }))
+	case askGenerations, askRollback, askConfirm:
+		c := toRollback{}
+		if err := json.Unmarshal(body, &c); err != nil {
+			return nil, fault.New(fault.Invalid, "read the request: %w", err)
+		}
+		switch op {
+		case askGenerations:
+			return converge.Generations(c.Dir)
+		case askConfirm:
+			return nil, converge.Confirm(c.Dir, c.To)
+		}
+		return converge.Rollback(ctx, c.To, c.options(ctx, func(e converge.Event) { event(e) }))
 	case askVerify:
 		var v toVerify
 		if err := json.Unmarshal(body, &v); err != nil {

@@ -19,10 +19,11 @@ import (
 
 	"steer/api/client"
 	"steer/app"
+	"steer/cli"
 	"steer/infra/host"
 )
 
-// The test program is Git's hook too.
+// The test program is Git's hook too, and what hosts run.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "hook" {
 		if app.Hook(context.Background(), os.Stdin, os.Stderr) != nil {
@@ -30,11 +31,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if len(os.Args) == 2 && os.Args[1] == host.Command {
-		if app.HostSide(context.Background(), os.Stdin, os.Stdout) != nil {
-			os.Exit(1)
-		}
-		os.Exit(0)
+	if len(os.Args) > 1 && (os.Args[1] == host.Command || os.Args[1] == cli.GuardCommand) {
+		os.Exit(cli.Main(context.Background(), cli.Program{Infra: app.Infra(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv}, os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }

@@ -2,8 +2,10 @@ package app
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -24,13 +26,14 @@ type putBack struct {
 	// compared.
 	capture string
 	secret  string // what no event may show
+	first   bool   // go back to what the first of roles made
 }
 
 func (p putBack) run(t *testing.T) {
 	infratest.Shell(t, p.by)
 	world := func() string { return infratest.Shell(t, p.world) }
 	dir := t.TempDir() + "/state"
-	before := world()
+	before, to := world(), 0
 	for i, text := range p.roles {
 		kind, body, _ := strings.Cut(text, " ")
 		k, ok := resourceKinds().Find(kind)
@@ -54,11 +57,14 @@ func (p putBack) run(t *testing.T) {
 		if err != nil || r.Counts[converge.Changed] == 0 {
 			t.Fatalf("apply: %+v %v", r, err)
 		}
+		if p.first && i == 0 {
+			before, to = world(), 1
+		}
 	}
 	if p.not == "" && world() == before {
 		t.Fatalf("nothing is different: %s", before)
 	}
-	r, err := converge.Rollback(t.Context(), 0, converge.Options{Host: infra.NewHost(t.Context()), Kinds: resourceKinds(), Dir: dir, Event: func(e converge.Event) {
+	r, err := converge.Rollback(t.Context(), to, converge.Options{Host: infra.NewHost(t.Context()), Kinds: resourceKinds(), Dir: dir, Event: func(e converge.Event) {
 		if e.Status == converge.Failed || p.secret != "" && strings.Contains(fmt.Sprint(e), p.secret) {
 			t.Errorf("undo: %+v", e)
 		}
@@ -107,6 +113,18 @@ func (p putBack) captured(t *testing.T, h *infra.Host, c infra.Captured) {
 const look = `for p in %; do if [ -L $p ]; then echo "$p -> $(readlink $p)"; elif [ -e $p ]; then stat -c '%n %F %U:%G %a' $p; [ -d $p ] || base64 -w0 $p; fi; done`
 
 func at(paths string) string { return strings.Replace(look, "%;", paths+";", 1) }
+
+// TestEveryKindCanBeUndone, or stands here.
+func TestEveryKindCanBeUndone(t *testing.T) {
+	not := []string{"command", "archive", "git", "puppet", "ansible", "volume", "updates"}
+	for _, k := range resourceKinds() {
+		_, captured := k.New().(infra.Captured)
+		_, rewrites := k.New().(infra.Rewriter)
+		if can := captured || rewrites; can == slices.Contains(not, k.Name) {
+			t.Errorf("%s: can be undone: %v", k.Name, can)
+		}
+	}
+}
 
 func TestUndoFiles(t *testing.T) {
 	infratest.Inside(t, func() {
@@ -179,6 +197,11 @@ func TestUndoSystem(t *testing.T) {
 		for _, p := range []putBack{
 			{name: "new cron", roles: []string{"cron {name: c, schedule: '@daily', command: 'true'}"}, world: at("/etc/cron.d/c"), capture: "name: c state: absent"},
 			{name: "cron of others", by: "printf '1 2 * * * root a\\n3 4 * * * root b\\n' >/etc/cron.d/c", roles: []string{"cron {name: c, schedule: '@daily', command: 'true'}"}, world: at("/etc/cron.d/c")},
+			{name: "cron", by: "rm /etc/cron.d/c", first: true, roles: []string{`cron {name: c, schedule: '1 2 * * mon', user: daemon, command: 'date +%F  >/x', environment: {A: 'b "c', MAILTO: ''}}`, "cron {name: c, state: absent}"}, world: at("/etc/cron.d/c")},
+			{name: "cron in words", by: "printf '# Written by Steer: changes here are undone.\\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\\nA=\"b c\"\\n1 2 * * mon daemon date +\\\\%%F  x\\n' >/etc/cron.d/c",
+				roles: []string{"cron {name: c, state: absent}"}, world: at("/etc/cron.d/c"), capture: `name: c state: present schedule: 1 2 * * mon command: date +%F x user: daemon environment: A: b c`},
+			{name: "repository", by: "echo 'Types: deb' >/etc/apt/sources.list.d/r.sources", roles: []string{"repository {name: r, state: absent}"}, world: at("/etc/apt/sources.list.d/r.sources")},
+			{name: "setting as before", first: true, by: "true", roles: []string{"sysctl {name: net.ipv4.ip_forward, value: 0, running: false}", "sysctl {name: net.ipv4.ip_forward, value: 1, running: false}"}, world: at("/etc/sysctl.d/zz-steer-net.ipv4.ip_forward.conf")},
 			{name: "timezone", by: "ln -sfn /usr/share/zoneinfo/Asia/Tokyo /etc/localtime; echo Asia/Tokyo >/etc/timezone", roles: []string{"timezone {name: UTC}"}, world: at("/etc/localtime /etc/timezone"), capture: "name: Asia/Tokyo"},
 			{name: "hostname", by: "hostname one; printf '127.0.0.1\\tlocalhost\\n127.0.1.1\\tone\\n' >/etc/hosts; echo one >/etc/hostname", roles: []string{"hostname {name: two.example.com}"}, world: "hostname; cat /etc/hostname /etc/hosts", capture: "name: one"},
 			{name: "setting", by: "rm -f /etc/sysctl.d/zz*", roles: []string{"sysctl {name: net.ipv4.ip_forward, value: 0, running: false}"}, world: at("/etc/sysctl.d/zz-steer-net.ipv4.ip_forward.conf")},
@@ -188,6 +211,7 @@ func TestUndoSystem(t *testing.T) {
 			{name: "new firewall", roles: []string{"firewall {allow: [{port: 22}]}"}, world: firewall},
 			{name: "firewall by hand", by: "nft 'add table inet steer; add chain inet steer input { type filter hook input priority filter; policy accept; }; add rule inet steer input tcp dport 1 drop'", roles: []string{"firewall {allow: [{port: 22}]}"}, world: "nft -s list ruleset"},
 			{name: "firewall", by: "true", roles: []string{"firewall {allow: [{port: 22}]}", "firewall {allow: [{port: 23}]}"}, world: "nft -s list ruleset"},
+			{name: "firewall as before", first: true, roles: []string{"firewall {allow: [{port: 22}]}", "firewall {policy: accept}"}, world: firewall},
 			{name: "certificate", by: "echo mine >/etc/c.pem; echo hunter2 >/etc/k.pem; chmod 600 /etc/k.pem", roles: []string{"certificate {path: /etc/c.pem, key_path: /etc/k.pem, self_signed: true, names: [a]}"}, secret: "hunter2", world: at("/etc/c.pem /etc/k.pem")},
 		} {
 			t.Run(p.name, p.run)
@@ -205,12 +229,36 @@ func TestUndoServices(t *testing.T) {
 			{name: "started", by: unit, roles: []string{"service {name: s, settle: 0s}"}, world: state, capture: "name: s state: stopped enabled: false masked: false on_notify: restart settle: 0s"},
 			{name: "stopped", by: "systemctl enable --now s", roles: []string{"service {name: s, state: stopped}"}, world: state},
 			{name: "masked", by: "systemctl disable --now s; rm /etc/systemd/system/s.service; systemctl daemon-reload; systemctl mask s", roles: []string{"service {name: s, state: stopped, masked: false}"}, world: state},
-			{name: "new unit", by: "systemctl unmask s", roles: []string{"unit {name: s.service, content: \"[Service]\\nExecStart=/bin/true\\n\"}"}, world: state, capture: "name: s.service state: absent"},
+			{name: "drop-in", first: true, by: "systemctl unmask s; " + unit, roles: []string{"unit {name: s.service, drop_in: d, content: \"[Service]\\nNice=1\\n\"}", "unit {name: s.service, drop_in: d, state: absent}"}, world: "cat /etc/systemd/system/s.service.d/d.conf || true"},
+			{name: "new unit", by: "rm /etc/systemd/system/s.service; systemctl daemon-reload", roles: []string{"unit {name: s.service, content: \"[Service]\\nExecStart=/bin/true\\n\"}"}, world: state, capture: "name: s.service state: absent"},
 			{name: "unit", by: unit, roles: []string{"unit {name: s.service, content: \"[Service]\\nExecStart=/bin/true\\n\"}"}, world: state},
 			{name: "new timer", roles: []string{timer}, world: timers},
-			{name: "timer", by: "true", roles: []string{timer, "timer {name: t, schedule: hourly, command: 'true'}"}, world: timers},
+			{name: "timer", first: true, by: "true", roles: []string{timer, "timer {name: t, schedule: hourly, command: 'true'}"}, world: timers},
 		} {
 			t.Run(p.name, p.run)
 		}
+	})
+}
+
+// TestGuardIsOutside: under systemd, a guard belongs to no service or session that may end
+// with a change.
+func TestGuardIsOutside(t *testing.T) {
+	infratest.InsideSystemd(t, func() {
+		infratest.Shell(t, "echo was >/etc/x")
+		k, _ := resourceKinds().Find("file")
+		one := k.New()
+		if err := config.Decode("test.yaml", []byte("{path: /etc/x, content: new}"), one); err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir() + "/state"
+		r, err := converge.Run(t.Context(), infra.Manifest{Resources: []infra.Declared{{Kind: "file", ID: one.ID(), Resource: one}}},
+			toConverge{Dir: dir, Guard: 2 * time.Second}.options(t.Context(), nil))
+		if err != nil || !r.Unconfirmed {
+			t.Fatalf("%+v %v", r, err)
+		}
+		if got := infratest.Shell(t, "cat /proc/$(pgrep -f host-[g]uard)/cgroup"); !strings.Contains(got, "/system.slice/run-") {
+			t.Error(got)
+		}
+		infratest.Shell(t, "for i in $(seq 300); do grep -q was /etc/x && exit; sleep 0.1; done; exit 1")
 	})
 }

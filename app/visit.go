@@ -18,6 +18,9 @@ type visit interface {
 	verify(tests string) (verify.Report, error)
 	patches() (patch.State, error)
 	capture(r infra.Declared) (captured, error)
+	generations(dir string) ([]converge.Generation, error)
+	rollback(o toRollback, event func(converge.Event)) (converge.Report, error)
+	confirm(dir string, generation int) error
 	Close() error
 }
 
@@ -55,6 +58,16 @@ func (h here) capture(r infra.Declared) (captured, error) {
 	return captureHere(h.ctx, infra.NewHost(h.ctx), r)
 }
 
+func (h here) generations(dir string) ([]converge.Generation, error) {
+	return converge.Generations(dir)
+}
+
+func (h here) rollback(o toRollback, event func(converge.Event)) (converge.Report, error) {
+	return converge.Rollback(h.ctx, o.To, o.options(h.ctx, event))
+}
+
+func (h here) confirm(dir string, generation int) error { return converge.Confirm(dir, generation) }
+
 func (h here) Close() error { return nil }
 
 // there works by a conversation.
@@ -69,12 +82,28 @@ func (t *there) converge(m infra.Manifest, o toConverge, event func(converge.Eve
 	if o.Resources, err = infra.Encode(m.Resources); err != nil {
 		return r, err
 	}
-	return r, t.Call(askConverge, o, func(b json.RawMessage) {
+	return r, t.Call(askConverge, o, tellEvent(event), &r)
+}
+
+func tellEvent(event func(converge.Event)) func(json.RawMessage) {
+	return func(b json.RawMessage) {
 		var e converge.Event
 		if json.Unmarshal(b, &e) == nil {
 			event(e)
 		}
-	}, &r)
+	}
+}
+
+func (t *there) generations(dir string) (all []converge.Generation, err error) {
+	return all, t.Call(askGenerations, toConverge{Dir: dir}, nil, &all)
+}
+
+func (t *there) rollback(o toRollback, event func(converge.Event)) (r converge.Report, err error) {
+	return r, t.Call(askRollback, o, tellEvent(event), &r)
+}
+
+func (t *there) confirm(dir string, generation int) error {
+	return t.Call(askConfirm, toRollback{toConverge{Dir: dir}, generation}, nil, nil)
 }
 
 func (t *there) verify(tests string) (r verify.Report, err error) {

@@ -204,6 +204,9 @@ func (s *session) changes(w io.Writer, v client.Visit) {
 			}
 		}
 	}
+	for _, n := range v.Notes {
+		fmt.Fprintf(w, "  %s\n", safe(n))
+	}
 	if v.Cut > 0 {
 		fmt.Fprintf(w, "  and %d more\n", v.Cut)
 	}

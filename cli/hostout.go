@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -201,6 +202,7 @@ func (w *hostWriter) host1(g io.Writer, r HostResult) {
 	c := r.Counts
 	if r.Error != "" {
 		fmt.Fprintf(g, "%s\t%s\n", w.s.paint(red, r.Host), safe(r.Error))
+		w.notes(g, r)
 		return
 	}
 	name := w.s.paint(green, r.Host)
@@ -211,4 +213,15 @@ func (w *hostWriter) host1(g io.Writer, r HostResult) {
 	if r.CutOff != "" {
 		fmt.Fprintf(g, "  %s\n", w.s.paint(yellow, "the run before this one was cut off: "+r.CutOff))
 	}
+	w.notes(g, r)
+}
+
+func (w *hostWriter) notes(g io.Writer, r HostResult) {
+	for _, note := range r.Notes {
+		fmt.Fprintf(g, "  %s\n", w.s.paint(yellow, safe(note)))
+	}
+}
+
+func sortResults(all []HostResult) {
+	slices.SortFunc(all, func(a, b HostResult) int { return strings.Compare(a.Host, b.Host) })
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,9 +12,9 @@ import (
 )
 
 func (s *session) hosts() *cobra.Command {
-	cmd := &cobra.Command{Use: "host", Short: "List, make, rebuild and destroy hosts", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "host", Short: "List, make, roll back, rebuild and destroy hosts", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(s.hostList(), s.hostFacts(),
+	cmd.AddCommand(s.hostList(), s.hostFacts(), s.hostGenerations(), s.hostRollback(),
 		s.hostMake("create", "Make hosts that do not exist yet, and converge them", false),
 		s.hostMake("rebuild", "Destroy hosts, make them again and converge them", true),
 		s.hostMake("destroy", "Destroy hosts, with everything on them but their volumes", true))
@@ -98,7 +97,7 @@ func (s *session) hostMake(what, short string, destroys bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			slices.SortFunc(results, func(a, b HostResult) int { return strings.Compare(a.Host, b.Host) })
+			sortResults(results)
 			if err := w.recap(results, "", ""); err != nil {
 				return err
 			}

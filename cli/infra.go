@@ -27,6 +27,15 @@ type Infra struct {
 	Roles func(h HostArgs, names []string) ([]byte, error)
 	// Facts reads those of a host, as JSON.
 	Facts func(ctx context.Context, h HostArgs) ([]byte, error)
+	// Generations lists those of hosts; of this machine or the one of Address when no
+	// hosts are named.
+	Generations func(ctx context.Context, h HostArgs, stateDir string) ([]HostGenerations, error)
+	// Rollback brings the same hosts back to earlier generations, or tells what that
+	// would change.
+	Rollback func(ctx context.Context, h HostArgs, c RollbackArgs, tell func(HostEvent)) ([]HostResult, error)
+	// Guard waits for the confirmation of a generation on this host, and undoes it without
+	// one.
+	Guard func(ctx context.Context, dir string, generation int, within time.Duration) error
 	// Side is the program on the host's side of a conversation.
 	Side func(ctx context.Context, in io.Reader, out io.Writer) error
 }
@@ -51,6 +60,41 @@ type ConvergeArgs struct {
 	MaxFail  int
 	By       string
 	StateDir string // where the host remembers
+	Version  string // of the definitions, if known
+	// Guard is how long a host waits until somebody confirms that it can be reached after
+	// a change, before it undoes it; 0: not at all. Nil: a minute for hosts by SSH.
+	Guard *time.Duration
+}
+
+// RollbackArgs say how to go back.
+type RollbackArgs struct {
+	Apply    bool
+	To       int // generation whose state is wanted; fewer than 0: the one before the newest
+	By       string
+	StateDir string
+	Guard    *time.Duration // see ConvergeArgs
+}
+
+// HostGenerations are what a host can go back to.
+type HostGenerations struct {
+	Host        string           `json:"host"`
+	Generations []HostGeneration `json:"generations"` // the newest first
+	Error       string           `json:"error,omitempty"`
+}
+
+// HostGeneration is a run that changed something.
+type HostGeneration struct {
+	Number      int            `json:"generation"`
+	By          string         `json:"by,omitempty"`
+	Since       time.Time      `json:"since"`
+	Ended       time.Time      `json:"ended,omitzero"` // zero: cut off, or under way
+	Version     string         `json:"version,omitempty"`
+	Counts      map[string]int `json:"counts,omitempty"`
+	Changed     []string       `json:"changed,omitempty"`
+	More        int            `json:"more,omitempty"` // changed besides these
+	Hash        string         `json:"hash,omitempty"`
+	BackTo      *int           `json:"back_to,omitempty"` // a rollback, to this one
+	Unconfirmed bool           `json:"unconfirmed,omitempty"`
 }
 
 // HostEvent is the result of one resource on one host, or a step of making a host.
@@ -81,6 +125,7 @@ type HostResult struct {
 	Hash       string         `json:"hash,omitempty"`
 	Generation int            `json:"generation,omitempty"`
 	CutOff     string         `json:"cut_off,omitempty"` // of the run before this one
+	Notes      []string       `json:"notes,omitempty"`
 	Error      string         `json:"error,omitempty"`
 	Failed     bool           `json:"failed"`
 	Took       time.Duration  `json:"took"` // nanoseconds

@@ -148,6 +148,7 @@ Without roles, all hosts of hosts.yaml; with roles, this machine or --host.` + e
 	waveFlags(cmd, &c)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	cmd.Flags().StringVar(&c.Serial, "serial", "", "hosts of a wave, as a number or a share like 25%; the next wave waits for it")
+	guardFlag(cmd, &c.Guard)
 	cmd.Flags().IntVar(&c.MaxFail, "max-fail", 0, "failed hosts that are borne before the next wave (-1: any number)")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "end with 2 when something was changed")
 	return cmd
@@ -208,7 +209,7 @@ func (s *session) converge(ctx context.Context, title string, h HostArgs, c Conv
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(results, func(a, b HostResult) int { return strings.Compare(a.Host, b.Host) })
+	sortResults(results)
 	p.results = results
 	if c.Apply {
 		return p, w.recap(results, title+": %d added, %d changed, %d destroyed", "run")

@@ -32,9 +32,21 @@ func TestGuideShowsWhatIsValid(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		hosts := t.TempDir() // roles and hosts of a page belong together
+		write(t, filepath.Join(hosts, "environments.yaml"), "")
+		for _, name := range []string{"base", "web"} {
+			write(t, filepath.Join(hosts, "roles", name+".yaml"), "description: d\nparameters: {port: {default: 80}}\n")
+		}
 		for _, block := range blocks.FindAllStringSubmatch(string(text), -1) {
 			dir := t.TempDir()
-			switch {
+			first, _, _ := strings.Cut(block[1], "\n")
+			switch name := strings.TrimPrefix(first, "# "); {
+			case name == "hosts.yaml", strings.HasPrefix(name, "roles/") && strings.HasSuffix(name, ".yaml"):
+				if strings.HasSuffix(name, "/role.yaml") {
+					os.Remove(filepath.Join(hosts, filepath.Dir(name)+".yaml"))
+				}
+				write(t, filepath.Join(hosts, name), block[1])
+				dir = hosts
 			case strings.HasPrefix(block[1], "service:"):
 				write(t, filepath.Join(dir, "steer.yaml"), block[1])
 			case strings.HasPrefix(block[1], "- name:"):

@@ -37,6 +37,8 @@ type Options struct {
 	By string
 	// Version names the definitions, for the list of generations.
 	Version string
+	// Name tells the run from others, for those who lose the connection to it.
+	Name string
 	// Guard, unless nil, watches over what the run changes.
 	Guard *Guard
 

@@ -18,6 +18,7 @@ import (
 // Generation is a run that changed something.
 type Generation struct {
 	Number  int            `json:"generation"`
+	Name    string         `json:"name,omitempty"` // see Options
 	By      string         `json:"by,omitempty"`
 	Since   time.Time      `json:"since"`
 	Ended   time.Time      `json:"ended,omitzero"` // zero: it was cut off, or is under way
@@ -30,6 +31,8 @@ type Generation struct {
 	BackTo *int `json:"back_to,omitempty"`
 	// Unconfirmed: it will be undone unless somebody confirms it in time.
 	Unconfirmed bool `json:"unconfirmed,omitempty"`
+	// Running: its run is still at work. Known of those that have a guard.
+	Running bool `json:"running,omitempty"`
 }
 
 const (
@@ -58,7 +61,7 @@ type records struct {
 
 func openRecords(dir string, generation int) (*records, error) {
 	at := folder(dir, generation)
-	err := os.MkdirAll(at, 0o700)
+	err := errors.Join(os.RemoveAll(at), os.MkdirAll(at, 0o700)) // of a run that could not begin
 	r := &records{dir: at, meta: Generation{Number: generation, Since: time.Now().UTC().Truncate(time.Second)}}
 	if err == nil {
 		r.f, err = os.OpenFile(filepath.Join(at, undoFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
@@ -186,6 +189,7 @@ func Generations(dir string) ([]Generation, error) {
 			return nil, fmt.Errorf("read generation %d: %w", n, err)
 		}
 		g.Unconfirmed = state.Unconfirmed != nil && state.Unconfirmed.Generation == n
+		g.Running = g.Unconfirmed && held(filepath.Join(folder(dir, n), runFile))
 		all = append(all, g)
 	}
 	return all, nil

@@ -267,7 +267,7 @@ func (r *run) mark(d infra.Declared) error {
 		if r.records, r.marked = openRecords(r.Dir, r.state.Generation); r.marked != nil {
 			return r.marked
 		}
-		r.records.meta.By, r.records.meta.Version = r.By, r.Version
+		r.records.meta.Name, r.records.meta.By, r.records.meta.Version = r.Name, r.By, r.Version
 		if r.back != nil {
 			r.records.meta.BackTo = &r.backTo
 		}

@@ -170,7 +170,9 @@ func compose(all []undo, kinds infra.Kinds) (back []undo, resources []infra.Reso
 		if u.Why == "" {
 			var err error
 			if one, err = u.resource(kinds); err != nil {
-				u.Why = err.Error()
+				if u.Why = err.Error(); u.Sensitive {
+					u.Why = "what was kept cannot be read, and is secret"
+				}
 			}
 		}
 		switch p := (place{u.Kind, u.id}); {

@@ -35,21 +35,21 @@ type Task struct {
 
 // Outcome is what a visit saw.
 type Outcome struct {
-	Counts           map[string]int
-	Hash             string
-	Leaves           map[string]string
-	Generation       int
-	Facts            json.RawMessage
-	Updates          *int
-	Security         *int
-	Reboot           bool
-	Tests            []Test
-	CutOff           string // of the run before: it was ended in the middle
-	Changes          []Change
-	Cut              int
-	Rebuild          time.Duration // what making the host anew took
-	FailedConverge   bool          // some resource is not as declared
-	UndoneByTheGuard string        // the host took a change back, since nobody could confirm it
+	Counts         map[string]int
+	Hash           string
+	Leaves         map[string]string
+	Generation     int
+	Facts          json.RawMessage
+	Updates        *int
+	Security       *int
+	Reboot         bool
+	Tests          []Test
+	CutOff         string // of the run before: it was ended in the middle
+	Changes        []Change
+	Cut            int
+	Rebuild        time.Duration // what making the host anew took
+	FailedConverge bool          // some resource is not as declared
+	Notes          []string      // of the host, for people
 }
 
 // Trouble is something that people have to know.

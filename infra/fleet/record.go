@@ -136,6 +136,7 @@ type Visit struct {
 	Tests    []Test         `json:"tests,omitempty"`   // absent in lists
 	Drift    int            `json:"drift"`             // changes that nobody declared
 	Error    string         `json:"error,omitempty"`
+	Notes    []string       `json:"notes,omitempty"`   // of the host, for people
 	CutOff   string         `json:"cut_off,omitempty"` // the run before on this host was ended in the middle
 	Hash     string         `json:"hash,omitempty"`
 	Attempts int            `json:"attempts,omitempty"`

@@ -114,7 +114,7 @@ type end struct {
 // take works out what the visit means for the host.
 func (e *end) take(o Outcome, failure error) {
 	v, h := &e.v, &e.h
-	v.Finished, v.Counts, v.Hash, v.Tests, v.Changes, v.Cut, v.CutOff = e.now, o.Counts, o.Hash, o.Tests, o.Changes, o.Cut, o.CutOff
+	v.Finished, v.Counts, v.Hash, v.Tests, v.Changes, v.Cut, v.CutOff, v.Notes = e.now, o.Counts, o.Hash, o.Tests, o.Changes, o.Cut, o.CutOff, o.Notes
 	h.Visited = e.now
 	unreachable := fault.Of(failure) == fault.Unavailable
 	switch {

@@ -64,6 +64,8 @@ func dialSSH(ctx context.Context, u *url.URL) (Conn, error) {
 	}
 	// Whoever is there must say so in time, not only accept.
 	c.SetDeadline(time.Now().Add(patience))
+	attended := context.AfterFunc(ctx, func() { c.Close() })
+	defer attended()
 	conn, channels, requests, err := ssh.NewClientConn(c, address, config)
 	if err != nil {
 		c.Close()
