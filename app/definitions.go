@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"steer/base/config"
 	"steer/base/fault"
+	"steer/base/id"
 	"steer/base/secret"
 	"steer/catalog"
 	"steer/infra/host"
@@ -25,11 +27,11 @@ func loadDefinitions(files fs.FS) (*catalog.Catalog, error) {
 	}
 	c, err := catalog.Reader{Query: checkQuery, Time: checkTime}.Load(files)
 	_, err2 := retention(files)
-	return c, errors.Join(err, err2, checkHosts(files))
+	return c, errors.Join(err, err2, checkHosts(files, c))
 }
 
 // checkHosts says what is wrong with roles and hosts.yaml, so that it reaches no host.
-func checkHosts(files fs.FS) error {
+func checkHosts(files fs.FS, c *catalog.Catalog) error {
 	library, err := role.Load(files, resourceKinds())
 	hosts, err2 := host.ReadInventory(files)
 	if err != nil || err2 != nil {
@@ -63,7 +65,48 @@ func checkHosts(files fs.FS) error {
 			}
 		}
 	}
-	return config.Join(errs...)
+	return config.Join(append(errs, checkPipelines(&declared{files: files, library: library, hosts: hosts}, c)...)...)
+}
+
+// checkPipelines says what is wrong with the pipelines of roles and the hosts that
+// follow them. The catalog is nil when it could not be read.
+func checkPipelines(d *declared, c *catalog.Catalog) (errs []error) {
+	bad := func(file, key, text string) {
+		errs = append(errs, config.Problem{File: file, Line: 1, Column: 1, Key: key, Text: text})
+	}
+	for _, name := range d.library.Names() {
+		r, err := d.library.Role(name)
+		if err != nil || len(r.Pipeline) == 0 || c == nil {
+			continue
+		}
+		for _, s := range c.Services {
+			if string(s.Artifact) == name {
+				bad(r.File, "pipeline", fmt.Sprintf("%s is also the artifact of the service %s, and deploys could not tell them apart (give one another name)", name, s.Name))
+			}
+		}
+		for i, s := range r.Pipeline {
+			for _, t := range s.Approvers {
+				if _, ok := c.Teams[t]; !ok {
+					bad(r.File, fmt.Sprintf("pipeline[%d].approvers", i), fmt.Sprintf("no team %q in teams.yaml", t))
+				}
+			}
+		}
+	}
+	in := map[string]id.Environment{}
+	for _, h := range d.hosts {
+		names := d.piped(h)
+		if len(names) == 0 {
+			continue
+		}
+		switch e, known := in[h.Group]; {
+		case h.Environment == "":
+			bad(host.InventoryFile, h.Name, fmt.Sprintf("the role %s goes through a pipeline: say environment:, to which it is deployed", names[0]))
+		case known && e != h.Environment:
+			bad(host.InventoryFile, h.Name, fmt.Sprintf("the group %s has hosts in %s and in %s, which are deployed to at different times (give each a group of its own)", h.Group, e, h.Environment))
+		}
+		in[h.Group] = h.Environment
+	}
+	return errs
 }
 
 // CheckDefinitions says what is wrong with the files of a definitions

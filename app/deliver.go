@@ -95,7 +95,10 @@ func (a *App) openPipeline(ctx context.Context) (err error) {
 	d := &a.deliver
 	d.pipelines, err = pipeline.New(ctx, pipeline.Options{
 		DB: a.db, Work: a.work, Journal: a.journal, Dir: a.path("runs"), Log: a.log,
-		Manifest: func(ctx context.Context, repo, sha string) (catalog.Manifest, error) {
+		Manifest: func(ctx context.Context, s id.Service, repo, sha string) (catalog.Manifest, error) {
+			if repo == definitionsName {
+				return a.keeper.manifest(ctx, string(s), sha)
+			}
 			b, err := d.sources.ReadFile(ctx, repo, sha, "steer.yaml")
 			if fault.Of(err) == fault.NotFound {
 				return catalog.Manifest{}, fault.New(fault.NotFound, "there is no steer.yaml in commit %.8s (it says how to build, test and run the service)", sha)
@@ -104,9 +107,17 @@ func (a *App) openPipeline(ctx context.Context) (err error) {
 			}
 			return catalog.Reader{Query: checkQuery}.ParseManifest("steer.yaml", b)
 		},
-		Checkout: func(ctx context.Context, repo, sha, dir string) error { return d.sources.Checkout(ctx, repo, sha, dir) },
-		Slot:     d.runner.Slot,
+		Checkout: func(ctx context.Context, repo, sha, dir string) error {
+			if repo == definitionsName {
+				return a.definitions.Repo().Checkout(ctx, sha, dir)
+			}
+			return d.sources.Checkout(ctx, repo, sha, dir)
+		},
+		Slot: d.runner.Slot,
 		Execute: func(ctx context.Context, j pipeline.Job) (pipeline.Result, error) {
+			if j.Repo == definitionsName {
+				return a.keeper.stage(ctx, j)
+			}
 			r, err := d.runner.Execute(ctx, run.Job{
 				Service: j.Service, Version: j.Version, Commit: j.Commit, Stage: j.Stage, Command: j.Command, Dir: j.Dir, Temp: j.Temp,
 				Log: j.Log, Env: j.Env, Timeout: j.Timeout,
@@ -213,7 +224,7 @@ func (a *App) openDeploy(ctx context.Context) (err error) {
 			if p.Manifest == nil {
 				return deploy.Artifact{}, fault.New(fault.Invalid, "artifact %s %s has no steer.yaml in its provenance", s, v)
 			}
-			made := deploy.Artifact{Version: art.Version, Digest: art.Digest, Manifest: *p.Manifest, Commit: art.Commit, Chain: art.Chain}
+			made := deploy.Artifact{Version: art.Version, Digest: art.Digest, Manifest: *p.Manifest, Commit: art.Commit, Chain: art.Chain, Role: p.Repository == definitionsName}
 			if p.Committed != nil {
 				made.Committed = *p.Committed
 			}
@@ -221,12 +232,15 @@ func (a *App) openDeploy(ctx context.Context) (err error) {
 		},
 		Latest: func(ctx context.Context, s id.Service) (id.Version, error) { return d.pipelines.Latest(ctx, s) },
 		Environment: func(e id.Environment, s id.Service) (catalog.Environment, int, error) {
+			if env, number, ok, err := a.keeper.environment(e, s); ok || err != nil {
+				return env, number, err
+			}
 			c := a.catalog.Load()
 			env, err := c.Environment(e)
 			_, number := c.Nodes(e, s)
 			return env, number, err
 		},
-		Stats: a.statsd, Secret: a.secret,
+		Stats: a.statsd, Secret: a.secret, Hosts: followers{a},
 		Versions: func(ctx context.Context, s id.Service) ([]id.Version, error) {
 			list, err := d.artifacts.List(ctx, s, 10)
 			var versions []id.Version

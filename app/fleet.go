@@ -4,15 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +18,6 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"go.yaml.in/yaml/v4"
 
-	"steer/base/config"
 	"steer/base/fault"
 	"steer/base/git"
 	"steer/base/id"
@@ -30,7 +26,6 @@ import (
 	unattended "steer/infra/fleet"
 	"steer/infra/host"
 	"steer/infra/patch"
-	"steer/infra/role"
 	"steer/infra/verify"
 	"steer/monitor/state"
 )
@@ -44,14 +39,6 @@ type keeper struct {
 	mu      sync.Mutex
 	commits map[string]*declared // those read last
 	patched map[string]time.Time // when patches of a host were looked for
-}
-
-// declared is what one commit of the definitions says of hosts.
-type declared struct {
-	files   fs.FS
-	library *role.Library
-	hosts   []host.Host
-	used    time.Time
 }
 
 // openFleet opens the unattended convergence of hosts.
@@ -71,149 +58,8 @@ func (a *App) openFleet(ctx context.Context) (err error) {
 	a.keeper = k
 	a.definitions.OnChange(func(string, fs.FS) { k.fleet.Wake() })
 	a.group.Go("hosts", k.fleet.Run)
+	a.group.Go("roles", k.followRoles)
 	return nil
-}
-
-// at reads what a commit says of hosts; the newest few are remembered.
-func (k *keeper) at(ctx context.Context, commit string) (*declared, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if d := k.commits[commit]; d != nil {
-		d.used = time.Now()
-		return d, nil
-	}
-	newest, files := k.definitions.Current()
-	if commit != newest {
-		var err error
-		if files, err = k.definitions.Repo().Files(ctx, commit); err != nil {
-			return nil, fmt.Errorf("read definitions %.8s: %w", commit, err)
-		}
-	}
-	d := &declared{files: files, used: time.Now()}
-	var err error
-	if d.library, err = role.Load(files, resourceKinds()); err != nil {
-		return nil, err
-	}
-	if d.hosts, err = host.ReadInventory(files); err != nil {
-		return nil, err
-	}
-	for len(k.commits) >= 4 {
-		oldest := ""
-		for c, d := range k.commits {
-			if oldest == "" || d.used.Before(k.commits[oldest].used) {
-				oldest = c
-			}
-		}
-		delete(k.commits, oldest)
-	}
-	k.commits[commit] = d
-	return d, nil
-}
-
-// wanted reads the newest definitions for the fleet.
-func (k *keeper) wanted(ctx context.Context) ([]unattended.Wanted, error) {
-	commit, _ := k.definitions.Current()
-	d, err := k.at(ctx, commit)
-	if err != nil {
-		return nil, err
-	}
-	groups := map[string]*unattended.Wanted{}
-	sums := map[string][]string{}
-	for _, h := range d.hosts {
-		g := groups[h.Group]
-		if g == nil {
-			g = &unattended.Wanted{Name: h.Group, Commit: commit, Settings: settings(h.Converge)}
-			groups[h.Group] = g
-		} else if h.Converge != defaultConverge() {
-			g.Settings = settings(h.Converge)
-		}
-		one := unattended.Declared{Name: h.Name, Group: h.Group, Owner: h.Owner, Environment: h.Environment, Made: h.Make != nil}
-		for _, u := range h.Roles {
-			one.Roles = append(one.Roles, u.Role)
-		}
-		g.Hosts = append(g.Hosts, one)
-		entry, err := json.Marshal(h.Entry)
-		if err != nil {
-			return nil, fmt.Errorf("read hosts: %w", err)
-		}
-		uses, err := inventoryUses(h)
-		if err != nil {
-			return nil, err
-		}
-		with, err := json.Marshal(uses)
-		if err != nil {
-			return nil, fmt.Errorf("read hosts: %w", err)
-		}
-		roles, err := d.library.Digest(one.Roles)
-		if err != nil {
-			return nil, err
-		}
-		sums[h.Group] = append(sums[h.Group], h.Name, string(entry), string(with), roles, secretsDigest(d.files, h.Environment))
-	}
-	var all []unattended.Wanted
-	for _, g := range groups {
-		slices.SortFunc(g.Hosts, func(a, b unattended.Declared) int { return cmp.Compare(a.Name, b.Name) })
-		sum := sha256.Sum256([]byte(fmt.Sprintf("%q", sums[g.Name])))
-		g.Digest = hex.EncodeToString(sum[:16])
-		all = append(all, *g)
-	}
-	slices.SortFunc(all, func(a, b unattended.Wanted) int { return cmp.Compare(a.Name, b.Name) })
-	return all, nil
-}
-
-func defaultConverge() (c host.Converge) {
-	config.Decode("default", []byte("{}"), &c) //nolint:errcheck // nothing is given
-	return c
-}
-
-func settings(c host.Converge) unattended.Settings {
-	return unattended.Settings{Every: c.Every.Std(), Canary: c.Canary, Soak: c.Soak.Std(), Approve: c.Approve, Replace: c.Replace, Dead: c.Dead.Std(), Drill: c.Drill.Std()}
-}
-
-// secretsDigest changes when a secret of an environment does.
-func secretsDigest(files fs.FS, env id.Environment) string {
-	sum := sha256.New()
-	names, _ := fs.Glob(files, path.Join("secrets", string(env), "*.age"))
-	for _, name := range names {
-		b, _ := fs.ReadFile(files, name)
-		fmt.Fprintf(sum, "%q %x\n", name, sha256.Sum256(b))
-	}
-	return hex.EncodeToString(sum.Sum(nil))
-}
-
-// secretOf reads secrets of an environment with the server's key.
-func (k *keeper) secretOf(files fs.FS, env id.Environment) func(string) (string, error) {
-	return func(name string) (string, error) {
-		if env == "" {
-			return "", fault.New(fault.Invalid, "secret:%s: the host belongs to no environment (add environment: to its entry in hosts.yaml)", name)
-		}
-		file := fmt.Sprintf("secrets/%s/%s.age", env, name)
-		b, err := fs.ReadFile(files, file)
-		if err != nil {
-			return "", fault.New(fault.NotFound, "there is no %s", file)
-		}
-		v, err := k.secrets.Decrypt(b)
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", file, err)
-		}
-		return v.Reveal(), nil
-	}
-}
-
-// find is a host as a commit has it, or the newest definitions when that did not
-// have it yet.
-func (k *keeper) find(ctx context.Context, commit, name string) (*declared, host.Host, error) {
-	newest, _ := k.definitions.Current()
-	for _, c := range []string{commit, newest} {
-		d, err := k.at(ctx, c)
-		if err != nil {
-			return nil, host.Host{}, err
-		}
-		if i := slices.IndexFunc(d.hosts, func(h host.Host) bool { return h.Name == name }); i >= 0 {
-			return d, d.hosts[i], nil
-		}
-	}
-	return nil, host.Host{}, fault.New(fault.NotFound, "hosts.yaml has no %s any more", name)
 }
 
 // visit does what the fleet decided.

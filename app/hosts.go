@@ -400,23 +400,42 @@ func testRole(ctx context.Context, t cli.RoleTest, out io.Writer) (ok bool, err 
 		return false, err
 	}
 	t.Roles = []string{t.Role}
-	h := host.Host{Name: "steer-test-" + strings.ToLower(rand.Text()[:10])}
-	h.Address = "docker://" + h.Name
-	h.Make = &host.Make{Docker: &host.Docker{Image: t.Image, Run: []string{"sleep", "infinity"}, Rights: []string{"NET_ADMIN", "SYS_ADMIN"}}}
-	if t.Systemd {
-		h.Make.Docker.Run = []string{"/sbin/init"}
-	}
-	t.Address = h.Address
+	name := "steer-test-" + strings.ToLower(rand.Text()[:10])
+	t.Address = "docker://" + name
 	f, err := openFleet(t.HostArgs)
 	if err != nil {
 		return false, err
 	}
+	r, err := f.tryRole(ctx, throwAway(name, t.Image, t.Systemd), t.Role, t.Keep)
+	if err != nil {
+		return false, err
+	}
+	if err := w.Write(out, r, report.Style{}); err != nil {
+		return false, err
+	}
+	return !r.Failed(), nil
+}
+
+// throwAway is a host to try a role on.
+func throwAway(name, image string, systemd bool) host.Host {
+	h := host.Host{Name: name, Address: "docker://" + name}
+	h.Make = &host.Make{Docker: &host.Docker{Image: image, Run: []string{"sleep", "infinity"}, Rights: []string{"NET_ADMIN", "SYS_ADMIN"}}}
+	if systemd {
+		h.Make.Docker.Run = []string{"/sbin/init"}
+	}
+	return h
+}
+
+// tryRole makes a host, applies a role, tests it, applies it again, and destroys the
+// host unless it is to be kept. The error, of kind Conflict, says what the role did not
+// manage; other errors are about the host.
+func (f *fleet) tryRole(ctx context.Context, h host.Host, name string, keep bool) (r verify.Report, err error) {
 	f.hosts = []host.Host{h}
 	if _, err := host.Create(ctx, h); err != nil {
 		host.Destroy(context.WithoutCancel(ctx), h) //nolint:errcheck // the first error tells more
-		return false, err
+		return r, err
 	}
-	if !t.Keep {
+	if !keep {
 		defer func() { err = errors.Join(err, host.Destroy(context.WithoutCancel(ctx), h)) }()
 	}
 	var wrong []string
@@ -427,18 +446,20 @@ func testRole(ctx context.Context, t cli.RoleTest, out io.Writer) (ok bool, err 
 	}
 	first := f.one(ctx, h, cli.ConvergeArgs{Apply: true, By: "steer test role"}, say)
 	if first.Failed {
-		return false, fault.New(fault.Conflict, "the role cannot be applied to a new host: %s", strings.Join(append(wrong, first.Error), "\n  "))
+		if first.Error != "" {
+			wrong = append(wrong, first.Error)
+		}
+		return r, fault.New(fault.Conflict, "the role cannot be applied to a new host: %s", strings.Join(wrong, "\n  "))
 	}
-	r, err := f.verify(ctx, h)
-	if err != nil {
-		return false, err
+	if r, err = f.verify(ctx, h); err != nil {
+		return r, err
 	}
 	second := f.one(ctx, h, cli.ConvergeArgs{Apply: true, By: "steer test role"}, func(e cli.HostEvent) {
 		if e.Status != string(converge.OK) {
 			wrong = append(wrong, strings.TrimSpace(fmt.Sprintf("%s %s %s (%s)", e.Ref, e.Status, e.Why, e.Place)))
 		}
 	})
-	again := verify.Result{Test: "a second apply changes nothing", Kind: "role", ID: t.Role, Severity: "ticket", Status: verify.Passed, Attempts: 1, Took: second.Took}
+	again := verify.Result{Test: "a second apply changes nothing", Kind: "role", ID: name, Severity: "ticket", Status: verify.Passed, Attempts: 1, Took: second.Took}
 	p := verify.Property{Name: "changes", Status: verify.Passed, Expected: "0", Found: "0"}
 	if len(wrong) > 0 || second.Failed {
 		again.Status, p.Status, p.Found = verify.Failed, verify.Failed, strings.TrimSpace(strings.Join(wrong, "; ")+" "+second.Error)
@@ -449,10 +470,7 @@ func testRole(ctx context.Context, t cli.RoleTest, out io.Writer) (ok bool, err 
 		r.Counts = map[verify.Status]int{}
 	}
 	r.Counts[p.Status]++
-	if err := w.Write(out, r, report.Style{}); err != nil {
-		return false, err
-	}
-	return !r.Failed(), nil
+	return r, nil
 }
 
 func hostFacts(ctx context.Context, a cli.HostArgs) ([]byte, error) {

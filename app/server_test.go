@@ -141,7 +141,12 @@ func (s *server) stop() {
 
 func (s *server) until(what string, ok func() error) {
 	s.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	s.within(30*time.Second, what, ok)
+}
+
+func (s *server) within(patience time.Duration, what string, ok func() error) {
+	s.t.Helper()
+	deadline := time.Now().Add(patience)
 	for {
 		err := ok()
 		if err == nil {

@@ -92,6 +92,9 @@ func (d *Deployer) execute(ctx context.Context, y *Deploy) error {
 	if err != nil {
 		return err
 	}
+	if y.release.Role {
+		return d.follow(ctx, y, pl, env, number)
+	}
 	want := desired(*y, env, number, pl)
 	if y.force && pl != nil && want.Release == pl.current.ID {
 		// The same content under another fingerprint, so that its nodes are others.
@@ -108,7 +111,7 @@ func (d *Deployer) execute(ctx context.Context, y *Deploy) error {
 		if len(steps) == 0 {
 			return d.finish(ctx, y, pl, env, number, want.Keep != "")
 		}
-		if err := d.record(ctx, y, steps[0]); err != nil {
+		if err := d.record(ctx, y, steps[0].String()); err != nil {
 			return err
 		}
 		if err := d.take(ctx, p, *y.release, steps[0], want, nodes, y); err != nil {
@@ -188,8 +191,7 @@ func title(kind string) string {
 }
 
 // record notes the step that is about to be taken.
-func (d *Deployer) record(ctx context.Context, y *Deploy, s Step) error {
-	name := s.String()
+func (d *Deployer) record(ctx context.Context, y *Deploy, name string) error {
 	if n := len(y.Steps); n > 0 && y.Steps[n-1].State == Running {
 		if y.Steps[n-1].Name == name {
 			return nil // goes on after a restart
@@ -340,7 +342,7 @@ func (d *Deployer) fail(ctx context.Context, y *Deploy, f Failure) error {
 		return fmt.Errorf("read placement of %s: %w", p, err)
 	}
 	if err := d.restore(ctx, p, pl, y); err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || y.release != nil && y.release.Role { // nobody else lets hosts go back
 			return err
 		}
 		d.log.Error("cannot clean up after a failed deploy; it is tried again every second", "deploy", y.ID, "error", err)
@@ -377,6 +379,9 @@ func (d *Deployer) fail(ctx context.Context, y *Deploy, f Failure) error {
 // restore brings the nodes and the traffic back to the placement as far as that
 // needs no new nodes; the rest is the reconciler's.
 func (d *Deployer) restore(ctx context.Context, p place, pl *placement, y *Deploy) error {
+	if pl.role() || y.release != nil && y.release.Role {
+		return d.withdraw(ctx, p, pl)
+	}
 	want, r := Desired{}, Release{}
 	if pl != nil {
 		want, r = pl.desired(), *pl.current

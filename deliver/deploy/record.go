@@ -91,6 +91,7 @@ type Release struct {
 	Fixed     map[string]int    `json:"fixed,omitempty"`
 	Commit    string            `json:"commit,omitempty"`
 	Committed time.Time         `json:"committed,omitzero"`
+	Role      bool              `json:"role,omitempty"` // hosts follow it; no nodes run it
 }
 
 // Placement is a service in an environment as it is now.

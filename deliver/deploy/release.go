@@ -21,10 +21,12 @@ const everyService = "all"
 // release joins an artifact with its configuration in an environment.
 func release(a Artifact, env catalog.Environment, s id.Service) *Release {
 	r := &Release{Version: a.Version, Digest: a.Digest, Run: a.Manifest.Run, Env: map[string]string{}, Fixed: env.Publish[string(s)],
-		Commit: a.Commit, Committed: a.Committed}
-	maps.Copy(r.Env, a.Manifest.Run.Env)
-	maps.Copy(r.Env, env.Config[everyService])
-	maps.Copy(r.Env, env.Config[string(s)])
+		Commit: a.Commit, Committed: a.Committed, Role: a.Role}
+	if !a.Role { // hosts have their parameters from the definitions
+		maps.Copy(r.Env, a.Manifest.Run.Env)
+		maps.Copy(r.Env, env.Config[everyService])
+		maps.Copy(r.Env, env.Config[string(s)])
+	}
 	r.ID = r.fingerprint("")
 	return r
 }

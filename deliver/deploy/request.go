@@ -91,6 +91,10 @@ func (d *Deployer) DryRun(ctx context.Context, r Request) (Deploy, error) {
 	if pl != nil {
 		y.Previous = pl.current.Version
 	}
+	if release.Role {
+		y.Steps = append(y.Steps, DeployStep{Name: tellHosts(y, number), State: Planned})
+		return y, nil
+	}
 	for _, s := range Plan(desired(y, env, number, pl), d.actual(p, nodes)) {
 		y.Steps = append(y.Steps, DeployStep{Name: s.String(), State: Planned})
 	}
@@ -171,7 +175,10 @@ func (d *Deployer) release(ctx context.Context, s id.Service, v id.Version, env 
 	if err != nil {
 		return nil, "", err
 	}
-	if strings.TrimSpace(a.Manifest.Run.Command) == "" {
+	if a.Role && d.o.Hosts == nil {
+		return nil, "", fault.New(fault.Invalid, "it is a role, and there are no hosts here that could follow it")
+	}
+	if !a.Role && strings.TrimSpace(a.Manifest.Run.Command) == "" {
 		return nil, "", fault.New(fault.Invalid, "its steer.yaml has no run.command")
 	}
 	r := release(a, env, s)

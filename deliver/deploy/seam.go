@@ -36,6 +36,8 @@ type Options struct {
 	Secret func(e id.Environment, name string) (string, error)
 	// Stats is where nodes send StatsD metrics. Optional.
 	Stats func() (host, port string)
+	// Hosts follow roles, which are deployed to them. Optional.
+	Hosts Hosts
 	// Probe asks a node for its health. Optional: HTTP, TCP or process, see Health.
 	Probe func(ctx context.Context, n Instance) error
 }
@@ -48,6 +50,21 @@ type Artifact struct {
 	Commit    string
 	Committed time.Time
 	Chain     string
+	Role      bool // it is a role, which hosts follow
+}
+
+// Hosts are the hosts that roles are deployed to.
+type Hosts interface {
+	// Follow has the hosts of a deploy's environment that have its role follow its
+	// version. It may be called again.
+	Follow(ctx context.Context, y Deploy, commit string) error
+	// Followed says in words what they do right now, or that all are done. The error is
+	// fault.Conflict with the reason when it went wrong there.
+	Followed(ctx context.Context, y Deploy, commit string) (done bool, now string, err error)
+	// Withdraw takes back what deploys after the one with this number said.
+	Withdraw(ctx context.Context, e id.Environment, s id.Service, after int64) error
+	// Nodes are those hosts as people see them, for a version that comes from a commit.
+	Nodes(ctx context.Context, e id.Environment, s id.Service, v id.Version, commit string) ([]Node, error)
 }
 
 // Balancer is the load balancer before all services.

@@ -48,6 +48,12 @@ func (d *Deployer) Placements(ctx context.Context) ([]Placement, error) {
 			p.Previous = r.previous.Version
 		}
 		p.Watch, p.Warm = future(r.watch), future(r.warm)
+		if r.role() && d.o.Hosts != nil {
+			if p.Nodes, err = d.o.Hosts.Nodes(ctx, r.environment, r.service, r.current.Version, r.current.Commit); err != nil {
+				return nil, fmt.Errorf("list placements: %w", err)
+			}
+			p.Number = len(p.Nodes)
+		}
 	}
 	for _, n := range nodes {
 		p := place{n.Environment, n.Service}

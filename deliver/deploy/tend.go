@@ -35,7 +35,10 @@ func (d *Deployer) tend(ctx context.Context) error {
 			places[p] = nil
 		}
 	}
-	for p := range places {
+	for p, pl := range places {
+		if pl.role() {
+			continue // who keeps hosts keeps them
+		}
 		unlock := d.tryLock(p)
 		if unlock == nil {
 			continue // a deploy, or the last repair

@@ -99,7 +99,7 @@ func (p *Pipeline) perform(ctx context.Context, r Run, d Decision) error {
 // plan reads steer.yaml. One that is missing or wrong fails the run with the
 // very error, since only another commit can help.
 func (p *Pipeline) plan(ctx context.Context, r Run, d Decision) error {
-	m, err := p.Manifest(ctx, r.Repo, r.Commit)
+	m, err := p.Manifest(ctx, r.Service, r.Repo, r.Commit)
 	if k := fault.Of(err); err != nil && (ctx.Err() != nil || k == fault.Unavailable) {
 		return err
 	}

@@ -148,7 +148,7 @@ func (p *Pipeline) commands(ctx context.Context, r Run, d Decision) (out outcome
 		return fail("check out "+fmt.Sprintf("%.12s", r.Commit), err)
 	}
 	job := Job{
-		Service: r.Service, Version: r.Version, Commit: r.Commit, Stage: s.Name, Dir: src, Temp: tmp,
+		Service: r.Service, Version: r.Version, Repo: r.Repo, Commit: r.Commit, Stage: s.Name, Dir: src, Temp: tmp,
 		Log: p.logFile(r.ID, s.Name), Timeout: s.Timeout.Std(),
 	}
 	if s.Deploy != "" {

@@ -32,6 +32,7 @@ var migrations embed.FS
 type Job struct {
 	Service id.Service
 	Version id.Version
+	Repo    string
 	Commit  string
 	Stage   string
 	Command string
@@ -70,8 +71,8 @@ type Options struct {
 	Journal *journal.Journal
 	Dir     string // logs and checkouts of runs: DIR/<run>/<stage>.log
 
-	// Manifest reads the steer.yaml of a commit.
-	Manifest func(ctx context.Context, repo, sha string) (catalog.Manifest, error)
+	// Manifest reads the steer.yaml of a commit, or makes what stands for it.
+	Manifest func(ctx context.Context, service id.Service, repo, sha string) (catalog.Manifest, error)
 	// Checkout writes the files of a commit into the new folder dir.
 	Checkout func(ctx context.Context, repo, sha, dir string) error
 	// Slot takes one of the places for commands without waiting, or returns false.

@@ -64,7 +64,7 @@ func newWorld(t *testing.T, db *database.DB, m catalog.Manifest) *world {
 	}
 	w.opts = Options{
 		DB: db, Journal: j, Dir: t.TempDir(),
-		Manifest: func(context.Context, string, string) (catalog.Manifest, error) {
+		Manifest: func(context.Context, id.Service, string, string) (catalog.Manifest, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return w.manifest, w.noSteer

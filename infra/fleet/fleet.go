@@ -7,6 +7,7 @@ import (
 	"embed"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -364,7 +365,7 @@ func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason st
 		case r.Kind == Rebuild && !d.Made:
 			return nil, fault.New(fault.Invalid, "rebuild %s: hosts.yaml does not say how to make it (add make:)", h.Name)
 		case commit == "":
-			return nil, fault.New(fault.Unavailable, "visit %s: the definitions are not read yet (try again)", h.Name)
+			return nil, fmt.Errorf("visit %s: %w", h.Name, waits(wanted, d.Group))
 		}
 		visits = append(visits, Visit{Host: h.Name, Group: d.Group, Kind: r.Kind, Cause: "person", Commit: commit, Refs: r.Refs, Actor: who, Reason: reason})
 	}

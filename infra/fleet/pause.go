@@ -183,17 +183,8 @@ func (f *Fleet) Decide(ctx context.Context, group, commit string, agree bool, wh
 	}
 	err = f.o.DB.Tx(ctx, func(tx *sql.Tx) error {
 		if agree { // hosts that failed get another chance
-			hosts, err := readHosts(ctx, tx)
-			if err != nil {
+			if err := forgive(ctx, tx, g); err != nil {
 				return err
-			}
-			for _, h := range hosts {
-				if h.Group == group && h.State == HasFailed && h.Commit == g.Candidate {
-					h.State, h.Commit = Waiting, ""
-					if err := writeHost(ctx, tx, h); err != nil {
-						return err
-					}
-				}
 			}
 		}
 		if err := writeGroup(ctx, tx, g); err != nil {

@@ -41,10 +41,12 @@ func Plan(w World) (groups []Group, visits []Visit) {
 		old.Paused = nil
 		p := &planner{World: w, want: want, g: old}
 		p.g.Name = want.Name
-		if want.Commit == "" {
+		if want.Commit == "" && old.Good == "" {
 			continue // nothing was deployed to it yet
 		}
-		p.advance()
+		if want.Commit != "" { // else its hosts keep to what they were before somebody has to deploy
+			p.advance()
+		}
 		p.repair()
 		p.schedule()
 		if p.g != old || !known {

@@ -26,7 +26,8 @@ type Declared struct {
 	Owner       id.Team
 	Environment id.Environment
 	Roles       []string
-	Made        bool // Steer can make it anew
+	Piped       []string // roles with a pipeline that it is made of: it follows what was deployed of them
+	Made        bool     // Steer can make it anew
 }
 
 // Wanted is a group as the newest definitions have it.
@@ -35,6 +36,7 @@ type Wanted struct {
 	Settings Settings
 	Hosts    []Declared // by name
 	Commit   string     // of the definitions that they should follow; empty: none yet
+	Waits    string     // why Commit is empty, for people
 	// Digest changes when what these hosts should be may have: their entries, roles
 	// and secrets.
 	Digest string

@@ -41,6 +41,9 @@ func (f *Fleet) Overview(ctx context.Context) (Overview, error) {
 	for _, w := range wanted {
 		g := groups[w.Name]
 		g.Name, g.Settings, g.Members = w.Name, w.Settings, len(w.Hosts)
+		if w.Waits != "" {
+			g.Reason = w.Waits
+		}
 		g.Paused = cmp.Or(pauses[place{"all", ""}], pauses[place{"group", w.Name}])
 		o.Groups = append(o.Groups, g)
 	}

@@ -23,6 +23,17 @@ func (r *Role) Describe() string {
 		}
 		fmt.Fprintf(&b, "\nMade of: %s.\n", strings.Join(names, ", "))
 	}
+	if len(r.Pipeline) > 0 {
+		names := []string{FirstStage}
+		for _, s := range r.Pipeline {
+			text := s.Name
+			if s.Manual {
+				text += " (once somebody agrees)"
+			}
+			names = append(names, text)
+		}
+		fmt.Fprintf(&b, "\nChanges go through: %s.\n", strings.Join(names, ", "))
+	}
 	if len(r.Parameters) > 0 {
 		fmt.Fprint(&b, "\n| parameter | type | default | |\n|---|---|---|---|\n")
 		for _, n := range r.parameters() {

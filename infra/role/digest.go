@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 )
 
-// Digest tells roles apart: it changes when one of them, a role that it includes, or
-// one of their files does.
-func (l *Library) Digest(names []string) (string, error) {
+// Made lists the roles that hosts with some roles are made of: those and what they
+// include, by name. Names that are no roles are left out.
+func (l *Library) Made(names []string) []string {
 	all := map[string]bool{}
 	var add func(n string)
 	add = func(n string) {
@@ -26,6 +27,27 @@ func (l *Library) Digest(names []string) (string, error) {
 	for _, n := range names {
 		add(n)
 	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// Paths are the files and folders of the role and of those that it includes.
+func (l *Library) Paths(name string) []string {
+	var all []string
+	for _, n := range l.Made([]string{name}) {
+		dir := path.Join(folder, n)
+		if file := l.roles[n].File; path.Dir(file) != dir {
+			all = append(all, file)
+		}
+		if _, err := fs.Stat(l.files, dir); err == nil {
+			all = append(all, dir)
+		}
+	}
+	return all
+}
+
+// Digest tells roles apart: it changes when one of them, a role that it includes, or
+// one of their files does.
+func (l *Library) Digest(names []string) (string, error) {
 	sum := sha256.New()
 	file := func(name string) error {
 		f, err := l.files.Open(name)
@@ -40,10 +62,7 @@ func (l *Library) Digest(names []string) (string, error) {
 		fmt.Fprintf(sum, "%q %x\n", name, one.Sum(nil))
 		return nil
 	}
-	for _, n := range l.Names() {
-		if !all[n] {
-			continue
-		}
+	for _, n := range l.Made(names) {
 		if err := file(l.roles[n].File); err != nil {
 			return "", err
 		}

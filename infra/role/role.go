@@ -30,6 +30,7 @@ type Role struct {
 	Parameters  map[string]Parameter `yaml:"parameters" json:"parameters,omitempty" doc:"What hosts and including roles may give, by name."`
 	Include     []Include            `yaml:"include" json:"include,omitempty" doc:"Roles that it is made of; their resources come first."`
 	Heal        infra.Heal           `yaml:"heal" json:"heal" doc:"What unattended convergence does about drift, unless a resource says otherwise: heal, report or ask." default:"heal"`
+	Pipeline    []Stage              `yaml:"pipeline" json:"pipeline,omitempty" doc:"Stages that a change of the role goes through before hosts get it. Without them, hosts follow the newest commit."`
 	Resources   []config.Raw         `yaml:"resources" json:"-" doc:"What is on the host, in order. Each item has one kind as a key, like \"- package: nginx\", and may have when, each, after, before, notify, subscribe, tags, heal and sensitive."`
 	Tests       []config.Raw         `yaml:"tests" json:"-" doc:"What has to hold on a host of this role."`
 }
@@ -169,7 +170,7 @@ func (l *Library) check(r *Role) error {
 	for _, raw := range r.Resources {
 		errs = append(errs, l.checkResource(raw))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, l.checkPipeline(r)...)...)
 }
 
 // ring finds a role that includes itself, by way of others.

@@ -1,0 +1,261 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"time"
+
+	"steer/base/config"
+	"steer/base/fault"
+	"steer/base/id"
+	unattended "steer/infra/fleet"
+	"steer/infra/host"
+	"steer/infra/role"
+)
+
+// declared is what one commit of the definitions says of hosts.
+type declared struct {
+	files   fs.FS
+	library *role.Library
+	hosts   []host.Host
+	used    time.Time
+}
+
+// mostCommits bounds what is remembered: the newest, and those that roles were deployed
+// from to each environment.
+const mostCommits = 16
+
+// at reads what a commit says of hosts; the newest few are remembered.
+func (k *keeper) at(ctx context.Context, commit string) (*declared, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if d := k.commits[commit]; d != nil {
+		d.used = time.Now()
+		return d, nil
+	}
+	newest, files := k.definitions.Current()
+	if commit != newest {
+		var err error
+		if files, err = k.definitions.Repo().Files(ctx, commit); err != nil {
+			return nil, fmt.Errorf("read definitions %.8s: %w", commit, err)
+		}
+	}
+	d := &declared{files: files, used: time.Now()}
+	var err error
+	if d.library, err = role.Load(files, resourceKinds()); err != nil {
+		return nil, err
+	}
+	if d.hosts, err = host.ReadInventory(files); err != nil {
+		return nil, err
+	}
+	for len(k.commits) >= mostCommits {
+		oldest := ""
+		for c, d := range k.commits {
+			if oldest == "" || d.used.Before(k.commits[oldest].used) {
+				oldest = c
+			}
+		}
+		delete(k.commits, oldest)
+	}
+	k.commits[commit] = d
+	return d, nil
+}
+
+// sum is what a host should be, for telling apart: its entry, roles and secrets.
+func (d *declared) sum(h host.Host) (string, error) {
+	entry, err := json.Marshal(h.Entry)
+	if err != nil {
+		return "", fmt.Errorf("read hosts: %w", err)
+	}
+	uses, err := inventoryUses(h)
+	if err != nil {
+		return "", err
+	}
+	with, err := json.Marshal(uses)
+	if err != nil {
+		return "", fmt.Errorf("read hosts: %w", err)
+	}
+	roles, err := d.library.Digest(roleNames(h))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%q", []string{h.Name, string(entry), string(with), roles, secretsDigest(d.files, h.Environment)}), nil
+}
+
+func roleNames(h host.Host) (names []string) {
+	for _, u := range h.Roles {
+		names = append(names, u.Role)
+	}
+	return names
+}
+
+// host finds a host.
+func (d *declared) host(name string) (host.Host, bool) {
+	i := slices.IndexFunc(d.hosts, func(h host.Host) bool { return h.Name == name })
+	if i < 0 {
+		return host.Host{}, false
+	}
+	return d.hosts[i], true
+}
+
+// piped are the roles with a pipeline that a host is made of.
+func (d *declared) piped(h host.Host) (names []string) {
+	for _, n := range d.library.Made(roleNames(h)) {
+		if r, err := d.library.Role(n); err == nil && len(r.Pipeline) > 0 {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+// has tells whether a host is made of a role with a pipeline.
+func (d *declared) has(h host.Host, name string) bool { return slices.Contains(d.piped(h), name) }
+
+// wanted reads for the fleet what groups of hosts should be: as the newest definitions
+// have them or, if one of their roles goes through a pipeline, as those that the newest
+// deploy of one of these named.
+func (k *keeper) wanted(ctx context.Context) ([]unattended.Wanted, error) {
+	commit, _ := k.definitions.Current()
+	d, err := k.at(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := k.fleet.Targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	groups := map[string]*unattended.Wanted{}
+	hosts := map[string][]host.Host{}
+	for _, h := range d.hosts {
+		g := groups[h.Group]
+		if g == nil {
+			g = &unattended.Wanted{Name: h.Group, Settings: settings(h.Converge)}
+			groups[h.Group] = g
+		} else if h.Converge != defaultConverge() {
+			g.Settings = settings(h.Converge)
+		}
+		g.Hosts = append(g.Hosts, unattended.Declared{Name: h.Name, Group: h.Group, Owner: h.Owner, Environment: h.Environment, Made: h.Make != nil, Roles: roleNames(h), Piped: d.piped(h)})
+		hosts[h.Group] = append(hosts[h.Group], h)
+	}
+	var all []unattended.Wanted
+	for _, g := range groups {
+		slices.SortFunc(g.Hosts, func(a, b unattended.Declared) int { return cmp.Compare(a.Name, b.Name) })
+		of := d
+		if g.Commit, g.Waits = follows(g.Hosts, targets, commit); g.Commit != "" {
+			if of, err = k.at(ctx, g.Commit); err != nil { // a kind that is no more; other groups go on
+				g.Commit, g.Waits = "", "the definitions that were deployed cannot be used any more: "+err.Error()
+			}
+		}
+		if g.Commit != "" {
+			sum := sha256.New()
+			for _, h := range hosts[g.Name] {
+				if was, ok := of.host(h.Name); ok {
+					h = was
+				}
+				one, err := of.sum(h)
+				if err != nil {
+					return nil, err
+				}
+				fmt.Fprintln(sum, one)
+			}
+			g.Digest = hex.EncodeToString(sum.Sum(nil)[:16])
+		}
+		all = append(all, *g)
+	}
+	slices.SortFunc(all, func(a, b unattended.Wanted) int { return cmp.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// follows is the commit that hosts of a group should be like, or why there is none yet.
+func follows(hosts []unattended.Declared, targets []unattended.Target, newest string) (commit, waits string) {
+	commit = newest
+	var deploy int64
+	for _, h := range hosts {
+		for _, name := range h.Piped {
+			if deploy == 0 {
+				commit = ""
+				waits = cmp.Or(waits, fmt.Sprintf("waits for the first deploy of %s (steer deploy artifact=%s environment=%s version=latest)", name, name, h.Environment))
+			}
+			for _, t := range targets {
+				if t.Role == name && t.Environment == h.Environment && t.Deploy > deploy {
+					deploy, commit = t.Deploy, t.Commit
+				}
+			}
+		}
+	}
+	if deploy != 0 {
+		waits = ""
+	}
+	return commit, waits
+}
+
+func defaultConverge() (c host.Converge) {
+	config.Decode("default", []byte("{}"), &c) //nolint:errcheck // nothing is given
+	return c
+}
+
+func settings(c host.Converge) unattended.Settings {
+	return unattended.Settings{Every: c.Every.Std(), Canary: c.Canary, Soak: c.Soak.Std(), Approve: c.Approve, Replace: c.Replace, Dead: c.Dead.Std(), Drill: c.Drill.Std()}
+}
+
+// secretsDigest changes when a secret of an environment does.
+func secretsDigest(files fs.FS, env id.Environment) string {
+	sum := sha256.New()
+	names, _ := fs.Glob(files, path.Join("secrets", string(env), "*.age"))
+	for _, name := range names {
+		b, _ := fs.ReadFile(files, name)
+		fmt.Fprintf(sum, "%q %x\n", name, sha256.Sum256(b))
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// secretOf reads secrets of an environment with the server's key.
+func (k *keeper) secretOf(files fs.FS, env id.Environment) func(string) (string, error) {
+	return func(name string) (string, error) {
+		if env == "" {
+			return "", fault.New(fault.Invalid, "secret:%s: the host belongs to no environment (add environment: to its entry in hosts.yaml)", name)
+		}
+		file := fmt.Sprintf("secrets/%s/%s.age", env, name)
+		b, err := fs.ReadFile(files, file)
+		if err != nil {
+			return "", fault.New(fault.NotFound, "there is no %s", file)
+		}
+		v, err := k.secrets.Decrypt(b)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", file, err)
+		}
+		return v.Reveal(), nil
+	}
+}
+
+// find is a host as a commit has it. One that the commit did not know yet is as the
+// newest definitions say, but of the roles of that commit if they go through a pipeline.
+func (k *keeper) find(ctx context.Context, commit, name string) (*declared, host.Host, error) {
+	d, err := k.at(ctx, commit)
+	if err != nil {
+		return nil, host.Host{}, err
+	}
+	if h, ok := d.host(name); ok {
+		return d, h, nil
+	}
+	sha, _ := k.definitions.Current()
+	newest, err := k.at(ctx, sha)
+	if err != nil {
+		return nil, host.Host{}, err
+	}
+	h, ok := newest.host(name)
+	switch {
+	case !ok:
+		return nil, h, fault.New(fault.NotFound, "hosts.yaml has no %s any more", name)
+	case len(newest.piped(h)) > 0:
+		return d, h, nil
+	}
+	return newest, h, nil
+}

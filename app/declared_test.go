@@ -1,0 +1,107 @@
+package app
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"steer/base/definitions"
+	"steer/base/git"
+	unattended "steer/infra/fleet"
+)
+
+// Hosts follow the newest deploy among their roles, or the newest commit.
+func TestFollows(t *testing.T) {
+	both := unattended.Declared{Name: "a", Environment: "ci", Piped: []string{"base", "web"}}
+	target := func(deploy int64, role, commit string) unattended.Target {
+		return unattended.Target{Deploy: deploy, Role: role, Environment: "ci", Commit: commit}
+	}
+	for _, c := range []struct {
+		name          string
+		hosts         []unattended.Declared
+		targets       []unattended.Target
+		commit, waits string
+	}{
+		{"no pipeline", []unattended.Declared{{Name: "a"}}, []unattended.Target{target(1, "web", "one")}, "newest", ""},
+		{"nothing deployed", []unattended.Declared{both}, nil, "", "waits for the first deploy of base (steer deploy artifact=base environment=ci version=latest)"},
+		{"one of two", []unattended.Declared{both}, []unattended.Target{target(1, "web", "one")}, "one", ""},
+		{"the newest", []unattended.Declared{both}, []unattended.Target{target(5, "base", "five"), target(4, "web", "four")}, "five", ""},
+		{"another environment", []unattended.Declared{{Name: "a", Environment: "qa", Piped: []string{"web"}}}, []unattended.Target{target(1, "web", "one")}, "",
+			"waits for the first deploy of web (steer deploy artifact=web environment=qa version=latest)"},
+		{"a host beside without", []unattended.Declared{{Name: "b"}, both}, []unattended.Target{target(1, "web", "one")}, "one", ""},
+	} {
+		if commit, waits := follows(c.hosts, c.targets, "newest"); commit != c.commit || waits != c.waits {
+			t.Errorf("%s: %q %q", c.name, commit, waits)
+		}
+	}
+}
+
+const pipedRole = "description: d\npipeline: [{stage: ci, deploy: ci}]\nresources: []\n"
+
+// A host that a commit does not know yet has its entry from the newest definitions, but
+// the roles of the commit if they go through a pipeline. A change of what hosts are is
+// a change of their role, others are not.
+func TestHostsOfACommit(t *testing.T) {
+	d, err := definitions.New(t.Context(), definitions.Options{Dir: t.TempDir(), Check: CheckDefinitions, Template: map[string][]byte{
+		"roles/web.yaml": []byte(pipedRole), "roles/free.yaml": []byte("description: d\n"),
+		"hosts.yaml": []byte("a: {roles: [web], environment: ci}\n"),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &keeper{App: &App{definitions: d}, commits: map[string]*declared{}}
+	first, _ := d.Current()
+	change := func(file, text string) string {
+		sha, err := d.Change(t.Context(), git.Change{Author: "ada", Message: "m", Files: map[string][]byte{file: []byte(text)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sha
+	}
+	digest := func(commit string) string {
+		at, err := k.at(t.Context(), commit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum, err := at.digest("web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	other := change("roles/free.yaml", "description: another\n")
+	role := change("roles/web.yaml", pipedRole+"# a remark\n")
+	hosts := change("hosts.yaml", "a: {roles: [web], environment: ci}\nb: {roles: [web], environment: ci}\nc: {roles: [free]}\n")
+	if digest(first) != digest(other) || digest(other) == digest(role) || digest(role) == digest(hosts) {
+		t.Error("runs begin for the wrong changes")
+	}
+	for name, from := range map[string]string{"a": first, "b": first, "c": hosts} {
+		want, err := k.at(t.Context(), from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, h, err := k.find(t.Context(), first, name)
+		if err != nil || h.Name != name || at != want {
+			t.Errorf("%s: %+v %v", name, h, err)
+		}
+	}
+	if _, _, err := k.find(t.Context(), first, "d"); err == nil || !strings.Contains(err.Error(), "hosts.yaml has no d any more") {
+		t.Error(err)
+	}
+}
+
+func TestWrongPipelines(t *testing.T) {
+	for _, c := range []struct{ hosts, want string }{
+		{"a: {roles: [web], environment: ci, group: g}\nb: {roles: [web], environment: qa, group: g}\n", "the group g has hosts in ci and in qa"},
+		{"a: {roles: [other]}\n", "the role web goes through a pipeline: say environment:"},
+		{"a: {roles: [free]}\nb: {roles: [other], environment: ci}\n", ""},
+	} {
+		err := CheckDefinitions(fstest.MapFS{
+			"roles/web.yaml": {Data: []byte(pipedRole)}, "roles/free.yaml": {Data: []byte("description: d\n")},
+			"roles/other.yaml": {Data: []byte("description: d\ninclude: [{role: web}]\n")}, "hosts.yaml": {Data: []byte(c.hosts)},
+		})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v", c.hosts, err)
+		}
+	}
+}
