@@ -98,6 +98,13 @@ func confirmHost(ctx context.Context, address string, self way, dir string, r co
 // again.
 func rollbackHost(ctx context.Context, h host.Host, self way, c cli.RollbackArgs, tell func(cli.HostEvent)) cli.HostResult {
 	return onHost(ctx, h, tell, func(ctx context.Context, event func(converge.Event)) (converge.Report, error) {
+		h, err := located(ctx, h)
+		if err == nil {
+			err = editable(h)
+		}
+		if err != nil {
+			return converge.Report{}, err
+		}
 		v, err := visitHost(ctx, h.Address, self)
 		if err != nil {
 			return converge.Report{}, err
@@ -210,7 +217,11 @@ func hostGenerations(ctx context.Context, a cli.HostArgs, dir string) ([]cli.Hos
 	}
 	_, err = host.Each(ctx, hosts, host.Waves{MaxFail: -1}, func(ctx context.Context, h host.Host) bool {
 		o := cli.HostGenerations{Host: h.Name, Generations: []cli.HostGeneration{}}
-		v, err := visitHost(ctx, h.Address, self)
+		h, err := located(ctx, h)
+		var v visit
+		if err == nil {
+			v, err = visitHost(ctx, h.Address, self)
+		}
 		if err == nil {
 			defer v.Close()
 			var all []converge.Generation
@@ -243,6 +254,9 @@ func plainHosts(a cli.HostArgs) ([]host.Host, way, error) {
 		return []host.Host{addressed(cmp.Or(a.Address, "local"))}, self, nil
 	}
 	all, err := host.ReadInventory(os.DirFS(a.Definitions))
+	for i := range all {
+		all[i].Folder = a.Definitions
+	}
 	if err == nil {
 		all, err = host.Select(all, a.Limit)
 	}

@@ -30,7 +30,8 @@ import (
 func Infra() cli.Infra {
 	return cli.Infra{Converge: convergeHosts, Verify: verifyHosts, AddTest: addTest, TestRole: testRole,
 		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Facts: hostFacts, Side: HostSide,
-		Generations: hostGenerations, Rollback: rollbackHosts, Guard: watchGeneration, Agent: hostAgent()}
+		Generations: hostGenerations, Rollback: rollbackHosts, Guard: watchGeneration,
+		Bake: bake, Enter: infra.Enter, Agent: hostAgent()}
 }
 
 // fleet is hosts, and the roles that they have.
@@ -85,6 +86,9 @@ func openFleet(a cli.HostArgs) (*fleet, error) {
 	}
 	if len(all) == 0 {
 		return nil, fault.New(fault.NotFound, "%s has no hosts (name roles to work on this machine: %s)", a.Definitions, cmp.Or(strings.Join(f.library.Names(), ", "), "there are none in roles/ either"))
+	}
+	for i := range all {
+		all[i].Folder = a.Definitions
 	}
 	f.hosts, err = host.Select(all, a.Limit)
 	f.uses = inventoryUses
@@ -203,14 +207,21 @@ func eachHost(ctx context.Context, hosts []host.Host, w host.Waves, tell func(cl
 // one converges one host.
 func (f *fleet) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, tell func(cli.HostEvent)) cli.HostResult {
 	return onHost(ctx, h, tell, func(ctx context.Context, event func(converge.Event)) (converge.Report, error) {
+		h, err := located(ctx, h)
+		if err != nil {
+			return converge.Report{}, err
+		}
 		v, m, err := f.visit(ctx, h)
 		if err != nil {
 			return converge.Report{}, err
 		}
 		defer v.Close()
-		o := toConverge{DryRun: !c.Apply, Tags: c.Tags, By: c.By, Name: rand.Text(), Version: c.Version, Dir: c.StateDir}
-		if c.Apply {
+		o := toConverge{DryRun: !c.Apply || h.Immutable, Tags: c.Tags, By: c.By, Name: rand.Text(), Version: c.Version, Dir: c.StateDir}
+		if c.Apply && !h.Immutable {
 			o.Guard = guardOf(h.Address, c.Guard)
+		}
+		if h.Immutable {
+			return replaced(h, c.Apply, func(event func(converge.Event)) (converge.Report, error) { return v.converge(m, o, event) }, event)
 		}
 		r, err := v.converge(m, o, event)
 		return guarded(ctx, h, f.self, o, r, err)
@@ -257,6 +268,10 @@ func (f *fleet) verify(ctx context.Context, h host.Host) (verify.Report, error) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var r verify.Report
+	h, err := located(ctx, h)
+	if err != nil {
+		return r, err
+	}
 	v, m, err := f.visit(ctx, h)
 	if err != nil {
 		return r, err

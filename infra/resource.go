@@ -60,6 +60,12 @@ type Stated interface {
 	State(ctx context.Context, h *Host) (string, error)
 }
 
+// Live is a resource of which something can only be done where the host runs.
+type Live interface {
+	// LeftOut says what is not done on a host that does not, empty for nothing.
+	LeftOut() string
+}
+
 // Captured is a resource that can tell how the host is now in the words of roles, so
 // that it can be put back to that, or taken over into the definitions.
 type Captured interface {

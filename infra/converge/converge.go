@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -25,6 +27,9 @@ type Options struct {
 	DryRun bool
 	// Unattended keeps to what resources say about drift: report and ask leave it.
 	Unattended bool
+	// Part: the manifest is a part of a larger one. What it names and does not have is
+	// elsewhere.
+	Part bool
 	// Tags, when given, are those of which a resource needs one to be looked at.
 	Tags []string
 	// Refs, when given, are the only resources that are looked at.
@@ -94,8 +99,11 @@ type Report struct {
 	Notes []string `json:"notes,omitempty"`
 	// Unconfirmed: the generation will be undone unless Confirm is called within the time
 	// of its guard.
-	Unconfirmed bool          `json:"unconfirmed,omitempty"`
-	Took        time.Duration `json:"took"` // nanoseconds
+	Unconfirmed bool `json:"unconfirmed,omitempty"`
+	// Told are resources that were notified, and not by the way told: for the parts of
+	// the manifest that come after this one.
+	Told []string      `json:"told,omitempty"`
+	Took time.Duration `json:"took"` // nanoseconds
 }
 
 // Failed tells whether something is not as declared in spite of the run.
@@ -140,7 +148,7 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 	defer release()
 	report := Report{CutOff: r.state.Applying}
 	r.all, r.gone = slices.Clone(m.Resources), len(m.Resources)
-	order, before, err := stages(r.all)
+	order, before, err := stages(r.all, o.Part)
 	if err != nil {
 		return Report{}, err
 	}
@@ -157,12 +165,18 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 		r.stage(ctx, stage)
 	}
 	report.Counts, report.Hash, report.Leaves = r.counts, rootHash(r.leaves), r.leaves
+	if o.Part {
+		report.Told = slices.Sorted(maps.Keys(r.notified))
+	}
 	return r.end(ctx, report, start)
 }
 
 func (o Options) filled() Options {
 	if o.Dir == "" {
 		o.Dir = DefaultDir
+	}
+	if dir, err := filepath.Abs(o.Dir); err == nil {
+		o.Dir = dir // its guard works elsewhere
 	}
 	if o.Parallel <= 0 {
 		o.Parallel = 2 * runtime.NumCPU()
