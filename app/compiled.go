@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"unsafe"
 
 	"steer/cli"
 	"steer/infra"
@@ -105,7 +104,7 @@ func (m *compiled) read() (k kept) {
 	if now := sha256.Sum256(body); !bytes.Equal(sum, now[:]) {
 		return k // torn
 	}
-	all, err := infra.Unpack(resourceKinds(), unsafe.String(unsafe.SliceData(body), len(body))) // nobody writes to it any more
+	all, err := infra.Unpack(resourceKinds(), string(body))
 	if err != nil {
 		return k
 	}

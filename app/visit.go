@@ -3,8 +3,15 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
 
+	"steer/base/fault"
+	"steer/base/id"
 	"steer/infra"
+	"steer/infra/agent"
 	"steer/infra/converge"
 	"steer/infra/host"
 	"steer/infra/patch"
@@ -24,22 +31,60 @@ type visit interface {
 	Close() error
 }
 
+// way is how hosts are reached from here.
+type way struct {
+	program string          // file of this program
+	agents  *agent.Registry // hosts that joined; nil: this is no server
+}
+
+// fromHere is the way of a command, which is no server.
+func fromHere() (way, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return way{}, fmt.Errorf("find this program: %w", err)
+	}
+	return way{program: program}, nil
+}
+
+// agentAddress begins the address of a host that joined: agent://NAME.
+const agentAddress = "agent://"
+
 // visitHost begins a stay.
-func visitHost(ctx context.Context, address, self string) (visit, error) {
+func visitHost(ctx context.Context, address string, self way) (visit, error) {
 	if address == "local" {
 		return here{ctx, infra.NewHost(ctx)}, nil
+	}
+	if name, ok := strings.CutPrefix(address, agentAddress); ok {
+		if self.agents == nil {
+			return nil, fault.New(fault.Invalid, "%s comes by itself, to the server only (steer fleet, or another way: --host ssh://…)", address)
+		}
+		conn, err := self.agents.Take(ctx, id.Host(name))
+		if err != nil {
+			return nil, err
+		}
+		stop := context.AfterFunc(ctx, func() { conn.Close() })
+		return &there{host.Over(conn), closing(func() error {
+			stop()
+			return conn.Close()
+		})}, nil
 	}
 	conn, err := host.Dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	s, err := host.Open(ctx, conn, self)
+	s, err := host.Open(ctx, conn, self.program)
 	if err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return &there{s, conn}, nil
 }
+
+// closing is an io.Closer.
+type closing func() error
+
+// Close calls it.
+func (c closing) Close() error { return c() }
 
 // here works in this process: nothing has to be written for the way.
 type here struct {
@@ -76,7 +121,7 @@ func (h here) Close() error { return nil }
 // there works by a conversation.
 type there struct {
 	*host.Session
-	conn host.Conn
+	conn io.Closer
 }
 
 func (t *there) facts() (f infra.Facts, err error) { return f, t.Call(askFacts, nil, nil, &f) }

@@ -60,6 +60,12 @@ type Stated interface {
 	State(ctx context.Context, h *Host) (string, error)
 }
 
+// Live is a resource of which something can only be done where the host runs.
+type Live interface {
+	// LeftOut says what is not done on a host that does not, empty for nothing.
+	LeftOut() string
+}
+
 // Prepared is a resource that is compared with something which all of its kind share
 // and which takes long to read, like the list of packages. A run asks one of each kind
 // to read it early, while other resources are compared.
@@ -88,7 +94,12 @@ const LargestCapture = 4 << 20
 
 // Watched is a resource whose drift the kernel can tell.
 type Watched interface {
-	Watch() []string // paths
+	Watch() []string // paths; with a slash at the end, all that is in the folder too
+}
+
+// Supervised is a resource whose drift systemd can tell.
+type Supervised interface {
+	Units() []string // whole names, like nginx.service
 }
 
 // Kind is one kind of resource.

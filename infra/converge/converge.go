@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -27,6 +28,9 @@ type Options struct {
 	DryRun bool
 	// Unattended keeps to what resources say about drift: report and ask leave it.
 	Unattended bool
+	// Part: the manifest is a part of a larger one. What it names and does not have is
+	// elsewhere.
+	Part bool
 	// Tags, when given, are those of which a resource needs one to be looked at.
 	Tags []string
 	// Refs, when given, are the only resources that are looked at.
@@ -37,6 +41,10 @@ type Options struct {
 	Parallel int
 	// By is who wants it, for the state and for others who wait.
 	By string
+	// Keep, if given, is the manifest as infra.Encode writes it: the host keeps it in
+	// ManifestFile, also when something of it cannot be done. Runs with DryRun, Tags or Refs,
+	// which are not all that the host should be, keep nothing.
+	Keep []byte
 	// Version names the definitions, for the list of generations.
 	Version string
 	// Name tells the run from others, for those who lose the connection to it.
@@ -92,8 +100,11 @@ type Report struct {
 	Notes []string `json:"notes,omitempty"`
 	// Unconfirmed: the generation will be undone unless Confirm is called within the time
 	// of its guard.
-	Unconfirmed bool          `json:"unconfirmed,omitempty"`
-	Took        time.Duration `json:"took"` // nanoseconds
+	Unconfirmed bool `json:"unconfirmed,omitempty"`
+	// Told are resources that were notified, and not by the way told: for the parts of
+	// the manifest that come after this one.
+	Told []string      `json:"told,omitempty"`
+	Took time.Duration `json:"took"` // nanoseconds
 }
 
 // Failed tells whether something is not as declared in spite of the run.
@@ -139,7 +150,7 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 	report := Report{CutOff: r.state.Applying}
 	r.all, r.gone = slices.Clone(m.Resources), len(m.Resources)
 	defer r.prepare(ctx)()
-	order, before, err := stages(r.all)
+	order, before, err := stages(r.all, o.Part)
 	if err != nil {
 		return Report{}, err
 	}
@@ -156,6 +167,9 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 		r.stage(ctx, stage)
 	}
 	report.Counts, report.Hash, report.Leaves = r.counts, rootHash(r.leaves), r.leaves
+	if o.Part {
+		report.Told = slices.Sorted(maps.Keys(r.notified))
+	}
 	return r.end(ctx, report, start)
 }
 
@@ -186,6 +200,9 @@ func begin(o Options) (_ *run, release func(), err error) {
 	}
 	if r.state, err = ReadState(o.Dir); err == nil {
 		err = r.unconfirmed()
+	}
+	if err == nil && !o.DryRun && len(o.Keep) > 0 && len(o.Tags)+len(o.Refs) == 0 {
+		err = keep(o.Dir, o.Keep)
 	}
 	if err != nil {
 		unlock()

@@ -282,6 +282,9 @@ func Next(h Host, s Settings) time.Time {
 	if s.Every <= 0 {
 		return time.Time{}
 	}
+	if h.Visited.IsZero() {
+		return h.Seen
+	}
 	if !h.Silent.IsZero() {
 		return h.Visited.Add(min(retry, s.Every))
 	}

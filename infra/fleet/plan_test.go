@@ -26,7 +26,7 @@ func newSim(s Settings, hosts ...string) *sim {
 	m.World = World{Now: noon, Groups: map[string]Group{}, Hosts: map[string]Host{}, Looked: map[string]Looked{}}
 	for _, h := range hosts {
 		w.Hosts = append(w.Hosts, Declared{Name: h, Group: "web", Made: true})
-		m.Hosts[h] = Host{Name: h, Group: "web", State: Waiting}
+		m.Hosts[h] = Host{Name: h, Group: "web", State: Waiting, Seen: noon}
 	}
 	m.Wanted = []Wanted{w}
 	return m

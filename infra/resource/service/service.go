@@ -97,6 +97,17 @@ func (s *Service) Needs() []string {
 	return []string{"unit:" + u, "path:/etc/systemd/system/" + u, "path:/etc/init.d/" + bare, "package:" + bare}
 }
 
+// LeftOut is the start.
+func (s *Service) LeftOut() string {
+	if s.State == running {
+		return "not started: nothing runs here"
+	}
+	return ""
+}
+
+// Units is its unit.
+func (s *Service) Units() []string { return []string{unit(s.Name)} }
+
 // Diff looks at the service.
 func (s *Service) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	var d infra.Diff
@@ -114,7 +125,7 @@ func (s *Service) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	if s.Masked != nil && *s.Masked != is.Masked {
 		d.Set("masked", fmt.Sprint(is.Masked), fmt.Sprint(*s.Masked))
 	}
-	if s.State == running && !is.Running || s.State == stopped && is.Running {
+	if !h.Facts.Offline && (s.State == running && !is.Running || s.State == stopped && is.Running) {
 		d.Set("state", is.Detail, s.State)
 	}
 	if s.Enabled != nil && *s.Enabled != is.Enabled {
@@ -169,7 +180,7 @@ func (s *Service) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error 
 
 // Notify restarts or reloads it.
 func (s *Service) Notify(ctx context.Context, h *infra.Host) error {
-	if s.started == h || s.State == stopped {
+	if s.started == h || s.State == stopped || h.Facts.Offline {
 		return nil
 	}
 	sys, err := open(h)

@@ -189,7 +189,11 @@ func (s systemd) end(ctx context.Context, name string) error {
 	if strings.Contains(name, "@.") {
 		return nil
 	}
-	out, err := s.h.Exec(ctx, infra.Command{Args: []string{"systemctl", "disable", "--now", "--", name}})
+	args := []string{"systemctl", "disable", "--now", "--", name}
+	if s.h.Facts.Offline {
+		args = s.files("disable", name)
+	}
+	out, err := s.h.Exec(ctx, infra.Command{Args: args})
 	if err == nil && out.Code != 0 && !strings.Contains(string(out.Stderr), "does not exist") && !strings.Contains(string(out.Stderr), "not loaded") {
 		err = fmt.Errorf("stop and disable %s: %s", name, strings.TrimSpace(string(out.Stderr)))
 	}
