@@ -86,7 +86,7 @@ func checkPipelines(d *declared, c *catalog.Catalog) (errs []error) {
 		}
 		for i, s := range r.Pipeline {
 			for _, t := range s.Approvers {
-				if _, ok := c.Teams[t]; !ok {
+				if _, ok := c.Teams[t]; !ok && len(c.Teams) > 0 {
 					bad(r.File, fmt.Sprintf("pipeline[%d].approvers", i), fmt.Sprintf("no team %q in teams.yaml", t))
 				}
 			}
