@@ -74,6 +74,9 @@ func (a *App) reported(ctx context.Context, host id.Host, all []agent.Report) er
 // saw lets the fleet heal what its policy says. NotFound: hosts.yaml does not have the
 // host.
 func (a *App) saw(ctx context.Context, host id.Host, d infra.Drift) error {
+	if d.Action == infra.None {
+		return a.keeper.fleet.Passed(ctx, string(host), d.Ref)
+	}
 	c := unattended.Change{Ref: d.Ref, Role: d.Role, Place: d.Place, Status: string(converge.Drifted), Action: string(d.Action), Drift: true}
 	for _, f := range d.Fields[:min(len(d.Fields), 50)] {
 		c.Fields = append(c.Fields, unattended.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})
