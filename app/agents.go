@@ -46,7 +46,7 @@ func (a *App) reported(ctx context.Context, host id.Host, all []agent.Report) er
 	lost := 0
 	for _, r := range all {
 		lost += r.Lost
-		if r.Drift != nil && r.Drift.Action != infra.None { // else it is as declared again
+		if r.Drift != nil {
 			drifts = append(drifts, *r.Drift)
 		}
 		if r.Run == nil {
@@ -93,6 +93,7 @@ func (a *App) drifted(ctx context.Context, host id.Host, drifts []infra.Drift, l
 	unknown := drifts[:0:0]
 	for _, d := range drifts {
 		switch err := a.saw(ctx, host, d); {
+		case fault.Of(err) == fault.NotFound && d.Action == infra.None: // nobody knows of it
 		case fault.Of(err) == fault.NotFound:
 			unknown = append(unknown, d)
 		case err != nil:
