@@ -356,7 +356,7 @@ func TestHostComesByItself(t *testing.T) {
 	if err := s.agents.Revoke(t.Context(), "ada", "web-1", ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := visitHost(t.Context(), "agent://web-1", s.keeper.self); fault.Of(err) != fault.NotFound {
+	if _, err := visitHost(t.Context(), "agent://web-1", s.keeper.self); fault.Of(err) != fault.Unavailable {
 		t.Errorf("a revoked host can be visited: %v", err)
 	}
 	s.until("the host knows", 10*time.Second, func() error {
