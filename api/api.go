@@ -26,6 +26,7 @@ import (
 	"steer/deliver/pipeline"
 	"steer/deliver/source"
 	"steer/improve/flow"
+	"steer/infra/agent"
 	"steer/listen/timeline"
 	"steer/monitor/state"
 )
@@ -53,6 +54,7 @@ type Options struct {
 	Checks      *state.Engine
 	Timeline    *timeline.Timeline
 	Flow        *flow.Flow
+	Agents      *agent.Registry
 	Backup      BeginBackup
 	Store       Store // nil when metrics are not on disk
 	Fleet       Fleet
@@ -80,6 +82,7 @@ type API struct {
 	streams atomic.Int64
 	uploads chan struct{} // as many as may be under way
 	trees   chan struct{} // of Whisper files, likewise
+	fetches chan struct{} // of the program by hosts, likewise
 
 	bodyTime, fileTime time.Duration // shorter in tests
 }
@@ -87,7 +90,7 @@ type API struct {
 // New builds the handler.
 func New(o Options) *API {
 	o.Log = cmp.Or(o.Log, slog.Default())
-	a := &API{o: o, uploads: make(chan struct{}, mostUploads), trees: make(chan struct{}, mostTrees), bodyTime: bodyTime, fileTime: fileTime}
+	a := &API{o: o, uploads: make(chan struct{}, mostUploads), trees: make(chan struct{}, mostTrees), fetches: make(chan struct{}, mostFetches), bodyTime: bodyTime, fileTime: fileTime}
 
 	// All of /api/v1 needs a login, but for logging in.
 	v1 := http.NewServeMux()
@@ -119,7 +122,7 @@ func New(o Options) *API {
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, crossOrigin(r))
 	}))
-	a.handler = guard.Handler(a.authenticate(mux))
+	a.handler = guard.Handler(a.forAgents(a.authenticate(mux)))
 	return a
 }
 
@@ -150,6 +153,7 @@ func (a *API) describe(mux *http.ServeMux) {
 	a.secrets()
 	a.tokens()
 	a.store()
+	a.agents()
 	a.fleet()
 }
 

@@ -107,6 +107,16 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"GET", "/api/v1/tokens", nil, all(admin)},
 		{"POST", "/api/v1/tokens", map[string]any{"name": "x", "role": "admin"}, all(admin)},
 		{"DELETE", "/api/v1/tokens/nobody", nil, all(admin)},
+		{"GET", "/api/v1/hosts/agents", nil, all(viewer)},
+		{"POST", "/api/v1/hosts/invitations", map[string]any{"host": "web-1"}, all(operator)},
+		{"DELETE", "/api/v1/hosts/agents/web-9", nil, all(operator)},
+		// What hosts do, people may not.
+		{"POST", "/api/v1/hosts/join", map[string]any{}, [6]bool{}},
+		{"GET", "/api/v1/hosts/agent", nil, [6]bool{}},
+		{"DELETE", "/api/v1/hosts/agent", nil, [6]bool{}},
+		{"GET", "/api/v1/hosts/program?digest=x", nil, [6]bool{}},
+		{"POST", "/api/v1/hosts/drift", map[string]any{"reports": []any{}}, [6]bool{}},
+		{"POST", "/api/v1/hosts/metrics", map[string]any{"figures": []any{}}, [6]bool{}},
 		// Here the programs of this machine need no login.
 		{"GET", "/render?target=steer.*&format=json", nil, all(none)},
 		{"GET", "/metrics/find?query=*", nil, all(none)},

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -34,7 +33,7 @@ import (
 // keeper keeps hosts as the definitions say, for the server.
 type keeper struct {
 	*App
-	self  string
+	self  way
 	fleet *unattended.Fleet
 
 	mu      sync.Mutex
@@ -45,9 +44,10 @@ type keeper struct {
 // openFleet opens the unattended convergence of hosts.
 func (a *App) openFleet(ctx context.Context) (err error) {
 	k := &keeper{App: a, commits: map[string]*declared{}, patched: map[string]time.Time{}}
-	if k.self, err = os.Executable(); err != nil {
-		return fmt.Errorf("find this program: %w", err)
+	if k.self, err = fromHere(); err != nil {
+		return err
 	}
+	k.self.agents = a.agents
 	k.fleet, err = unattended.New(ctx, unattended.Options{
 		DB: a.db, Work: a.work, Journal: a.journal.Append, Log: a.log,
 		Wanted: k.wanted, Visit: k.visit, Open: k.open, Close: k.close, Propose: k.propose, Roles: k.roles, Unmanaged: k.unmanaged,
@@ -83,6 +83,12 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 		}
 		out.Rebuild = time.Since(start)
 	}
+	if h, err = located(ctx, h); err == nil && t.Kind == unattended.Back {
+		err = editable(h)
+	}
+	if err != nil {
+		return out, err
+	}
 	f := &fleet{library: d.library, self: k.self, uses: inventoryUses, secret: k.secretOf(d.files, h.Environment)}
 	v, m, err := f.visit(ctx, h)
 	if err != nil {
@@ -94,7 +100,11 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 	}
 	tell := func(e converge.Event) { keep(&out, e) }
 	run := func(o toConverge) (converge.Report, error) {
+		o.DryRun = o.DryRun || h.Immutable
 		o = k.about(o, h, t)
+		if h.Immutable {
+			return replaced(h, false, func(event func(converge.Event)) (converge.Report, error) { return v.converge(m, o, event) }, tell)
+		}
 		r, err := v.converge(m, o, tell)
 		return guarded(ctx, h, k.self, o, r, err)
 	}
@@ -105,7 +115,7 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 		take(&out, r)
 		return out, err
 	}
-	r, err := run(toConverge{DryRun: t.Kind == unattended.Look, Unattended: t.Kind == unattended.Converge, Refs: t.Refs})
+	r, err := run(toConverge{DryRun: t.Kind == unattended.Look, Unattended: t.Kind == unattended.Converge || t.Kind == unattended.Look, Refs: t.Refs})
 	if err != nil {
 		return out, err
 	}
@@ -116,7 +126,7 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 	if err := k.test(v, m, &out); err != nil {
 		return out, err
 	}
-	if tell := repairs(out.Tests); len(tell) > 0 && t.Kind == unattended.Converge {
+	if tell := repairs(out.Tests); len(tell) > 0 && t.Kind == unattended.Converge && !h.Immutable {
 		// What a failed test asks for is tried once a visit: a service restarts, a
 		// command makes room on the disk.
 		if r, err = run(toConverge{Unattended: true, Tell: tell}); err != nil {

@@ -59,12 +59,12 @@ func startGuard(ctx context.Context, h *infra.Host, dir string, generation int, 
 
 // watchGeneration is the guard's process.
 func watchGeneration(ctx context.Context, dir string, generation int, within time.Duration) error {
-	return converge.Watch(ctx, generation, within, toConverge{Dir: dir}.options(ctx, nil))
+	return converge.Watch(ctx, generation, within, toConverge{Dir: dir}.options(ctx, infra.NewHost(ctx), nil))
 }
 
 // confirmHost says over a connection of its own that a host can be reached after a
 // generation. It tries for as long as the host waits.
-func confirmHost(ctx context.Context, address, self, dir string, r converge.Report, within time.Duration) error {
+func confirmHost(ctx context.Context, address string, self way, dir string, r converge.Report, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	var last error
@@ -96,8 +96,15 @@ func confirmHost(ctx context.Context, address, self, dir string, r converge.Repo
 // rollbackHost brings one host back to what it was after an earlier generation; its
 // guard is as that of a change. The next convergence brings the state of the definitions
 // again.
-func rollbackHost(ctx context.Context, h host.Host, self string, c cli.RollbackArgs, tell func(cli.HostEvent)) cli.HostResult {
+func rollbackHost(ctx context.Context, h host.Host, self way, c cli.RollbackArgs, tell func(cli.HostEvent)) cli.HostResult {
 	return onHost(ctx, h, tell, func(ctx context.Context, event func(converge.Event)) (converge.Report, error) {
+		h, err := located(ctx, h)
+		if err == nil {
+			err = editable(h)
+		}
+		if err != nil {
+			return converge.Report{}, err
+		}
 		v, err := visitHost(ctx, h.Address, self)
 		if err != nil {
 			return converge.Report{}, err
@@ -113,7 +120,7 @@ func rollbackHost(ctx context.Context, h host.Host, self string, c cli.RollbackA
 }
 
 // guarded is the end of a run: it confirms what waits for that.
-func guarded(ctx context.Context, h host.Host, self string, o toConverge, r converge.Report, err error) (converge.Report, error) {
+func guarded(ctx context.Context, h host.Host, self way, o toConverge, r converge.Report, err error) (converge.Report, error) {
 	if err != nil && o.Guard > 0 && fault.Of(err) == fault.Unavailable {
 		r, err = rejoin(ctx, h, self, o, err)
 	}
@@ -125,7 +132,7 @@ func guarded(ctx context.Context, h host.Host, self string, o toConverge, r conv
 
 // rejoin waits for the end of a run to which the connection was lost: a change of the
 // network may end connections, and new ones can be made all the same.
-func rejoin(ctx context.Context, h host.Host, self string, o toConverge, lost error) (converge.Report, error) {
+func rejoin(ctx context.Context, h host.Host, self way, o toConverge, lost error) (converge.Report, error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for end := time.Now().Add(o.Guard); time.Now().Before(end) && ctx.Err() == nil; {
@@ -151,7 +158,7 @@ func rejoin(ctx context.Context, h host.Host, self string, o toConverge, lost er
 }
 
 // lookFor finds the generation of a run; without one its number is 0.
-func lookFor(ctx context.Context, address, self string, o toConverge, end time.Time) (g converge.Generation, err error) {
+func lookFor(ctx context.Context, address string, self way, o toConverge, end time.Time) (g converge.Generation, err error) {
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	v, err := visitHost(ctx, address, self)
@@ -210,7 +217,11 @@ func hostGenerations(ctx context.Context, a cli.HostArgs, dir string) ([]cli.Hos
 	}
 	_, err = host.Each(ctx, hosts, host.Waves{MaxFail: -1}, func(ctx context.Context, h host.Host) bool {
 		o := cli.HostGenerations{Host: h.Name, Generations: []cli.HostGeneration{}}
-		v, err := visitHost(ctx, h.Address, self)
+		h, err := located(ctx, h)
+		var v visit
+		if err == nil {
+			v, err = visitHost(ctx, h.Address, self)
+		}
 		if err == nil {
 			defer v.Close()
 			var all []converge.Generation
@@ -234,15 +245,18 @@ func hostGenerations(ctx context.Context, a cli.HostArgs, dir string) ([]cli.Hos
 
 // plainHosts are hosts without their roles: of the inventory by name, or one by its
 // address, or this machine.
-func plainHosts(a cli.HostArgs) ([]host.Host, string, error) {
-	self, err := os.Executable()
+func plainHosts(a cli.HostArgs) ([]host.Host, way, error) {
+	self, err := fromHere()
 	if err != nil {
-		return nil, "", fmt.Errorf("find this program: %w", err)
+		return nil, way{}, err
 	}
 	if len(a.Limit) == 0 {
 		return []host.Host{addressed(cmp.Or(a.Address, "local"))}, self, nil
 	}
 	all, err := host.ReadInventory(os.DirFS(a.Definitions))
+	for i := range all {
+		all[i].Folder = a.Definitions
+	}
 	if err == nil {
 		all, err = host.Select(all, a.Limit)
 	}

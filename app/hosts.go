@@ -30,7 +30,8 @@ import (
 func Infra() cli.Infra {
 	return cli.Infra{Converge: convergeHosts, Verify: verifyHosts, AddTest: addTest, TestRole: testRole,
 		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Facts: hostFacts, Side: HostSide,
-		Generations: hostGenerations, Rollback: rollbackHosts, Guard: watchGeneration}
+		Generations: hostGenerations, Rollback: rollbackHosts, Guard: watchGeneration,
+		Bake: bake, Enter: infra.Enter, Agent: hostAgent()}
 }
 
 // fleet is hosts, and the roles that they have.
@@ -39,7 +40,8 @@ type fleet struct {
 	hosts   []host.Host
 	uses    func(host.Host) ([]role.Use, error)
 	secret  func(name string) (string, error)
-	self    string
+	self    way
+	memory  *compiled // nil: nothing is remembered
 }
 
 // open reads the definitions for some hosts.
@@ -50,8 +52,8 @@ func openFleet(a cli.HostArgs) (*fleet, error) {
 	}
 	f := &fleet{}
 	var err error
-	if f.self, err = os.Executable(); err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+	if f.self, err = fromHere(); err != nil {
+		return nil, err
 	}
 	if f.library, err = role.Load(files, resourceKinds()); err != nil {
 		return nil, err
@@ -85,6 +87,9 @@ func openFleet(a cli.HostArgs) (*fleet, error) {
 	}
 	if len(all) == 0 {
 		return nil, fault.New(fault.NotFound, "%s has no hosts (name roles to work on this machine: %s)", a.Definitions, cmp.Or(strings.Join(f.library.Names(), ", "), "there are none in roles/ either"))
+	}
+	for i := range all {
+		all[i].Folder = a.Definitions
 	}
 	f.hosts, err = host.Select(all, a.Limit)
 	f.uses = inventoryUses
@@ -138,6 +143,9 @@ func secrets(files fs.FS, a cli.HostArgs) func(string) (string, error) {
 
 // visit opens a conversation with a host and compiles what it should be.
 func (f *fleet) visit(ctx context.Context, h host.Host) (_ visit, m infra.Manifest, err error) {
+	if f.memory != nil && f.memory.found != nil {
+		return here{ctx, f.memory.host}, infra.Manifest{Resources: f.memory.found}, nil
+	}
 	v, err := visitHost(ctx, h.Address, f.self)
 	if err != nil {
 		return nil, m, err
@@ -161,14 +169,24 @@ func (f *fleet) visit(ctx context.Context, h host.Host) (_ visit, m infra.Manife
 	if _, err = verify.Decode(m.Tests); err != nil {
 		return nil, m, err
 	}
+	if f.memory != nil {
+		f.memory.keep(m, facts)
+	}
 	return v, m, nil
 }
 
 func convergeHosts(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
+	keepGarbage()
+	memory := remember(ctx, a, c)
+	if memory != nil && memory.found != nil {
+		f := &fleet{hosts: []host.Host{{Name: "local", Address: "local"}}, self: way{program: memory.program}, memory: memory}
+		return f.converge(ctx, c, tell)
+	}
 	f, err := openFleet(a)
 	if err != nil {
 		return nil, err
 	}
+	f.memory = memory
 	return f.converge(ctx, c, tell)
 }
 
@@ -203,14 +221,21 @@ func eachHost(ctx context.Context, hosts []host.Host, w host.Waves, tell func(cl
 // one converges one host.
 func (f *fleet) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, tell func(cli.HostEvent)) cli.HostResult {
 	return onHost(ctx, h, tell, func(ctx context.Context, event func(converge.Event)) (converge.Report, error) {
+		h, err := located(ctx, h)
+		if err != nil {
+			return converge.Report{}, err
+		}
 		v, m, err := f.visit(ctx, h)
 		if err != nil {
 			return converge.Report{}, err
 		}
 		defer v.Close()
-		o := toConverge{DryRun: !c.Apply, Tags: c.Tags, By: c.By, Name: rand.Text(), Version: c.Version, Dir: c.StateDir}
-		if c.Apply {
+		o := toConverge{DryRun: !c.Apply || h.Immutable, Tags: c.Tags, By: c.By, Name: rand.Text(), Version: c.Version, Dir: c.StateDir}
+		if c.Apply && !h.Immutable {
 			o.Guard = guardOf(h.Address, c.Guard)
+		}
+		if h.Immutable {
+			return replaced(h, c.Apply, func(event func(converge.Event)) (converge.Report, error) { return v.converge(m, o, event) }, event)
 		}
 		r, err := v.converge(m, o, event)
 		return guarded(ctx, h, f.self, o, r, err)
@@ -257,6 +282,10 @@ func (f *fleet) verify(ctx context.Context, h host.Host) (verify.Report, error) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var r verify.Report
+	h, err := located(ctx, h)
+	if err != nil {
+		return r, err
+	}
 	v, m, err := f.visit(ctx, h)
 	if err != nil {
 		return r, err
@@ -445,9 +474,9 @@ func (f *fleet) tryRole(ctx context.Context, h host.Host, name string, keep bool
 }
 
 func hostFacts(ctx context.Context, a cli.HostArgs) ([]byte, error) {
-	self, err := os.Executable()
+	self, err := fromHere()
 	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+		return nil, err
 	}
 	v, err := visitHost(ctx, cmp.Or(a.Address, "local"), self)
 	if err != nil {

@@ -1,16 +1,19 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/agent"
 	"steer/infra/converge"
 	"steer/infra/host"
 	"steer/infra/patch"
@@ -36,6 +39,7 @@ type toConverge struct {
 	Tags      []string        `json:"tags,omitempty"`
 	Refs      []string        `json:"refs,omitempty"`
 	Tell      []string        `json:"tell,omitempty"`
+	Part      bool            `json:"part,omitempty"`
 	// Unattended keeps to what resources say about drift.
 	Unattended bool          `json:"unattended,omitempty"`
 	By         string        `json:"by,omitempty"`
@@ -51,8 +55,8 @@ type toRollback struct {
 	To int `json:"to"`
 }
 
-func (c toConverge) options(ctx context.Context, event func(converge.Event)) converge.Options {
-	o := converge.Options{Host: infra.NewHost(ctx), Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, Refs: c.Refs, Tell: c.Tell, Unattended: c.Unattended, By: c.By, Name: c.Name, Version: c.Version, Event: event}
+func (c toConverge) options(ctx context.Context, h *infra.Host, event func(converge.Event)) converge.Options {
+	o := converge.Options{Host: h, Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, Refs: c.Refs, Tell: c.Tell, Part: c.Part, Unattended: c.Unattended, By: c.By, Name: c.Name, Version: c.Version, Event: event}
 	if c.Guard > 0 {
 		o.Guard = &converge.Guard{Within: c.Guard, Start: func(dir string, generation int, within time.Duration) error {
 			return startGuard(ctx, o.Host, dir, generation, within)
@@ -66,6 +70,11 @@ func runTests(ctx context.Context, text string) (verify.Report, error) {
 	tests, err := verify.Load("tests of "+h.Facts.Name, []byte(text))
 	if err != nil {
 		return verify.Report{}, err
+	}
+	for i, t := range tests {
+		if h.Facts.Offline && !slices.Contains([]string{"file", "package", "command", "user", "group", "matching"}, t.Kind) {
+			tests[i].Skip = cmp.Or(t.Skip, "nothing runs here")
+		}
 	}
 	return verify.Run(ctx, h, tests, verify.Options{}), nil
 }
@@ -95,7 +104,11 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		if err != nil {
 			return nil, err
 		}
-		return converge.Run(ctx, infra.Manifest{Resources: all}, c.options(ctx, func(e converge.Event) { event(e) }))
+		o := c.options(ctx, infra.NewHost(ctx), func(e converge.Event) { event(e) })
+		if _, err := agent.ReadIdentity(cmp.Or(c.Dir, converge.DefaultDir)); err == nil {
+			o.Keep = c.Resources // its agent watches them, and converges by them when the server is gone
+		}
+		return converge.Run(ctx, infra.Manifest{Resources: all}, o)
 	case askGenerations, askRollback, askConfirm:
 		c := toRollback{}
 		if err := json.Unmarshal(body, &c); err != nil {
@@ -107,7 +120,7 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		case askConfirm:
 			return nil, converge.Confirm(c.Dir, c.To)
 		}
-		return converge.Rollback(ctx, c.To, c.options(ctx, func(e converge.Event) { event(e) }))
+		return converge.Rollback(ctx, c.To, c.options(ctx, infra.NewHost(ctx), func(e converge.Event) { event(e) }))
 	case askVerify:
 		var v toVerify
 		if err := json.Unmarshal(body, &v); err != nil {

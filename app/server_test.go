@@ -23,7 +23,7 @@ import (
 	"steer/infra/host"
 )
 
-// The test program is Git's hook too, and what hosts run.
+// The test program is Git's hook too, and what hosts run; its version is its size.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "hook" {
 		if app.Hook(context.Background(), os.Stdin, os.Stderr) != nil {
@@ -31,8 +31,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if len(os.Args) > 1 && (os.Args[1] == host.Command || os.Args[1] == cli.GuardCommand) {
-		os.Exit(cli.Main(context.Background(), cli.Program{Infra: app.Infra(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv}, os.Args[1:]))
+	if len(os.Args) > 1 && (os.Args[1] == "agent" || os.Args[1] == host.Command || os.Args[1] == cli.GuardCommand) {
+		i, _ := os.Stat("/proc/self/exe")
+		os.Exit(cli.Main(context.Background(), cli.Program{Version: fmt.Sprint(i.Size()), Infra: app.Infra(),
+			Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv}, os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }

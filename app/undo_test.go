@@ -252,7 +252,7 @@ func TestGuardIsOutside(t *testing.T) {
 		}
 		dir := t.TempDir() + "/state"
 		r, err := converge.Run(t.Context(), infra.Manifest{Resources: []infra.Declared{{Kind: "file", ID: one.ID(), Resource: one}}},
-			toConverge{Dir: dir, Guard: 2 * time.Second}.options(t.Context(), nil))
+			toConverge{Dir: dir, Guard: 5 * time.Second}.options(t.Context(), infra.NewHost(t.Context()), nil))
 		if err != nil || !r.Unconfirmed {
 			t.Fatalf("%+v %v", r, err)
 		}

@@ -3,8 +3,15 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
 
+	"steer/base/fault"
+	"steer/base/id"
 	"steer/infra"
+	"steer/infra/agent"
 	"steer/infra/converge"
 	"steer/infra/host"
 	"steer/infra/patch"
@@ -24,16 +31,51 @@ type visit interface {
 	Close() error
 }
 
+// way is how hosts are reached from here.
+type way struct {
+	program string          // file of this program
+	agents  *agent.Registry // hosts that joined; nil: this is no server
+}
+
+// fromHere is the way of a command, which is no server.
+func fromHere() (way, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return way{}, fmt.Errorf("find this program: %w", err)
+	}
+	return way{program: program}, nil
+}
+
+// agentAddress begins the address of a host that joined: agent://NAME.
+const agentAddress = "agent://"
+
 // visitHost begins a stay.
-func visitHost(ctx context.Context, address, self string) (visit, error) {
+func visitHost(ctx context.Context, address string, self way) (visit, error) {
 	if address == "local" {
-		return here{ctx}, nil
+		return here{ctx, infra.NewHost(ctx)}, nil
+	}
+	if name, ok := strings.CutPrefix(address, agentAddress); ok {
+		if self.agents == nil {
+			return nil, fault.New(fault.Invalid, "%s comes by itself, to the server only (steer fleet, or another way: --host ssh://…)", address)
+		}
+		conn, err := self.agents.Take(ctx, id.Host(name))
+		if fault.Of(err) == fault.NotFound {
+			err = fault.New(fault.Unavailable, "%w", err) // it may come yet
+		}
+		if err != nil {
+			return nil, err
+		}
+		stop := context.AfterFunc(ctx, func() { conn.Close() })
+		return &there{host.Over(conn), closing(func() error {
+			stop()
+			return conn.Close()
+		})}, nil
 	}
 	conn, err := host.Dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	s, err := host.Open(ctx, conn, self)
+	s, err := host.Open(ctx, conn, self.program)
 	if err != nil {
 		conn.Close()
 		return nil, err
@@ -41,13 +83,22 @@ func visitHost(ctx context.Context, address, self string) (visit, error) {
 	return &there{s, conn}, nil
 }
 
-// here works in this process: nothing has to be written for the way.
-type here struct{ ctx context.Context }
+// closing is an io.Closer.
+type closing func() error
 
-func (h here) facts() (infra.Facts, error) { return infra.NewHost(h.ctx).Facts, nil }
+// Close calls it.
+func (c closing) Close() error { return c() }
+
+// here works in this process: nothing has to be written for the way.
+type here struct {
+	ctx  context.Context
+	host *infra.Host
+}
+
+func (h here) facts() (infra.Facts, error) { return h.host.Facts, nil }
 
 func (h here) converge(m infra.Manifest, o toConverge, event func(converge.Event)) (converge.Report, error) {
-	return converge.Run(h.ctx, m, o.options(h.ctx, event))
+	return converge.Run(h.ctx, m, o.options(h.ctx, h.host, event))
 }
 
 func (h here) verify(tests string) (verify.Report, error) { return runTests(h.ctx, tests) }
@@ -63,7 +114,7 @@ func (h here) generations(dir string) ([]converge.Generation, error) {
 }
 
 func (h here) rollback(o toRollback, event func(converge.Event)) (converge.Report, error) {
-	return converge.Rollback(h.ctx, o.To, o.options(h.ctx, event))
+	return converge.Rollback(h.ctx, o.To, o.options(h.ctx, h.host, event))
 }
 
 func (h here) confirm(dir string, generation int) error { return converge.Confirm(dir, generation) }
@@ -73,7 +124,7 @@ func (h here) Close() error { return nil }
 // there works by a conversation.
 type there struct {
 	*host.Session
-	conn host.Conn
+	conn io.Closer
 }
 
 func (t *there) facts() (f infra.Facts, err error) { return f, t.Call(askFacts, nil, nil, &f) }

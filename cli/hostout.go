@@ -179,6 +179,8 @@ func (w *hostWriter) recap(results []HostResult, sum, runs string) error {
 	}
 	switch {
 	case sum == "":
+	case lost == len(results) && strings.HasPrefix(sum, "Done"):
+		w.line("No host could be converged.")
 	case lost == len(results):
 		w.line("No host could be compared.")
 	default:

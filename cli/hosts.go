@@ -14,7 +14,7 @@ import (
 func (s *session) hosts() *cobra.Command {
 	cmd := &cobra.Command{Use: "host", Short: "List, make, roll back, rebuild and destroy hosts", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(s.hostList(), s.hostFacts(), s.hostGenerations(), s.hostRollback(),
+	cmd.AddCommand(s.hostList(), s.hostFacts(), s.hostInvite(), s.hostAgents(), s.hostRevoke(), s.hostGenerations(), s.hostRollback(),
 		s.hostMake("create", "Make hosts that do not exist yet, and converge them", false),
 		s.hostMake("rebuild", "Destroy hosts, make them again and converge them", true),
 		s.hostMake("destroy", "Destroy hosts, with everything on them but their volumes", true))

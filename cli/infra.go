@@ -27,6 +27,14 @@ type Infra struct {
 	Roles func(h HostArgs, names []string) ([]byte, error)
 	// Facts reads those of a host, as JSON.
 	Facts func(ctx context.Context, h HostArgs) ([]byte, error)
+	// Bake makes an image of roles. tell gets what happens in it, done each part when it
+	// is there.
+	Bake func(ctx context.Context, b BakeArgs, tell func(HostEvent), done func(BakePart)) (BakeResult, error)
+	// Enter is the program on its way into a root file system. The code is that with
+	// which it ends.
+	Enter func(ctx context.Context, words []string) (code int, err error)
+	// Agent is for the commands of a host that comes by itself.
+	Agent Agent
 	// Generations lists those of hosts; of this machine or the one of Address when no
 	// hosts are named.
 	Generations func(ctx context.Context, h HostArgs, stateDir string) ([]HostGenerations, error)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -107,4 +108,16 @@ func (d Diff) String() string {
 		names = append(names, f.Name)
 	}
 	return strings.TrimSpace(string(d.Action) + " " + strings.Join(names, ", "))
+}
+
+// Drift is a resource that differs from its declaration, as it was seen when nobody
+// of ours changed the host. Without an action it is as declared again.
+type Drift struct {
+	Ref    string    `json:"ref"`
+	Role   string    `json:"role,omitempty"`
+	Place  string    `json:"place,omitempty"`
+	Heal   Heal      `json:"heal,omitempty"`
+	Action Action    `json:"action,omitempty"`
+	Fields []Field   `json:"fields,omitempty"` // without values when the resource is sensitive
+	At     time.Time `json:"at"`
 }

@@ -20,14 +20,19 @@ type Facts struct {
 	Name      string   `json:"name"` // host name without domain
 	FQDN      string   `json:"fqdn"` // with domain, where the system knows one
 	OS        OS       `json:"os"`
-	Kernel    string   `json:"kernel"`
+	Kernel    string   `json:"kernel,omitempty"`
 	Arch      string   `json:"arch"` // as Go says: amd64, arm64
-	CPUs      int      `json:"cpus"`
-	Memory    int64    `json:"memory"`    // bytes
-	Addresses []string `json:"addresses"` // of all interfaces but the loopback and links
-	Init      string   `json:"init"`      // systemd; sysv: scripts in /etc/init.d; openrc; none
-	Packages  string   `json:"packages"`  // apt, dnf, apk; empty: none of them
+	CPUs      int      `json:"cpus,omitempty"`
+	Memory    int64    `json:"memory,omitempty"`   // bytes
+	Addresses []string `json:"addresses,omitzero"` // of all interfaces but the loopback and links
+	Init      string   `json:"init"`               // systemd; sysv: scripts in /etc/init.d; openrc; none
+	Packages  string   `json:"packages"`           // apt, dnf, apk; empty: none of them
 	Container bool     `json:"container"`
+	// Offline: the host does not run. It is an image in the making, or a folder that is
+	// only entered; programs can be run, services cannot. It has no kernel, processors,
+	// memory or addresses, so that no template can take those of the machine below for its
+	// own.
+	Offline bool `json:"offline"`
 }
 
 // OS is what /etc/os-release tells.
@@ -40,23 +45,17 @@ type OS struct {
 }
 
 func readFacts(ctx context.Context) Facts {
-	f := Facts{Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), OS: readOS()}
+	f := Facts{Arch: runtime.GOARCH, OS: readOS(), Offline: os.Getenv(offlineVariable) != ""}
 	f.FQDN, _ = os.Hostname()
 	f.Name, _, _ = strings.Cut(f.FQDN, ".")
 	if f.Name == f.FQDN {
 		f.FQDN = qualified(ctx, f.Name)
 	}
-	var u syscall.Utsname
-	if syscall.Uname(&u) == nil {
-		f.Kernel = text(u.Release[:])
+	if !f.Offline {
+		f.machine()
 	}
-	var si syscall.Sysinfo_t
-	if syscall.Sysinfo(&si) == nil {
-		f.Memory = int64(si.Totalram) * int64(si.Unit)
-	}
-	f.Addresses = addresses()
 	switch {
-	case exists("/run/systemd/system"):
+	case exists("/run/systemd/system"), f.Offline && exists("/lib/systemd/systemd") && exists("/bin/systemctl"):
 		f.Init = "systemd"
 	case exists("/sbin/openrc-run"):
 		f.Init = "openrc"
@@ -73,6 +72,19 @@ func readFacts(ctx context.Context) Facts {
 	}
 	f.Container = exists("/.dockerenv") || exists("/run/.containerenv") || exists("/run/systemd/container")
 	return f
+}
+
+// machine adds what only a host that runs has.
+func (f *Facts) machine() {
+	f.CPUs, f.Addresses = runtime.NumCPU(), addresses()
+	var u syscall.Utsname
+	if syscall.Uname(&u) == nil {
+		f.Kernel = text(u.Release[:])
+	}
+	var si syscall.Sysinfo_t
+	if syscall.Sysinfo(&si) == nil {
+		f.Memory = int64(si.Totalram) * int64(si.Unit)
+	}
 }
 
 func exists(path string) bool {

@@ -60,6 +60,19 @@ type Stated interface {
 	State(ctx context.Context, h *Host) (string, error)
 }
 
+// Live is a resource of which something can only be done where the host runs.
+type Live interface {
+	// LeftOut says what is not done on a host that does not, empty for nothing.
+	LeftOut() string
+}
+
+// Prepared is a resource that is compared with something which all of its kind share
+// and which takes long to read, like the list of packages. A run asks one of each kind
+// to read it early, while other resources are compared.
+type Prepared interface {
+	Prepare(ctx context.Context, h *Host)
+}
+
 // Captured is a resource that can tell how the host is now in the words of roles, so
 // that it can be put back to that, or taken over into the definitions.
 type Captured interface {
@@ -81,7 +94,12 @@ const LargestCapture = 4 << 20
 
 // Watched is a resource whose drift the kernel can tell.
 type Watched interface {
-	Watch() []string // paths
+	Watch() []string // paths; with a slash at the end, all that is in the folder too
+}
+
+// Supervised is a resource whose drift systemd can tell.
+type Supervised interface {
+	Units() []string // whole names, like nginx.service
 }
 
 // Kind is one kind of resource.
@@ -163,6 +181,8 @@ type Manifest struct {
 	Resources []Declared `json:"resources"` // as written, included roles first
 	// Tests are those of all its roles, filled in like the resources.
 	Tests []config.Raw `json:"-"`
+	// Secret tells that a parameter was a secret, wherever it went.
+	Secret bool `json:"-"`
 }
 
 // CheckRef says whether a text names a resource.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -111,6 +112,36 @@ func BenchmarkRender(b *testing.B) {
 			syscall.Getrusage(syscall.RUSAGE_SELF, &after) //nolint:errcheck
 			cpu := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
 			b.ReportMetric(float64(cpu)/1e6/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
+
+// BenchmarkPoints prints a day at 10 s, of the kinds of numbers that senders send.
+func BenchmarkPoints(b *testing.B) {
+	s := &server{quads: newQuads()}
+	for _, k := range []struct {
+		name  string
+		value func(noise uint64) float64
+	}{
+		{"percent", func(n uint64) float64 { return float64(n%10_000) / 100 }},
+		{"milliseconds", func(n uint64) float64 { return float64(n%2_000_000) / 1000 }},
+		{"bytes", func(n uint64) float64 { return float64(n % (1 << 26)) }},
+		{"gigabytes", func(n uint64) float64 { return float64(n % (1 << 38)) }},
+		{"quotient", func(n uint64) float64 { return float64(n%10_000) / 7 }},
+	} {
+		b.Run(k.name, func(b *testing.B) {
+			r := query.Result{Series: metric.Series{Start: 1_767_268_800, Step: 10, Values: make([]float64, 8640)}, End: math.MaxInt64}
+			noise := uint64(1)
+			for i := range r.Values {
+				noise = noise*6364136223846793005 + 1442695040888963407
+				r.Values[i] = k.value(noise >> 20)
+			}
+			out := s.writer(&blank{header: http.Header{}})
+			for b.Loop() {
+				out.buf = out.buf[:0]
+				out.points(r, false)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(r.Values)), "ns/point")
 		})
 	}
 }

@@ -7,21 +7,6 @@ import (
 	"steer/monitor/query"
 )
 
-// value is a number in JSON, or null. The infinities are written as in format=json,
-// for JSON has none.
-func (w *writer) value(v float64) {
-	switch {
-	case v != v:
-		w.put("null")
-	case v > math.MaxFloat64:
-		w.put("1e9999")
-	case v < -math.MaxFloat64:
-		w.put("-1e9999")
-	default:
-		w.number(v)
-	}
-}
-
 // writeDygraph answers for the chart library of this name: rows of a time in
 // milliseconds and the value of each series. The first series says which times
 // there are.

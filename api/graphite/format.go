@@ -1,13 +1,10 @@
 package graphite
 
 import (
-	"bufio"
-	"io"
 	"math"
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -23,91 +20,6 @@ func callback(p parameters) (string, error) {
 		return "", fault.New(fault.Invalid, "jsonp %q is not the name of a function", name)
 	}
 	return name, nil
-}
-
-// writer puts an answer together piece by piece; the first error is kept by the
-// buffer.
-type writer struct {
-	*bufio.Writer
-	close string
-}
-
-// open starts an answer in JSON, wrapped into a call where jsonp asks for it, and
-// in lines where pretty does.
-func open(w http.ResponseWriter, p parameters) (*writer, error) {
-	out := &writer{Writer: bufio.NewWriterSize(w, 32<<10)}
-	return out, out.open(w, p)
-}
-
-func (w *writer) open(to http.ResponseWriter, p parameters) error {
-	name, err := callback(p)
-	if err != nil {
-		return err
-	}
-	to.Header().Set("Content-Type", "application/json")
-	if p.Get("pretty") != "" {
-		w.Reset(&indenter{to: to})
-	}
-	if name != "" {
-		to.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-		w.close = ")"
-		_, _ = io.WriteString(to, name+"(")
-	}
-	return nil
-}
-
-// end finishes the answer. That the client has gone is not our error.
-func (w *writer) end() error {
-	w.put(w.close)
-	_ = w.Flush()
-	return nil
-}
-
-func (w *writer) put(s string) { _, _ = w.WriteString(s) }
-
-func (w *writer) number(v float64) { _, _ = w.Write(query.AppendFloat(w.AvailableBuffer(), v)) }
-
-func (w *writer) integer(n int64) { _, _ = w.Write(strconv.AppendInt(w.AvailableBuffer(), n, 10)) }
-
-// longest is more than a point takes.
-const longest = 64
-
-// points writes pairs of value and time, dense ones without nulls.
-func (w *writer) points(r query.Result, dense bool) {
-	separator := "["
-	at := newStamp(r.Start, r.Step)
-	b := w.AvailableBuffer()
-	for i, v := range r.Values {
-		if r.Start+int64(i)*r.Step > r.End {
-			break
-		}
-		if !dense || v == v {
-			if cap(b)-len(b) < longest {
-				_, _ = w.Write(b)
-				_ = w.Flush()
-				b = w.AvailableBuffer()
-			}
-			b = append(b, separator...)
-			switch {
-			case v != v:
-				b = append(b, "null"...)
-			case v > math.MaxFloat64:
-				b = append(b, "1e9999"...)
-			case v < -math.MaxFloat64:
-				b = append(b, "-1e9999"...)
-			default:
-				b = query.AppendFloat(b, v)
-			}
-			b = append(b, ", "...)
-			b = append(b, at.text...)
-			separator = "], ["
-		}
-		at.next()
-	}
-	if separator != "[" {
-		b = append(b, ']')
-	}
-	_, _ = w.Write(b)
 }
 
 // text writes a JSON string that is also safe within a script.
@@ -205,7 +117,8 @@ func writeCSV(out *writer, results []query.Result, tz *time.Location) error {
 		for i, v := range r.Values {
 			out.put(name)
 			out.put(",")
-			_, _ = out.Write(time.Unix(r.Start+int64(i)*r.Step, 0).In(tz).AppendFormat(out.AvailableBuffer(), time.DateTime))
+			out.room(longest)
+			out.buf = time.Unix(r.Start+int64(i)*r.Step, 0).In(tz).AppendFormat(out.buf, time.DateTime)
 			out.put(",")
 			out.plain(v, "")
 			out.put("\r\n")

@@ -48,7 +48,7 @@ type Options struct {
 // ask is up to a handler around it, which names the author of what IsWrite says is
 // a change by As.
 func New(o Options) http.Handler {
-	s := &server{Options: o}
+	s := &server{Options: o, quads: newQuads()}
 	s.Log = cmp.Or(s.Log, slog.Default())
 	s.TZ = cmp.Or(s.TZ, time.UTC)
 	if s.Find == nil {
@@ -98,7 +98,8 @@ func Paths() []string {
 
 type server struct {
 	Options
-	buffers sync.Pool // of *bufio.Writer
+	writers sync.Pool // of *writer
+	quads   *quads
 }
 
 // parameters are those of the address and of the form together, as Graphite

@@ -1,7 +1,6 @@
 package graphite
 
 import (
-	"bufio"
 	"bytes"
 	"net/http"
 	"slices"
@@ -128,22 +127,6 @@ func (a answer) write(w http.ResponseWriter, results []query.Result) (err error)
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	_, _ = w.Write(b.Bytes())
 	return nil
-}
-
-// writer has a buffer that other answers had before it, as large as the answers
-// that charts mostly ask for: those go to the network in one piece.
-func (s *server) writer(w http.ResponseWriter) *writer {
-	b, _ := s.buffers.Get().(*bufio.Writer)
-	if b == nil {
-		b = bufio.NewWriterSize(nil, 256<<10)
-	}
-	b.Reset(w)
-	return &writer{Writer: b}
-}
-
-func (s *server) release(w *writer) {
-	w.Reset(nil)
-	s.buffers.Put(w.Writer)
 }
 
 // targets are those that say something, in the order of the request.

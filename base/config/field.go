@@ -3,6 +3,7 @@ package config
 import (
 	"reflect"
 	"strings"
+	"sync"
 )
 
 // field is one key of a struct.
@@ -15,17 +16,29 @@ type field struct {
 	defaults bool // whether there is a default tag
 }
 
-// fields lists the keys of a struct in order of declaration, those of inline
-// structs in their place.
-func fields(t reflect.Type) []field {
-	var all []field
+// shape is what the tags of a struct say.
+type shape struct {
+	fields []field
+	inline []int // fields of the struct
+}
+
+// shapes are those of types that were asked for: reading tags takes longer than
+// decoding a value.
+var shapes sync.Map // reflect.Type → *shape
+
+func shapeOf(t reflect.Type) *shape {
+	if s, ok := shapes.Load(t); ok {
+		return s.(*shape)
+	}
+	s := &shape{}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		if options == "inline" {
+			s.inline = append(s.inline, i)
 			for _, in := range fields(f.Type) {
 				in.index = append([]int{i}, in.index...)
-				all = append(all, in)
+				s.fields = append(s.fields, in)
 			}
 			continue
 		}
@@ -33,19 +46,22 @@ func fields(t reflect.Type) []field {
 			continue
 		}
 		def, ok := f.Tag.Lookup("default")
-		all = append(all, field{name, []int{i}, f.Type, f.Tag.Get("doc"), def, ok})
+		s.fields = append(s.fields, field{name, []int{i}, f.Type, f.Tag.Get("doc"), def, ok})
 	}
-	return all
+	shapes.Store(t, s)
+	return s
 }
+
+// fields lists the keys of a struct in order of declaration, those of inline
+// structs in their place. The list is not the caller's.
+func fields(t reflect.Type) []field { return shapeOf(t).fields }
 
 // inlined lists the values of inline structs, whose checks the outer struct may
 // hide by one of its own.
 func inlined(v reflect.Value) []reflect.Value {
 	var all []reflect.Value
-	for i := range v.NumField() {
-		if strings.HasSuffix(v.Type().Field(i).Tag.Get("yaml"), ",inline") {
-			all = append(append(all, inlined(v.Field(i))...), v.Field(i))
-		}
+	for _, i := range shapeOf(v.Type()).inline {
+		all = append(append(all, inlined(v.Field(i))...), v.Field(i))
 	}
 	return all
 }

@@ -73,6 +73,12 @@ const (
 	ImportStarted  = "dev.cdeventsx.steer-import.started.0.1.0" // of metrics
 	ImportFinished = "dev.cdeventsx.steer-import.finished.0.1.0"
 
+	HostInvited        = "dev.cdeventsx.steer-host.invited.0.1.0" // it may join once
+	HostJoined         = "dev.cdeventsx.steer-host.joined.0.1.0"
+	HostLeft           = "dev.cdeventsx.steer-host.left.0.1.0"           // by itself, or its identity was revoked
+	HostDoubled        = "dev.cdeventsx.steer-host.doubled.0.1.0"        // two machines show one identity
+	HostConvergedAlone = "dev.cdeventsx.steer-host.convergedalone.0.1.0" // without the server
+
 	Noted = "dev.cdeventsx.steer-note.added.0.1.0" // somebody told of something, see listen/annotate
 
 	HostAsked       = "dev.cdeventsx.steer-host.asked.0.1.0"       // somebody wants a visit

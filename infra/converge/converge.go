@@ -7,9 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"steer/base/config"
@@ -25,6 +28,9 @@ type Options struct {
 	DryRun bool
 	// Unattended keeps to what resources say about drift: report and ask leave it.
 	Unattended bool
+	// Part: the manifest is a part of a larger one. What it names and does not have is
+	// elsewhere.
+	Part bool
 	// Tags, when given, are those of which a resource needs one to be looked at.
 	Tags []string
 	// Refs, when given, are the only resources that are looked at.
@@ -35,6 +41,10 @@ type Options struct {
 	Parallel int
 	// By is who wants it, for the state and for others who wait.
 	By string
+	// Keep, if given, is the manifest as infra.Encode writes it: the host keeps it in
+	// ManifestFile, also when something of it cannot be done. Runs with DryRun, Tags or Refs,
+	// which are not all that the host should be, keep nothing.
+	Keep []byte
 	// Version names the definitions, for the list of generations.
 	Version string
 	// Name tells the run from others, for those who lose the connection to it.
@@ -90,8 +100,11 @@ type Report struct {
 	Notes []string `json:"notes,omitempty"`
 	// Unconfirmed: the generation will be undone unless Confirm is called within the time
 	// of its guard.
-	Unconfirmed bool          `json:"unconfirmed,omitempty"`
-	Took        time.Duration `json:"took"` // nanoseconds
+	Unconfirmed bool `json:"unconfirmed,omitempty"`
+	// Told are resources that were notified, and not by the way told: for the parts of
+	// the manifest that come after this one.
+	Told []string      `json:"told,omitempty"`
+	Took time.Duration `json:"took"` // nanoseconds
 }
 
 // Failed tells whether something is not as declared in spite of the run.
@@ -136,7 +149,8 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 	defer release()
 	report := Report{CutOff: r.state.Applying}
 	r.all, r.gone = slices.Clone(m.Resources), len(m.Resources)
-	order, before, err := stages(r.all)
+	defer r.prepare(ctx)()
+	order, before, err := stages(r.all, o.Part)
 	if err != nil {
 		return Report{}, err
 	}
@@ -153,12 +167,18 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 		r.stage(ctx, stage)
 	}
 	report.Counts, report.Hash, report.Leaves = r.counts, rootHash(r.leaves), r.leaves
+	if o.Part {
+		report.Told = slices.Sorted(maps.Keys(r.notified))
+	}
 	return r.end(ctx, report, start)
 }
 
 func (o Options) filled() Options {
 	if o.Dir == "" {
 		o.Dir = DefaultDir
+	}
+	if dir, err := filepath.Abs(o.Dir); err == nil {
+		o.Dir = dir // its guard works elsewhere
 	}
 	if o.Parallel <= 0 {
 		o.Parallel = 2 * runtime.NumCPU()
@@ -181,6 +201,9 @@ func begin(o Options) (_ *run, release func(), err error) {
 	if r.state, err = ReadState(o.Dir); err == nil {
 		err = r.unconfirmed()
 	}
+	if err == nil && !o.DryRun && len(o.Keep) > 0 && len(o.Tags)+len(o.Refs) == 0 {
+		err = keep(o.Dir, o.Keep)
+	}
 	if err != nil {
 		unlock()
 		return nil, nil, err
@@ -197,6 +220,20 @@ func (r *run) end(ctx context.Context, report Report, start time.Time) (Report, 
 	report.Generation, report.Notes, report.Took = r.state.Generation, r.notes, time.Since(start)
 	report.Unconfirmed = r.Guard != nil && r.records != nil
 	return report, errors.Join(ctx.Err(), err)
+}
+
+// prepare lets one resource of each kind read what all of them share, beside what else
+// is done. The function that it returns waits for that.
+func (r *run) prepare(ctx context.Context) (wait func()) {
+	var wg sync.WaitGroup
+	asked := map[string]bool{}
+	for i, d := range r.all {
+		if p, ok := d.Resource.(infra.Prepared); ok && !asked[d.Kind] && r.wanted(i) {
+			asked[d.Kind] = true
+			wg.Go(func() { p.Prepare(ctx, r.Host) })
+		}
+	}
+	return wg.Wait
 }
 
 // partial tells whether the run looks at some resources only.
@@ -255,11 +292,12 @@ func (r *run) stage(ctx context.Context, stage []int) {
 	}
 	// Workers take them in order, so that whoever is waited for is taken before who
 	// waits.
-	work := make(chan int)
+	var taken atomic.Int64
 	var wg sync.WaitGroup
 	for range min(r.Parallel, len(stage)) {
 		wg.Go(func() {
-			for i := range work {
+			for n := int(taken.Add(1)) - 1; n < len(stage); n = int(taken.Add(1)) - 1 {
+				i := stage[n]
 				for _, b := range r.before[i] {
 					if c, ok := done[b]; ok && !r.DryRun {
 						<-c
@@ -270,10 +308,6 @@ func (r *run) stage(ctx context.Context, stage []int) {
 			}
 		})
 	}
-	for _, i := range stage {
-		work <- i
-	}
-	close(work)
 	wg.Wait()
 }
 

@@ -39,6 +39,9 @@ func (r *run) result(ctx context.Context, i int) (e Event, shown bool) {
 	} else {
 		e = r.work(ctx, i, e)
 	}
+	if l, ok := d.Resource.(infra.Live); ok && r.Host.Facts.Offline && e.Why == "" {
+		e.Why = l.LeftOut()
+	}
 	if d.Sensitive {
 		e.Diff = e.Diff.Masked()
 		if e.Status == Failed {

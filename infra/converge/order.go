@@ -16,8 +16,8 @@ import (
 // and in each what may be applied at the same time, except that a resource waits for
 // those that before names. The order is as written, but for what has to come first:
 // what a resource names in after, what notifies it, what makes its folder or its user.
-func stages(all []infra.Declared) (order [][]int, before [][]int, err error) {
-	before, err = edges(all)
+func stages(all []infra.Declared, part bool) (order [][]int, before [][]int, err error) {
+	before, err = edges(all, part)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -36,8 +36,15 @@ func stages(all []infra.Declared) (order [][]int, before [][]int, err error) {
 	return order, before, nil
 }
 
+// Order is the order in which resources are applied, by their index: stages one after
+// another, and in each what may be applied at the same time.
+func Order(all []infra.Declared) ([][]int, error) {
+	order, _, err := stages(all, false)
+	return order, err
+}
+
 // edges lists for each resource those that come before it.
-func edges(all []infra.Declared) ([][]int, error) {
+func edges(all []infra.Declared, part bool) ([][]int, error) {
 	index := map[string]int{}
 	refs := make([]string, len(all))
 	gives := map[string]int{}
@@ -58,12 +65,15 @@ func edges(all []infra.Declared) ([][]int, error) {
 	}
 	before := make([][]int, len(all))
 	add := func(i, first int) {
-		if i != first && !slices.Contains(before[i], first) {
+		if i != first && i != elsewhere && first != elsewhere && !slices.Contains(before[i], first) {
 			before[i] = append(before[i], first)
 		}
 	}
 	find := func(d infra.Declared, key, ref string) (int, error) {
 		i, ok := index[ref]
+		if !ok && part {
+			return elsewhere, nil
+		}
 		if !ok {
 			return 0, fault.New(fault.Invalid, "%s: %s of %s names %s, which no role of this host declares%s", d.Place, key, d.Ref(), ref, config.Suggest(ref, refs))
 		}
@@ -94,6 +104,9 @@ func edges(all []infra.Declared) ([][]int, error) {
 	}
 	return before, nil
 }
+
+// elsewhere stands for a resource that another part of the manifest has.
+const elsewhere = -1
 
 // giver finds who gives a name, and for a path who gives the nearest folder above.
 func giver(gives map[string]int, name string, not int) (int, bool) {

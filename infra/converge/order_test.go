@@ -49,7 +49,7 @@ func TestStages(t *testing.T) {
 		{"folder first", []infra.Declared{note("/f/g/h"), note("/f")}, "/f /f/g/h<0"},
 		{"after", []infra.Declared{note("/a", after("note:/c")), note("/b"), note("/c")}, "/b /c /a<2"},
 	} {
-		order, before, err := stages(c.all)
+		order, before, err := stages(c.all, false)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -83,7 +83,7 @@ func TestStagesRefused(t *testing.T) {
 		{[]infra.Declared{note("/a", after("note:/bb")), note("/b")}, `after of note:/a names note:/bb, which no role of this host declares (did you mean "note:/b"?)`},
 		{[]infra.Declared{note("/a", after("bell:/x")), bell("/x", after("note:/a"))}, "note:/a (r.yaml:1) waits for bell:/x (r.yaml:2) waits for note:/a (r.yaml:1)"},
 	} {
-		if _, _, err := stages(c.all); fault.Of(err) != fault.Invalid || !strings.Contains(fmt.Sprint(err), c.want) {
+		if _, _, err := stages(c.all, false); fault.Of(err) != fault.Invalid || !strings.Contains(fmt.Sprint(err), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
 	}
@@ -109,7 +109,7 @@ func TestStagesOfAny(t *testing.T) {
 				all[a].After = append(all[a].After, all[b].Ref())
 			}
 		}
-		order, before, err := stages(all)
+		order, before, err := stages(all, false)
 		if err != nil {
 			t.Fatal(err)
 		}

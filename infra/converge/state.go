@@ -166,6 +166,42 @@ func (s *State) write(dir string) error {
 	return nil
 }
 
+// ManifestFile is what this host should be, in its folder, where runs keep it.
+const ManifestFile = "manifest.json"
+
+// keep remembers what this host should be. It holds secrets.
+func keep(dir string, manifest []byte) error {
+	name := filepath.Join(dir, ManifestFile)
+	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, manifest) {
+		return nil
+	}
+	err := os.WriteFile(name+".new", manifest, 0o600)
+	if err == nil {
+		err = os.Rename(name+".new", name)
+	}
+	if err != nil {
+		return fmt.Errorf("keep the manifest of this host: %w", err)
+	}
+	return nil
+}
+
+func forgetManifest(dir string) error {
+	if err := os.Remove(filepath.Join(dir, ManifestFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget the manifest of this host: %w", err)
+	}
+	return nil
+}
+
+// Busy tells whether a run changes this host now.
+func Busy(dir string) bool {
+	f, err := os.Open(filepath.Join(dir, "lock"))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
+}
+
 // lock makes sure that one run at a time changes the host. It ends with the process.
 func lock(dir string) (release func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -175,15 +211,20 @@ func lock(dir string) (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock this host: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for n := 0; err != nil && n < 10; n++ { // Busy holds it for a moment
+		time.Sleep(5 * time.Millisecond)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
 		b := make([]byte, 200)
 		n, _ := f.ReadAt(b, 0)
 		f.Close()
-		return nil, fault.New(fault.Conflict, "another run changes this host: %s (wait for its end)", b[:n])
+		return nil, fault.New(fault.Conflict, "another run changes this host: %s (wait for its end)", bytes.TrimSpace(b[:n]))
 	}
+	// As long as the text before it: a file that is cut to nothing and written anew goes
+	// to the disk when it is closed (ext4 does that), and a busy disk takes its time.
 	text := fmt.Sprintf("process %d since %s", os.Getpid(), time.Now().UTC().Format(time.RFC3339))
-	if err := f.Truncate(0); err == nil {
-		_, err = f.WriteAt([]byte(text), 0)
-	}
+	fmt.Fprintf(f, "%-60s", text) //nolint:errcheck // it is for people only
 	return func() { f.Close() }, nil
 }

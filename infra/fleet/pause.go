@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"steer/base/event"
@@ -39,6 +40,27 @@ func (f *Fleet) pauses(ctx context.Context) (map[place]*Pause, error) {
 		}
 		return nil
 	}, `SELECT body FROM fleet_pause`)
+}
+
+// Paused tells whether automation keeps away from a host.
+func (f *Fleet) Paused(ctx context.Context, host string) (bool, error) {
+	all, err := f.pauses(ctx)
+	if err != nil || len(all) == 0 {
+		return false, err
+	}
+	if all[place{"all", ""}] != nil || all[place{"host", host}] != nil {
+		return true, nil
+	}
+	wanted, err := f.o.Wanted(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, w := range wanted {
+		if all[place{"group", w.Name}] != nil && slices.ContainsFunc(w.Hosts, func(h Declared) bool { return h.Name == host }) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // check says whether there is such a place.

@@ -26,7 +26,7 @@ func newSim(s Settings, hosts ...string) *sim {
 	m.World = World{Now: noon, Groups: map[string]Group{}, Hosts: map[string]Host{}, Looked: map[string]Looked{}}
 	for _, h := range hosts {
 		w.Hosts = append(w.Hosts, Declared{Name: h, Group: "web", Made: true})
-		m.Hosts[h] = Host{Name: h, Group: "web", State: Waiting}
+		m.Hosts[h] = Host{Name: h, Group: "web", State: Waiting, Seen: noon}
 	}
 	m.Wanted = []Wanted{w}
 	return m
@@ -291,4 +291,18 @@ func TestPlanProperties(t *testing.T) {
 			m.log = nil
 		}
 	})
+}
+
+// TestLive: what a host tells is put right at once, unless somebody said stop.
+func TestLive(t *testing.T) {
+	m := newSim(Settings{Every: time.Hour, Dead: time.Hour}, "a", "b")
+	m.is(t, "following; converge a commit-1 change; converge b commit-1 change; done")
+	m.Live = map[string][]string{"a": {"file:/x"}, "b": {"file:/y"}}
+	h := m.Hosts["b"]
+	h.Paused = &Pause{Scope: "host"}
+	m.Hosts["b"] = h
+	_, visits := Plan(m.World)
+	if len(visits) != 1 || visits[0].Host != "a" || visits[0].Cause != "drift" || len(visits[0].Refs) != 1 || visits[0].Commit != "commit-1" {
+		t.Errorf("%+v", visits)
+	}
 }

@@ -8,14 +8,15 @@ import (
 )
 
 // Settings are how a group is converged: the key converge of its entry in hosts.yaml.
+// Times are nanoseconds in JSON.
 type Settings struct {
-	Every   time.Duration // between visits; 0: only when somebody asks
-	Canary  int           // hosts that get a change first; 0: none, all at once
-	Soak    time.Duration // how long they have to stay well before the others follow
-	Approve bool          // a change waits, planned, until somebody agrees
-	Replace bool          // a dead host that Steer can make is made anew
-	Dead    time.Duration // without an answer for so long, a host is dead
-	Drill   time.Duration // between rebuilds for practice; 0: none
+	Every   time.Duration `json:"every"`   // between visits; 0: only when somebody asks
+	Canary  int           `json:"canary"`  // hosts that get a change first; 0: none, all at once
+	Soak    time.Duration `json:"soak"`    // how long they have to stay well before the others follow
+	Approve bool          `json:"approve"` // a change waits, planned, until somebody agrees
+	Replace bool          `json:"replace"` // a dead host that Steer can make is made anew
+	Dead    time.Duration `json:"dead"`    // without an answer for so long, a host is dead
+	Drill   time.Duration `json:"drill"`   // between rebuilds for practice; 0: none
 }
 
 // Declared is a host of the definitions.
@@ -207,6 +208,8 @@ type Drift struct {
 	Visit  int64     `json:"visit,omitempty"` // that found it
 	Heals  int       `json:"heals,omitempty"` // how often it was put right within a day
 	Live   bool      `json:"live,omitempty"`  // the host itself told
+	Heal   bool      `json:"heal,omitempty"`  // of a live one: it is to be put right at once
+	Tried  time.Time `json:"tried,omitzero"`  // last visit that did not
 }
 
 // Pause keeps automation away from a host, a group, or (Scope all) everything.

@@ -180,6 +180,8 @@ func (e *end) take(o Outcome, failure error) {
 	switch {
 	case v.State == Broken:
 		h.State, h.Error = HasFailed, v.Error
+	case v.Kind == Back:
+		h.State, h.Error = HasDrifted, "it went back to an earlier generation"
 	case slices.ContainsFunc(v.Changes, func(c Change) bool { return c.Status == "drifted" }):
 		h.State, h.Error = HasDrifted, ""
 	case len(v.Refs) > 0 && (h.State == HasFailed || h.State == HasDrifted): // a part says nothing of the whole
@@ -195,8 +197,8 @@ func (e *end) take(o Outcome, failure error) {
 func broken(changes []Change) string {
 	for _, c := range changes {
 		if c.Status == "failed" {
-			why, _, _ := strings.Cut(c.Why, "\n")
-			return c.Ref + ": " + why
+			why := strings.Join(strings.Fields(c.Why), " ")
+			return c.Ref + ": " + why[:min(len(why), 200)]
 		}
 	}
 	return "some resources are not as declared"

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 
 	"steer/base/fault"
+	"steer/infra"
 )
 
 // Conn runs programs on a host, as root. It is safe for concurrent use.
@@ -47,6 +50,8 @@ func (e *Exit) Error() string {
 //	local                            this machine
 //	docker://CONTAINER               a running container
 //	ssh://USER@NAME:PORT             by SSH; keys of the agent or ?key=FILE, host keys of ?known_hosts=FILE
+//	nspawn://MACHINE                 a running container of systemd-nspawn
+//	chroot:///FOLDER                 a root file system that is only entered
 //	command:PROGRAM ARG…             a program that gets the words to run, and runs them there
 func Dial(ctx context.Context, address string) (Conn, error) {
 	switch kind, rest, _ := strings.Cut(address, ":"); kind {
@@ -64,6 +69,14 @@ func Dial(ctx context.Context, address string) (Conn, error) {
 			return nil, fault.New(fault.Invalid, "%q is no address for SSH (write ssh://USER@NAME:PORT)", address)
 		}
 		return dialSSH(ctx, u)
+	case "nspawn":
+		name := strings.TrimPrefix(rest, "//")
+		if !containerName.MatchString(name) {
+			return nil, fault.New(fault.Invalid, "%q is no machine (write nspawn://NAME)", address)
+		}
+		return dialNspawn(name)
+	case "chroot":
+		return dialTree(address, strings.TrimPrefix(rest, "//"))
 	case "command":
 		words := strings.Fields(rest)
 		if len(words) == 0 {
@@ -71,7 +84,22 @@ func Dial(ctx context.Context, address string) (Conn, error) {
 		}
 		return &Program{Before: words}, nil
 	}
-	return nil, fault.New(fault.Invalid, "%q is no way to a host (write local, ssh://USER@NAME, docker://CONTAINER or command:PROGRAM)", address)
+	return nil, fault.New(fault.Invalid, "%q is no way to a host (write local, ssh://USER@NAME, docker://CONTAINER, nspawn://MACHINE, chroot:///FOLDER or command:PROGRAM)", address)
+}
+
+// dialTree enters a folder, by this program.
+func dialTree(address, folder string) (Conn, error) {
+	if !filepath.IsAbs(folder) || filepath.Clean(folder) == "/" {
+		return nil, fault.New(fault.Invalid, "%q is no folder with a root file system (write chroot:///FOLDER)", address)
+	}
+	if is, err := os.Stat(filepath.Join(folder, "bin")); err != nil || !is.IsDir() {
+		return nil, fault.New(fault.Unavailable, "reach %s: there is no root file system (steer host create makes those of %s)", address, InventoryFile)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	return &Program{Before: append([]string{self}, infra.Entrance{Root: folder, Name: filepath.Base(folder)}.Words()...)}, nil
 }
 
 var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)

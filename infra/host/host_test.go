@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/infra"
 	"steer/infra/infratest"
 )
 
@@ -28,6 +29,14 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == infra.EnterCommand {
+		code, err := infra.Enter(context.Background(), os.Args[2:])
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+		os.Exit(code)
 	}
 	os.Exit(m.Run())
 }

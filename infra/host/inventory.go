@@ -22,12 +22,13 @@ const InventoryFile = "hosts.yaml"
 // Entry is one entry of hosts.yaml: a host, or several equal ones.
 type Entry struct {
 	Roles       []Use          `yaml:"roles" json:"roles" doc:"What the host is, in order: names of roles, or {role: NAME, with: {PARAMETER: VALUE}}."`
-	Connect     string         `yaml:"connect" json:"connect,omitempty" doc:"Way to it: local, ssh://USER@NAME:PORT, docker://CONTAINER, or command:PROGRAM with arguments. {} stands for the name of the host. Default: ssh://root@{}, or docker://{} for one that make.docker makes."`
+	Connect     string         `yaml:"connect" json:"connect,omitempty" doc:"Way to it: local, ssh://USER@NAME:PORT, docker://CONTAINER, nspawn://MACHINE, chroot:///FOLDER, command:PROGRAM with arguments, or agent://NAME for one that joined the server. {} stands for the name of the host, {address} for what make.tofu tells. Default: ssh://root@{}, or the way to what make makes."`
 	Number      int            `yaml:"number" json:"number,omitempty" doc:"How many; more than one are called NAME-1, NAME-2 …" default:"1"`
 	Group       string         `yaml:"group" json:"group,omitempty" doc:"Hosts of a group converge one first, then the others. Default: the entry's name."`
 	Owner       id.Team        `yaml:"owner" json:"owner,omitempty" doc:"Team that answers for it."`
 	Environment id.Environment `yaml:"environment" json:"environment,omitempty" doc:"Environment that it belongs to: secrets come from there."`
 	Converge    Converge       `yaml:"converge" json:"converge" doc:"How a server keeps the group as declared. Entries of one group say it once."`
+	Immutable   bool           `yaml:"immutable" json:"immutable,omitempty" doc:"Nothing on it is ever changed: apply refuses, and what differs is a reason to bake its image anew and to rebuild it."`
 	Make        *Make          `yaml:"make" json:"make,omitempty" doc:"How steer host create makes it. Without it, the host exists."`
 }
 
@@ -75,16 +76,11 @@ func (u *Use) ReadRaw(r config.Raw) error {
 	return r.Decode((*plain)(u))
 }
 
-// Make says how a host is made.
-type Make struct {
-	Docker  *Docker   `yaml:"docker" json:"docker,omitempty" doc:"A container of the Docker engine here."`
-	Command *Programs `yaml:"command" json:"command,omitempty" doc:"Programs that make and destroy it."`
-}
-
 // Host is one host of the inventory.
 type Host struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
+	Folder  string `json:"-"` // of the definitions, from which paths of make are
 	Entry   `json:"entry"`
 }
 
@@ -98,9 +94,6 @@ func (e *Entry) Check() error {
 	}
 	if len(e.Roles) == 0 {
 		all = append(all, fault.New(fault.Invalid, "roles: are missing (list what the host is, like [web])"))
-	}
-	if e.Make != nil && (e.Make.Docker == nil) == (e.Make.Command == nil) {
-		all = append(all, fault.New(fault.Invalid, "make: has to name one way, docker or command"))
 	}
 	if (e.Converge.Replace || e.Converge.Drill > 0) && e.Make == nil {
 		all = append(all, fault.New(fault.Invalid, "converge: replace and drill need make, since Steer has to make the host anew"))
@@ -143,8 +136,8 @@ func ReadInventory(files fs.FS) ([]Host, error) {
 			h.Address = strings.ReplaceAll(e.Connect, "{}", h.Name)
 			if h.Address == "" {
 				h.Address = "ssh://root@" + h.Name
-				if e.Make != nil && e.Make.Docker != nil {
-					h.Address = "docker://" + h.Name
+				if e.Make != nil && len(e.Make.makers()) > 0 {
+					h.Address = e.Make.makers()[0].address(h.Name)
 				}
 			}
 			if i := slices.IndexFunc(all, func(o Host) bool { return o.Name == h.Name }); i >= 0 {

@@ -4,43 +4,90 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os/exec"
-	"slices"
 	"strings"
-	"time"
 
 	"steer/base/fault"
 )
 
-// Docker makes a host as a container. It runs until it is destroyed.
-type Docker struct {
-	Image   string            `yaml:"image" json:"image" doc:"Image, as docker run takes it."`
-	Run     []string          `yaml:"run" json:"run,omitempty" doc:"What runs in it; default: sleep infinity. /sbin/init starts systemd, where the image has it." default:"[sleep, infinity]"`
-	CPUs    float64           `yaml:"cpus" json:"cpus,omitempty" doc:"Processors that it may use; 0: all."`
-	Memory  string            `yaml:"memory" json:"memory,omitempty" doc:"Memory that it may use, like 512m; empty: all."`
-	Network string            `yaml:"network" json:"network,omitempty" doc:"Network; default: the engine's own. none: no network."`
-	Volumes map[string]string `yaml:"volumes" json:"volumes,omitempty" doc:"Volumes by their path in the host. They outlive it."`
-	Publish []string          `yaml:"publish" json:"publish,omitempty" doc:"Ports, as docker run --publish takes them."`
-	// Rights are what a virtual machine would have, and a container does not by itself.
-	Rights []string `yaml:"rights" json:"rights,omitempty" doc:"Capabilities, like NET_ADMIN for a firewall or SYS_ADMIN for mounts and systemd."`
+// Make says how a host is made, in one of these ways.
+type Make struct {
+	Docker      *Docker      `yaml:"docker" json:"docker,omitempty" doc:"A container of the Docker engine here."`
+	Nspawn      *Nspawn      `yaml:"nspawn" json:"nspawn,omitempty" doc:"A container of systemd-nspawn, booted, from a Debian or a root file system."`
+	Debootstrap *Debootstrap `yaml:"debootstrap" json:"debootstrap,omitempty" doc:"A folder with a Debian or a root file system, which is only entered: nothing runs in it between visits."`
+	Tofu        *Tofu        `yaml:"tofu" json:"tofu,omitempty" doc:"What OpenTofu, or Terraform, makes of a folder with its definitions."`
+	Command     *Programs    `yaml:"command" json:"command,omitempty" doc:"Programs that make and destroy it."`
+}
+
+// maker is a way to make hosts.
+type maker interface {
+	// create makes a host, unless it exists. It says whether it made it.
+	create(ctx context.Context, h Host) (made bool, err error)
+	// destroy removes a host with everything on it but its volumes. One that does not
+	// exist is no error.
+	destroy(ctx context.Context, h Host) error
+	// address is the way to a host, when connect does not say it.
+	address(name string) string
+}
+
+// makers lists those that are given.
+func (m *Make) makers() []maker {
+	var all []maker
+	if m.Docker != nil {
+		all = append(all, m.Docker)
+	}
+	if m.Nspawn != nil {
+		all = append(all, m.Nspawn)
+	}
+	if m.Debootstrap != nil {
+		all = append(all, m.Debootstrap)
+	}
+	if m.Tofu != nil {
+		all = append(all, m.Tofu)
+	}
+	if m.Command != nil {
+		all = append(all, m.Command)
+	}
+	return all
+}
+
+// Check says what is wrong.
+func (m *Make) Check() error {
+	if len(m.makers()) != 1 {
+		return fault.New(fault.Invalid, "has to name one way: docker, nspawn, debootstrap, tofu or command")
+	}
+	return nil
+}
+
+// Create makes a host, unless it exists. It says whether it made it.
+func Create(ctx context.Context, h Host) (made bool, err error) {
+	if h.Make == nil {
+		return false, fault.New(fault.Invalid, "%s: %s does not say how to make it (add make:)", InventoryFile, h.Name)
+	}
+	return h.Make.makers()[0].create(ctx, h)
+}
+
+// Destroy removes a host with everything on it but its volumes. One that does not
+// exist is no error.
+func Destroy(ctx context.Context, h Host) error {
+	if h.Make == nil {
+		return fault.New(fault.Invalid, "%s: %s was not made by Steer, which does not destroy it (add make:)", InventoryFile, h.Name)
+	}
+	return h.Make.makers()[0].destroy(ctx, h)
+}
+
+// Locate is the way to a host: its address, or what the program that made it tells.
+func Locate(ctx context.Context, h Host) (string, error) {
+	if h.Make == nil || h.Make.Tofu == nil {
+		return h.Address, nil
+	}
+	return h.Make.Tofu.locate(ctx, h)
 }
 
 // Programs make and destroy a host that Steer does not know how to make.
 type Programs struct {
 	Create  []string `yaml:"create" json:"create" doc:"Program with arguments that makes the host; {} stands for its name. It ends with 0 once connect reaches it."`
 	Destroy []string `yaml:"destroy" json:"destroy" doc:"Program with arguments that destroys it; one that does not exist is no error."`
-}
-
-// Check says what is wrong.
-func (d *Docker) Check() error {
-	switch {
-	case d.Image == "":
-		return fault.New(fault.Invalid, "image: is missing (say which image the host starts from)")
-	case strings.HasPrefix(d.Image, "-"):
-		return fault.New(fault.Invalid, "image: %q is no name of an image", d.Image)
-	}
-	return nil
 }
 
 // Check says what is wrong.
@@ -51,98 +98,15 @@ func (p *Programs) Check() error {
 	return nil
 }
 
-// label marks containers that this program made, so that it destroys no others.
-const label = "steer.host"
+func (p *Programs) address(name string) string { return "ssh://root@" + name }
 
-// Create makes a host, unless it exists. It says whether it made it.
-func Create(ctx context.Context, h Host) (made bool, err error) {
-	switch {
-	case h.Make == nil:
-		return false, fault.New(fault.Invalid, "%s: %s does not say how to make it (add make:)", InventoryFile, h.Name)
-	case h.Make.Command != nil:
-		_, err := output(ctx, fill(h.Make.Command.Create, h.Name)...)
-		return err == nil, err
-	}
-	state, err := output(ctx, "docker", "container", "inspect", "--format", "{{.State.Running}} {{index .Config.Labels \""+label+"\"}}", h.Name)
-	switch {
-	case err == nil && strings.HasPrefix(state, "true"):
-		return false, nil
-	case err == nil:
-		_, err := output(ctx, "docker", "start", h.Name)
-		return false, err
-	case !strings.Contains(err.Error(), "No such container"):
-		return false, err
-	}
-	d := h.Make.Docker
-	args := []string{"docker", "run", "--detach", "--name", h.Name, "--hostname", h.Name, "--label", label + "=" + h.Name}
-	add := func(flag, value string) {
-		if value != "" {
-			args = append(args, flag+"="+value)
-		}
-	}
-	add("--network", d.Network)
-	add("--memory", d.Memory)
-	if d.CPUs > 0 {
-		add("--cpus", fmt.Sprint(d.CPUs))
-	}
-	for _, at := range sortedKeys(d.Volumes) {
-		add("--volume", d.Volumes[at]+":"+at)
-	}
-	for _, p := range d.Publish {
-		add("--publish", p)
-	}
-	for _, r := range d.Rights {
-		add("--cap-add", r)
-	}
-	if slices.Contains(d.Rights, "SYS_ADMIN") {
-		args = append(args, "--security-opt=seccomp=unconfined")
-	}
-	if len(d.Run) > 0 && d.Run[0] == "/sbin/init" {
-		args = append(args, "--cgroupns=private", "--tmpfs=/run", "--tmpfs=/run/lock")
-	}
-	if _, err := output(ctx, append(append(args, d.Image), d.Run...)...); err != nil {
-		return false, fmt.Errorf("make host %s: %w", h.Name, err)
-	}
-	if err := settled(ctx, h.Name); err != nil {
-		return true, fmt.Errorf("make host %s: %w", h.Name, err)
-	}
-	return true, nil
+func (p *Programs) create(ctx context.Context, h Host) (bool, error) {
+	_, err := output(ctx, fill(p.Create, h.Name)...)
+	return err == nil, err
 }
 
-// settled waits until a new container answers, and systemd, if it runs, has started
-// what it starts.
-func settled(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	script := `[ "$(cat /proc/1/comm)" = systemd ] || exit 0; for i in $(seq 600); do [ -S /run/systemd/private ] && break; sleep 0.05; done; systemctl is-system-running --wait >/dev/null || true`
-	if _, err := output(ctx, "docker", "exec", name, "sh", "-c", script); err != nil {
-		logs, _ := output(context.WithoutCancel(ctx), "docker", "logs", "--tail", "10", name)
-		return fmt.Errorf("it does not answer: %w %s", err, logs)
-	}
-	return nil
-}
-
-// Destroy removes a host with everything on it but its volumes. One that does not
-// exist is no error.
-func Destroy(ctx context.Context, h Host) error {
-	switch {
-	case h.Make == nil:
-		return fault.New(fault.Invalid, "%s: %s was not made by Steer, which does not destroy it (add make:)", InventoryFile, h.Name)
-	case h.Make.Command != nil:
-		_, err := output(ctx, fill(h.Make.Command.Destroy, h.Name)...)
-		return err
-	}
-	mark, err := output(ctx, "docker", "container", "inspect", "--format", "{{index .Config.Labels \""+label+"\"}}", h.Name)
-	if err != nil {
-		if strings.Contains(err.Error(), "No such container") {
-			return nil
-		}
-		return err
-	}
-	if strings.TrimSpace(mark) != h.Name {
-		return fault.New(fault.Denied, "container %s was not made by Steer, which does not destroy it (docker rm -f %s does)", h.Name, h.Name)
-	}
-	_, err = output(ctx, "docker", "rm", "--force", h.Name)
+func (p *Programs) destroy(ctx context.Context, h Host) error {
+	_, err := output(ctx, fill(p.Destroy, h.Name)...)
 	return err
 }
 
@@ -162,7 +126,7 @@ func output(ctx context.Context, words ...string) (string, error) {
 	cmd.Stdout, cmd.Stderr = &out, end
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return out.String(), fault.New(fault.Unavailable, "%s %s: %s", words[0], words[1], end)
+		return out.String(), fault.New(fault.Unavailable, "%s %s: %s", words[0], strings.Join(words[1:min(len(words), 2)], ""), end)
 	}
 	if err != nil {
 		return "", fault.New(fault.Unavailable, "run %s: %w", words[0], err)

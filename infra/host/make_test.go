@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -92,5 +93,46 @@ func TestCreateAndDestroy(t *testing.T) {
 	h.Name, h.Make.Docker.Image = "steer-test-none", "steer-no-such-image:1"
 	if _, err := Create(t.Context(), h); err == nil || !strings.Contains(err.Error(), "make host steer-test-none") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestNetwork: hosts on one network find each other by name; it comes with the first
+// and goes with the last.
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	infratest.NeedDocker(t)
+	network := fmt.Sprintf("steer-test-net-%d", os.Getpid())
+	there := func() bool { return exec.Command("docker", "network", "inspect", network).Run() == nil }
+	var hosts []Host
+	for i := range 3 {
+		h := Host{Name: fmt.Sprintf("%s-%d", network, i), Entry: Entry{Make: &Make{Docker: &Docker{Image: infratest.Image, Run: []string{"sleep", "infinity"}, Network: network}}}}
+		hosts = append(hosts, h)
+		defer exec.Command("docker", "rm", "--force", h.Name).Run()
+	}
+	defer func() { exec.Command("docker", "network", "rm", network).Run() }()
+	left, err := Each(t.Context(), hosts, Waves{MaxFail: -1}, func(ctx context.Context, h Host) bool {
+		_, err := Create(ctx, h)
+		if err != nil {
+			t.Error(err)
+		}
+		return err == nil
+	})
+	if err != nil || len(left) > 0 {
+		t.Fatal(left, err)
+	}
+	var out strings.Builder
+	if err := Container(hosts[0].Name).Run(t.Context(), Call{Args: []string{"getent", "hosts", hosts[1].Name}, Stdout: &out}); err != nil || !strings.Contains(out.String(), hosts[1].Name) {
+		t.Errorf("%q %v", out.String(), err)
+	}
+	for i, h := range hosts {
+		if !there() {
+			t.Errorf("the network is gone with %d hosts left", len(hosts)-i)
+		}
+		if err := Destroy(t.Context(), h); err != nil {
+			t.Error(err)
+		}
+	}
+	if there() {
+		t.Error("the network outlives its last host")
 	}
 }

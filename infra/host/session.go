@@ -39,7 +39,7 @@ type message struct {
 type Session struct {
 	in     io.WriteCloser
 	out    *bufio.Reader
-	pipe   *io.PipeReader
+	pipe   io.Closer
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // why the program ended; after done
@@ -53,17 +53,29 @@ func Open(ctx context.Context, conn Conn, self string, args ...string) (*Session
 	if err != nil {
 		return nil, err
 	}
+	return Start(ctx, conn, append([]string{path, Command}, args...)...), nil
+}
+
+// Start begins a conversation with a program that calls Serve.
+func Start(ctx context.Context, conn Conn, words ...string) *Session {
 	stdinR, stdinW := io.Pipe()
 	stdoutR, stdoutW := io.Pipe()
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Session{in: stdinW, out: bufio.NewReaderSize(stdoutR, 64<<10), pipe: stdoutR, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		s.err = conn.Run(ctx, Call{Args: append([]string{path, Command}, args...), Stdin: stdinR, Stdout: stdoutW})
+		s.err = conn.Run(ctx, Call{Args: words, Stdin: stdinR, Stdout: stdoutW})
 		stdoutW.CloseWithError(io.EOF)
 		stdinR.CloseWithError(io.ErrClosedPipe)
 	}()
-	return s, nil
+	return s
+}
+
+// Over speaks over a connection at whose other end Serve answers already.
+func Over(conn io.ReadWriteCloser) *Session {
+	done := make(chan struct{})
+	close(done)
+	return &Session{in: conn, out: bufio.NewReaderSize(conn, 64<<10), pipe: conn, cancel: func() {}, done: done}
 }
 
 // place makes sure that the program is on the host, and returns its path there.

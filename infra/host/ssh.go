@@ -90,7 +90,7 @@ func dialSSH(ctx context.Context, u *url.URL) (Conn, error) {
 const pulse = 15 * time.Second
 
 // watch closes the connection to a host that has vanished without a word: one that
-// does not answer for two pulses.
+// does not answer for four pulses.
 func watch(client *ssh.Client, each time.Duration) {
 	ended := make(chan struct{})
 	go func() { client.Wait(); close(ended) }()
@@ -105,7 +105,7 @@ func watch(client *ssh.Client, each time.Duration) {
 		case <-answered:
 		case <-ended:
 			return
-		case <-time.After(2 * each):
+		case <-time.After(4 * each):
 			client.Close()
 			return
 		}

@@ -186,6 +186,7 @@ func (c *compiler) parameters(r *Role, with map[string]any) (map[string]any, *re
 			return nil, nil, fault.New(fault.Invalid, "role %s: parameter %s: %w", r.Name, name, err)
 		}
 		if data[name] = v; p.Secret {
+			c.out.Secret = true
 			secret = append(secret, name)
 			c.secrets = append(c.secrets, texts(v)...)
 		}

@@ -22,7 +22,12 @@ func ParseTime(s string, now time.Time, tz *time.Location) (time.Time, error) {
 	if tz == nil {
 		tz = time.UTC
 	}
-	text := strings.ToLower(strings.NewReplacer(" ", "", "_", "", ",", "").Replace(s))
+	text := strings.ToLower(strings.Map(func(r rune) rune {
+		if r == ' ' || r == '_' || r == ',' {
+			return -1
+		}
+		return r
+	}, s))
 	wrong := func(why string) (time.Time, error) {
 		return time.Time{}, fault.New(fault.Invalid, "parse time %q: %s", s, why)
 	}

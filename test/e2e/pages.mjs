@@ -38,12 +38,12 @@ export const list = [
   ['journal', '/journal'],
 ]
 
-export async function eachPage(browser, url, state, watch) {
+export async function eachPage(browser, url, state, watch, pages = list) {
   for (const theme of ['light', 'dark']) {
     const context = await browser.newContext({ storageState: state, colorScheme: theme, viewport: { width: 1280, height: 860 } })
     const page = await context.newPage()
     watch.page(page)
-    for (const [name, path, trouble] of list) {
+    for (const [name, path, trouble] of pages) {
       await check(`${name} in ${theme}: axe finds nothing serious`, async () => {
         await open(page, url + path, watch, trouble)
         await picture(page, theme === 'light' ? name : `${name}-dark`)
@@ -55,14 +55,15 @@ export async function eachPage(browser, url, state, watch) {
   const context = await browser.newContext({ storageState: state, viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true })
   const page = await context.newPage()
   watch.page(page)
-  for (const [name, path, trouble] of list) {
+  for (const [name, path, trouble] of pages) {
     await check(`${name} on a phone: nothing sticks out`, async () => {
       await open(page, url + path, watch, trouble)
       await picture(page, `${name}-phone`)
       const wide = await page.evaluate(() => {
         const root = document.scrollingElement
-        if (root.scrollWidth <= innerWidth) return []
-        return [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.scroll'))
+        const phone = Math.min(innerWidth, screen.width) // a page that is too wide widens innerWidth
+        if (root.scrollWidth <= phone) return []
+        return [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > phone + 1 && !e.closest('.scroll'))
           .slice(0, 5).map((e) => `${e.tagName.toLowerCase()}.${e.className} "${(e.textContent ?? '').trim().slice(0, 40)}"`)
           .concat(`page ${root.scrollWidth} px wide`)
       })

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import { assert, check, finish, until } from './check.mjs'
 import { executable, openBrowser, settled, Watch } from './browser.mjs'
 import { dashboards, dashboardsChanges } from './dashboards.mjs'
+import { hostPages, hosts, noHosts } from './hosts.mjs'
 import { metrics, metricsChanges } from './metrics.mjs'
 import { accessible, eachPage } from './pages.mjs'
 import { startTour } from './tour.mjs'
@@ -88,6 +89,7 @@ try {
 
   await metrics(page, tour, watch)
   await dashboards(page, tour)
+  await noHosts(page, url)
 
   await check('Incidents: the list, and the incident with its chain', async () => {
     await page.getByRole('link', { name: 'Incidents', exact: true }).click()
@@ -209,6 +211,12 @@ try {
     await api('/api/v1/pins', { service: 'catalog', version: 'b2', reason })
     await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor()
   })
+
+  const made = await hosts(page, url, api, watch)
+  if (made) {
+    await eachPage(browser, url, await fresh.storageState(), watch, hostPages)
+    await made.end()
+  }
 
   await metricsChanges(page, url, api)
   await dashboardsChanges(page, url, api, watch)

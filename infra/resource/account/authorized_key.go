@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"syscall"
@@ -74,6 +75,16 @@ func (k *Key) Gives() []string { return nil }
 
 // Needs names the user.
 func (k *Key) Needs() []string { return []string{"user:" + k.User} }
+
+// Watch names the file, once the user is there.
+func (k *Key) Watch() []string {
+	paths := []string{"/etc/passwd"}
+	var h infra.Host
+	if a, ok, err := h.User(k.User); err == nil && ok {
+		paths = append(paths, path.Join(a.Home, sshFolder, keysName), path.Join(a.Home, sshFolder))
+	}
+	return paths
+}
 
 // Absent is the key taken away.
 func (k *Key) Absent() infra.Resource {

@@ -70,8 +70,13 @@ func (f *Directory) Gives() []string {
 // Needs names the folder above and the owners.
 func (f *Directory) Needs() []string { return append(f.needs(), "path:"+f.Path) }
 
-// Watch names what to watch.
-func (f *Directory) Watch() []string { return []string{f.Path} }
+// Watch names what to watch; below the first level of what is in it, runs look.
+func (f *Directory) Watch() []string {
+	if f.Recurse {
+		return []string{f.Path + "/"}
+	}
+	return []string{f.Path}
+}
 
 // Absent declares it away, unless something else is in it.
 func (f *Directory) Absent() infra.Resource {

@@ -234,6 +234,8 @@ func (p place) holds(content string, size int64) (bool, error) {
 			return content == "", nil
 		case n > len(content) || string(b[:n]) != content[:n]:
 			return false, nil
+		case n == len(content) && n < len(b):
+			return true, nil // fewer than asked for: that was the end
 		default:
 			content = content[n:]
 		}

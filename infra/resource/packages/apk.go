@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,7 +70,7 @@ func parseInstalled(db, world string) *inventory {
 // upgradable is a line of apk list --upgradable:
 //
 //	NAME-NEW ARCH {ORIGIN} (LICENCE) [upgradable from: NAME-OLD]
-var upgradable = regexp.MustCompile(`(?m)^(\S+)-(\d[^-\s]*-r\d+) .*\[upgradable from: \S+?-(\d[^-\s]*-r\d+)\]`)
+var upgradable = infra.Pattern(`(?m)^(\S+)-(\d[^-\s]*-r\d+) .*\[upgradable from: \S+?-(\d[^-\s]*-r\d+)\]`)
 
 // Newer asks apk, with the index that is here. All updates of a release of Alpine
 // are fixes, and which ones are for security it does not tell.
@@ -90,7 +89,7 @@ func (m *apk) Newer(ctx context.Context) ([]update, error) {
 
 func parseUpgradable(out string) []update {
 	var all []update
-	for _, m := range upgradable.FindAllStringSubmatch(out, -1) {
+	for _, m := range upgradable().FindAllStringSubmatch(out, -1) {
 		all = append(all, update{Name: m[1], Old: m[3], New: m[2], Security: true})
 	}
 	return all

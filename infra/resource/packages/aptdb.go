@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"steer/infra"
 )
 
 // The files of dpkg and apt that are read directly, as deb-control(5) and dpkg's
@@ -67,19 +68,18 @@ func (c *onDisk[T]) read(load func(data []string) (T, error), files ...string) (
 func paragraphs(data string, wanted []string, each func(map[string]string)) {
 	one := map[string]string{}
 	for line := range strings.Lines(data) {
-		line = strings.TrimRight(line, "\r\n")
-		if line == "" {
-			if len(one) > 0 {
+		switch line[0] {
+		case ' ', '\t':
+			continue // the fields that are read here are one line long
+		case '\r', '\n':
+			if strings.Trim(line, "\r\n") == "" && len(one) > 0 {
 				each(one)
 				clear(one)
 			}
 			continue
 		}
-		if line[0] == ' ' || line[0] == '\t' {
-			continue // the fields that are read here are one line long
-		}
 		for _, name := range wanted {
-			if len(line) > len(name) && line[len(name)] == ':' && line[:len(name)] == name {
+			if line[0] == name[0] && len(line) > len(name) && line[len(name)] == ':' && line[:len(name)] == name {
 				one[name] = strings.TrimSpace(line[len(name)+1:])
 			}
 		}
@@ -145,12 +145,12 @@ func parseStatus(status, extended string) *inventory {
 // simulated is a line of apt-get --simulate about what it would unpack:
 //
 //	Inst NAME [OLD] (NEW LABEL:VERSION/SUITE, … [ARCH])
-var simulated = regexp.MustCompile(`(?m)^Inst (\S+) \[(\S+)\] \((\S+) ?(.*) \[\S+\]\)`)
+var simulated = infra.Pattern(`(?m)^Inst (\S+) \[(\S+)\] \((\S+) ?(.*) \[\S+\]\)`)
 
 // parseSimulation reads what apt-get --simulate would upgrade.
 func parseSimulation(out string) []update {
 	var all []update
-	for _, m := range simulated.FindAllStringSubmatch(out, -1) {
+	for _, m := range simulated().FindAllStringSubmatch(out, -1) {
 		all = append(all, update{Name: m[1], Old: m[2], New: m[3], Security: secure(m[4])})
 	}
 	return all

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -57,7 +56,7 @@ func parseRPMs(out, locks string) *inventory {
 	inv := &inventory{has: map[string]installed{}}
 	held := map[string]bool{}
 	for line := range strings.Lines(locks) {
-		if m := nevra.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+		if m := nevra().FindStringSubmatch(strings.TrimSpace(line)); m != nil {
 			held[m[1]] = true
 		}
 	}
@@ -74,7 +73,7 @@ func parseRPMs(out, locks string) *inventory {
 
 // nevra is a line of versionlock.list: NAME-EPOCH:VERSION-RELEASE.ARCH, where the
 // architecture may be *. Lines with # or ! are no locks.
-var nevra = regexp.MustCompile(`^([^#!\s][^\s]*)-(?:\d+:)?[^-\s]+-[^-\s]+$`)
+var nevra = infra.Pattern(`^([^#!\s][^\s]*)-(?:\d+:)?[^-\s]+-[^-\s]+$`)
 
 // Newer asks dnf, in two queries whose difference is what is not for security. It
 // uses the index that is here.

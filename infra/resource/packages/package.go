@@ -88,6 +88,13 @@ func (p *Package) Watch() []string {
 	return []string{aptStatus, rpmDatabase, apkDatabase}
 }
 
+// Prepare reads what is installed. What is wrong with that Diff tells.
+func (p *Package) Prepare(ctx context.Context, h *infra.Host) {
+	if m, err := open(h); err == nil {
+		m.Installed(ctx) //nolint:errcheck // see above
+	}
+}
+
 // Diff compares with the database of the package manager.
 func (p *Package) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	var d infra.Diff

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -42,13 +41,13 @@ type Repository struct {
 	Trusted       bool     `yaml:"trusted,omitempty" default:"false" doc:"take packages without a signature: for repositories on the host itself"`
 }
 
-var repositoryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
+var repositoryName = infra.Pattern(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
 
 // Check refuses what can't be.
 func (r *Repository) Check() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fault.New(fault.Invalid, format, args...)) }
-	if !repositoryName.MatchString(r.Name) {
+	if !repositoryName().MatchString(r.Name) {
 		wrong("name: %q is no name of a repository (letters, digits, - and _, since package managers skip other files)", r.Name)
 	}
 	switch r.State {

@@ -53,7 +53,7 @@ func (c *Cron) Capture(context.Context, *infra.Host) (infra.Resource, error) {
 	is := &Cron{Name: c.Name, State: present, Environment: map[string]string{}}
 	for line := range strings.Lines(strings.TrimPrefix(string(content), written)) {
 		line = strings.TrimSuffix(line, "\n")
-		if name, value, ok := strings.Cut(line, "="); ok && variable.MatchString(name) {
+		if name, value, ok := strings.Cut(line, "="); ok && variable().MatchString(name) {
 			if name == "PATH" && !strings.ContainsAny(value, `"'`) {
 				continue // ours
 			}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -37,12 +36,12 @@ type Cron struct {
 	Environment map[string]string `yaml:"environment,omitempty" doc:"variables for it, also MAILTO, SHELL and PATH of cron; others on the host can read them"`
 }
 
-var cronName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+var cronName = infra.Pattern(`^[A-Za-z0-9_-]{1,100}$`)
 
 // Check refuses what can't be.
 func (c *Cron) Check() error {
 	var errs []error
-	if !cronName.MatchString(c.Name) {
+	if !cronName().MatchString(c.Name) {
 		errs = append(errs, fault.New(fault.Invalid, "name: cron skips a file named %q (letters, digits, - and _ only)", c.Name))
 	}
 	if err := checkState(c.State); err != nil {

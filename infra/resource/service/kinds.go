@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"steer/base/fault"
@@ -77,12 +76,12 @@ func checkState(state string) error {
 }
 
 // variable is the name of an environment variable.
-var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variable = infra.Pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func checkEnvironment(all map[string]string) error {
 	var errs []error
 	for name, value := range all {
-		if !variable.MatchString(name) {
+		if !variable().MatchString(name) {
 			errs = append(errs, fault.New(fault.Invalid, "environment: %q is no name of a variable", name))
 		}
 		if strings.ContainsAny(value, "\n\r\x00") {
@@ -100,10 +99,10 @@ func checkCommand(command string) error {
 }
 
 // accounts are as useradd allows them; systemd and cron read others as something else.
-var account = regexp.MustCompile(`^[a-z_][a-z0-9_.-]{0,31}$`)
+var account = infra.Pattern(`^[a-z_][a-z0-9_.-]{0,31}$`)
 
 func checkUser(name string) error {
-	if !account.MatchString(name) {
+	if !account().MatchString(name) {
 		return fault.New(fault.Invalid, "user: %q is no name of a user", name)
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -41,13 +40,13 @@ type Service struct {
 	started *infra.Host // in the run of which host it was started
 }
 
-var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,250}$`)
+var serviceName = infra.Pattern(`^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,250}$`)
 
 // Check refuses what can't be, and fills in what follows from state.
 func (s *Service) Check() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fault.New(fault.Invalid, format, args...)) }
-	if !serviceName.MatchString(s.Name) {
+	if !serviceName().MatchString(s.Name) {
 		wrong("name: %q is no name of a service", s.Name)
 	}
 	if !slices.Contains([]string{running, stopped, asIs}, s.State) {
@@ -98,6 +97,17 @@ func (s *Service) Needs() []string {
 	return []string{"unit:" + u, "path:/etc/systemd/system/" + u, "path:/etc/init.d/" + bare, "package:" + bare}
 }
 
+// LeftOut is the start.
+func (s *Service) LeftOut() string {
+	if s.State == running {
+		return "not started: nothing runs here"
+	}
+	return ""
+}
+
+// Units is its unit.
+func (s *Service) Units() []string { return []string{unit(s.Name)} }
+
 // Diff looks at the service.
 func (s *Service) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	var d infra.Diff
@@ -115,7 +125,7 @@ func (s *Service) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	if s.Masked != nil && *s.Masked != is.Masked {
 		d.Set("masked", fmt.Sprint(is.Masked), fmt.Sprint(*s.Masked))
 	}
-	if s.State == running && !is.Running || s.State == stopped && is.Running {
+	if !h.Facts.Offline && (s.State == running && !is.Running || s.State == stopped && is.Running) {
 		d.Set("state", is.Detail, s.State)
 	}
 	if s.Enabled != nil && *s.Enabled != is.Enabled {
@@ -170,7 +180,7 @@ func (s *Service) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error 
 
 // Notify restarts or reloads it.
 func (s *Service) Notify(ctx context.Context, h *infra.Host) error {
-	if s.started == h || s.State == stopped {
+	if s.started == h || s.State == stopped || h.Facts.Offline {
 		return nil
 	}
 	sys, err := open(h)

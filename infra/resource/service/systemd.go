@@ -69,7 +69,30 @@ func (s systemd) now(ctx context.Context, name string) (map[string]string, error
 	return map[string]string{}, nil
 }
 
+// files is a call of systemctl that works on links only, as on a host that does not
+// run.
+func (s systemd) files(verb string, more ...string) []string {
+	args := []string{"systemctl", verb}
+	if s.h.Facts.Offline {
+		args = append(args, "--root=/")
+	}
+	return append(append(args, "--"), more...)
+}
+
+// onDisk tells what is known of a unit while nothing runs.
+func (s systemd) onDisk(ctx context.Context, name string) (status, error) {
+	out, err := s.h.Exec(ctx, infra.Command{Args: s.files("is-enabled", unit(name))})
+	if err != nil {
+		return status{}, fmt.Errorf("look at %s: %w", name, err)
+	}
+	state := strings.TrimSpace(string(out.Stdout))
+	return status{Known: state != "", Detail: "not running", Enabled: state == "enabled", Static: state == "static", Masked: strings.HasPrefix(state, "masked")}, nil
+}
+
 func (s systemd) Look(ctx context.Context, name string) (status, error) {
+	if s.h.Facts.Offline {
+		return s.onDisk(ctx, name)
+	}
 	u, err := s.find(ctx, unit(name))
 	if err != nil {
 		return status{}, err
@@ -135,16 +158,16 @@ func (s systemd) Enable(ctx context.Context, name string, on bool) error {
 	if on {
 		verb = "enable"
 	}
-	_, err := s.h.Run(ctx, "systemctl", verb, "--", unit(name))
+	_, err := s.h.Run(ctx, s.files(verb, unit(name))...)
 	return err
 }
 
 func (s systemd) Mask(ctx context.Context, name string, on bool) error {
 	if on {
-		_, err := s.h.Run(ctx, "systemctl", "mask", "--", unit(name))
+		_, err := s.h.Run(ctx, s.files("mask", unit(name))...)
 		return err
 	}
-	if _, err := s.h.Run(ctx, "systemctl", "unmask", "--", unit(name)); err != nil {
+	if _, err := s.h.Run(ctx, s.files("unmask", unit(name))...); err != nil || s.h.Facts.Offline {
 		return err
 	}
 	_, err := s.h.Run(ctx, "systemctl", "unmask", "--runtime", "--", unit(name))
@@ -152,6 +175,9 @@ func (s systemd) Mask(ctx context.Context, name string, on bool) error {
 }
 
 func (s systemd) Reread(ctx context.Context) error {
+	if s.h.Facts.Offline {
+		return nil
+	}
 	_, err := s.h.Run(ctx, "systemctl", "daemon-reload")
 	s.h.Changed()
 	return err

@@ -41,7 +41,7 @@ type Timer struct {
 // Check refuses what can't be.
 func (t *Timer) Check() error {
 	var errs []error
-	if !dropInName.MatchString(t.Name) {
+	if !dropInName().MatchString(t.Name) {
 		errs = append(errs, fault.New(fault.Invalid, "name: %q is no name of a timer (letters, digits, - and _, without .timer)", t.Name))
 	}
 	if err := checkState(t.State); err != nil {
@@ -72,6 +72,17 @@ func (t *Timer) Needs() []string { return []string{"user:" + t.User, "path:" + t
 
 // Watch are the files.
 func (t *Timer) Watch() []string { return []string{t.path(".timer"), t.path(".service")} }
+
+// LeftOut is the start.
+func (t *Timer) LeftOut() string {
+	if t.State == present {
+		return "not started: nothing runs here"
+	}
+	return ""
+}
+
+// Units is the timer.
+func (t *Timer) Units() []string { return []string{t.Name + ".timer"} }
 
 // Absent is the timer gone.
 func (t *Timer) Absent() infra.Resource { return &Timer{Name: t.Name, State: absent} }
@@ -138,7 +149,7 @@ func (t *Timer) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	if is.Masked {
 		d.Set("masked", "true", "false")
 	}
-	if !is.Running {
+	if !is.Running && !h.Facts.Offline {
 		d.Set("state", is.Detail, running)
 	}
 	if !is.Enabled {
@@ -187,7 +198,7 @@ func (t *Timer) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
 	if err := sys.Enable(ctx, t.Name+".timer", true); err != nil {
 		return err
 	}
-	if d.Has("timer") || d.Has("state") {
+	if !h.Facts.Offline && (d.Has("timer") || d.Has("state")) {
 		return sys.Do(ctx, "restart", t.Name+".timer")
 	}
 	return nil

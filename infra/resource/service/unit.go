@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"steer/base/fault"
@@ -38,16 +37,16 @@ type Unit struct {
 	File    string `yaml:"file,omitempty" doc:"the same as a file of the role, taken as it is"`
 }
 
-var dropInName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
+var dropInName = infra.Pattern(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
 
 // Check refuses what can't be.
 func (u *Unit) Check() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fault.New(fault.Invalid, format, args...)) }
-	if !serviceName.MatchString(u.Name) || unit(u.Name) != u.Name {
+	if !serviceName().MatchString(u.Name) || unit(u.Name) != u.Name {
 		wrong("name: %q is no whole name of a unit (write it like shop.service)", u.Name)
 	}
-	if u.DropIn != "" && !dropInName.MatchString(u.DropIn) {
+	if u.DropIn != "" && !dropInName().MatchString(u.DropIn) {
 		wrong("drop_in: %q is no name of a drop-in (letters, digits, - and _; .conf is added)", u.DropIn)
 	}
 	if err := checkState(u.State); err != nil {
@@ -190,7 +189,11 @@ func (s systemd) end(ctx context.Context, name string) error {
 	if strings.Contains(name, "@.") {
 		return nil
 	}
-	out, err := s.h.Exec(ctx, infra.Command{Args: []string{"systemctl", "disable", "--now", "--", name}})
+	args := []string{"systemctl", "disable", "--now", "--", name}
+	if s.h.Facts.Offline {
+		args = s.files("disable", name)
+	}
+	out, err := s.h.Exec(ctx, infra.Command{Args: args})
 	if err == nil && out.Code != 0 && !strings.Contains(string(out.Stderr), "does not exist") && !strings.Contains(string(out.Stderr), "not loaded") {
 		err = fmt.Errorf("stop and disable %s: %s", name, strings.TrimSpace(string(out.Stderr)))
 	}

@@ -59,13 +59,13 @@ func (n *Hostname) Check() error {
 func (n *Hostname) Watch() []string { return []string{hostnameFile, hostsFile} }
 
 // Diff compares the three places.
-func (n *Hostname) Diff(context.Context, *infra.Host) (infra.Diff, error) {
+func (n *Hostname) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 	var d infra.Diff
 	running, err := os.Hostname()
 	if err != nil {
 		return d, err
 	}
-	if running != n.Name {
+	if running != n.Name && !h.Facts.Offline {
 		d.Set("name", running, n.Name)
 	}
 	file, err := readText(hostnameFile)

@@ -1,6 +1,7 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,6 +102,30 @@ func (m *Mount) Needs() []string {
 // Absent is nothing mounted; the folder stays.
 func (m *Mount) Absent() infra.Resource { return &Mount{Path: m.Path, State: absent} }
 
+// LeftOut is the mount.
+func (m *Mount) LeftOut() string {
+	if m.State == isMounted {
+		return "not mounted: only written to " + tableFile
+	}
+	return ""
+}
+
+// Units is the unit that systemd keeps for every mount, named as systemd-escape(1) does.
+func (m *Mount) Units() []string {
+	var b strings.Builder
+	for i, c := range []byte(strings.Trim(m.Path, "/")) {
+		switch {
+		case c == '/':
+			b.WriteByte('-')
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == ':', c == '_', c == '.' && i > 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return []string{cmp.Or(b.String(), "-") + ".mount"}
+}
+
 // Watch names the table.
 func (m *Mount) Watch() []string { return []string{tableFile} }
 
@@ -136,6 +161,7 @@ func (m *Mount) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 	if err != nil {
 		return d, err
 	}
+	is = is && !h.Facts.Offline
 	var lines []tableLine
 	for line := range strings.Lines(text) {
 		if t, ok := parseTableLine(line); ok && t.path == m.Path {
@@ -152,7 +178,7 @@ func (m *Mount) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 		d.Action = infra.Create
 	}
 	m.diffTable(lines, &d)
-	if m.State != isMounted {
+	if m.State != isMounted || h.Facts.Offline {
 		return d, nil
 	}
 	if !is {
@@ -238,6 +264,9 @@ func (m *Mount) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
 	defer h.Forget(tableKey)
 	defer h.Forget(mountsKey)
 	if m.State == absent {
+		if h.Facts.Offline {
+			return m.writeTable(ctx, h, nil)
+		}
 		if err := m.unmount(ctx, h); err != nil {
 			return err
 		}
@@ -246,7 +275,7 @@ func (m *Mount) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
 	if err := os.MkdirAll(m.Path, 0o755); err != nil {
 		return fmt.Errorf("make the folder to mount on: %w", err)
 	}
-	if m.State == isMounted {
+	if m.State == isMounted && !h.Facts.Offline {
 		if err := m.mount(ctx, h, d); err != nil {
 			return err
 		}
@@ -323,7 +352,7 @@ func (m *Mount) writeTable(ctx context.Context, h *infra.Host, want *tableLine) 
 	if err := replace(tableFile, []byte(changed), 0o644); err != nil {
 		return err
 	}
-	if h.Facts.Init == "systemd" { // it made units of the old table
+	if h.Facts.Init == "systemd" && !h.Facts.Offline { // it made units of the old table
 		_, err = h.Run(ctx, "systemctl", "daemon-reload")
 	}
 	return err

@@ -93,11 +93,19 @@ func words(s string) string { return strings.Join(strings.Fields(s), " ") }
 // Absent is the setting left to others.
 func (s *Sysctl) Absent() infra.Resource { return &Sysctl{Name: s.Name, State: absent} }
 
-// Watch names the file.
-func (s *Sysctl) Watch() []string { return []string{s.file()} }
+// LeftOut is the running kernel.
+func (s *Sysctl) LeftOut() string {
+	if s.State == present && s.runs() {
+		return "not set now: there is no kernel here"
+	}
+	return ""
+}
+
+// Watch names the file, and the one of the kernel.
+func (s *Sysctl) Watch() []string { return []string{s.file(), s.live()} }
 
 // Diff compares the file and the running kernel.
-func (s *Sysctl) Diff(context.Context, *infra.Host) (infra.Diff, error) {
+func (s *Sysctl) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 	var d infra.Diff
 	text, err := readText(s.file())
 	switch {
@@ -117,7 +125,7 @@ func (s *Sysctl) Diff(context.Context, *infra.Host) (infra.Diff, error) {
 		_, old, _ := strings.Cut(text, " = ")
 		d.Set("file", strings.TrimSpace(old), words(s.Value))
 	}
-	if s.runs() {
+	if s.runs() && !h.Facts.Offline {
 		live, err := s.read()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return d, err

@@ -5,7 +5,8 @@
 //
 // The floor is this program started again to read the same facts and nothing
 // else: it compares the bytes of each file, stats the folders, and reads
-// /etc/passwd and /var/lib/dpkg/status once.
+// /etc/passwd and /var/lib/dpkg/status once. Runs of Steer after the first find what the
+// role was compiled to beside the state, as runs on a machine of an operator do.
 //
 // Wall time is that of the command as users type it, CPU time the user and
 // system time of it and of all children that it waited for. After each first run

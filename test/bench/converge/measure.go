@@ -179,6 +179,9 @@ func (b *bench) write(out io.Writer) {
 	}
 	report.Table(out, systems, rows)
 	fmt.Fprintln(out, "\nRatios are per resource: a system with fewer of them, like Ansible, spreads its start over fewer.")
+	if b.floor.wall > 0 && all[0].system == "steer" {
+		fmt.Fprintf(out, "A no-op run of Steer takes %.2f times the floor, and %.2f times its CPU time.\n", all[0].again.wall/b.floor.wall, all[0].again.cpu/b.floor.cpu)
+	}
 	for _, r := range all {
 		if all[0].system == "steer" && r.system != "steer" && r.system != "floor" {
 			scale := float64(all[0].resources) / float64(r.resources)

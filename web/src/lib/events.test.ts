@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { kinds, markText, markTypes, relevant, step, tone, worthReason } from './events'
 import { lanes, place } from './marks'
+import { link, troubled } from './links'
 import type { Event } from './records'
 
 const event = (e: Partial<Event>): Event => ({ id: '1', type: '', subject: '', time: '', summary: '', actor: 'steer', seq: 1, source: '', ...e })
@@ -18,6 +19,19 @@ describe('events', () => {
     for (const type of markTypes) expect(step({ type })).toBe(false)
     expect(step({ type: 'dev.cdevents.taskrun.started.0.3.0' })).toBe(true)
     expect(step({ type: 'dev.cdeventsx.steer-node.died.0.1.0' })).toBe(false)
+  })
+  it('knows those of hosts', () => {
+    const of = (name: string) => ({ type: `dev.cdeventsx.steer-${name}.0.1.0` })
+    expect(['host.failed', 'host.unreachable', 'group.failed'].map((n) => tone(of(n)))).toEqual(['bad', 'bad', 'bad'])
+    expect(['host.drifted', 'host.paused', 'host.rolledback', 'group.asks'].map((n) => tone(of(n)))).toEqual(['warn', 'warn', 'warn', 'warn'])
+    expect(['host.changed', 'host.asked', 'host.resumed', 'group.begins'].map((n) => tone(of(n)))).toEqual(['plain', 'plain', 'plain', 'plain'])
+    expect(['host/web-1', 'group/web', 'hosts'].map((subject) => link(event({ subject })))).toEqual(['/hosts/web-1', '/hosts/groups/web', '/hosts'])
+  })
+  it('leads from an incident to its host or group', () => {
+    expect(troubled('host/web-1')).toEqual({ name: 'web-1', href: '/hosts/web-1' })
+    expect(troubled('group/web')?.href).toBe('/hosts/groups/web')
+    expect(troubled('drift/web-1/file:/etc/motd')?.href).toBe('/hosts/web-1')
+    expect(troubled('shop/slow')).toBe(undefined)
   })
   it('has each type in one kind only', () => {
     const all = kinds.flatMap((k) => k.types)

@@ -8,14 +8,14 @@ export type Tone = 'ok' | 'warn' | 'bad' | 'plain'
 const failed = (e: Pick<Event, 'data'>) => /^(failure|error)$/.test(String((e.data as { outcome?: string } | undefined)?.outcome ?? ''))
 
 export const tone = (e: Pick<Event, 'type' | 'data'>): Tone =>
-  failed(e) || /incident\.detected|deploy\.failed|node\.died|notification\.failed/.test(e.type) ? 'bad'
-  : /rolledback|rollback\.declined|pinned|approval\.created|placement\.held/.test(e.type) ? 'warn'
-  : /service\.deployed|service\.upgraded|incident\.resolved/.test(e.type) ? 'ok' : 'plain'
+  failed(e) || /incident\.detected|deploy\.failed|node\.died|notification\.failed|host\.(failed|unreachable)|group\.failed/.test(e.type) ? 'bad'
+  : /rolledback|rollback\.declined|pinned|approval\.created|placement\.held|host\.(drifted|paused)|group\.(asks|refused)/.test(e.type) ? 'warn'
+  : /service\.deployed|service\.upgraded|incident\.resolved|host\.(converged|rebuilt)|group\.follows/.test(e.type) ? 'ok' : 'plain'
 
 // step tells whether an event only is a step on the way to a later one of the
 // same chain; a chain reads well without its steps.
 export const step = (e: Pick<Event, 'type'>): boolean =>
-  /pipelinerun\.(queued|started)|taskrun\.|check\.changed|deploy\.started|node\.(started|stopped)|artifact\.packaged/.test(e.type)
+  /pipelinerun\.(queued|started)|taskrun\.|check\.changed|deploy\.started|node\.(started|stopped)|artifact\.packaged|host\.asked/.test(e.type)
 
 // worthReason: reasons of what Steer did as planned say nothing new, and a
 // commit's is its message.
@@ -33,6 +33,7 @@ export const kinds: Kind[] = [
   { key: 'incidents', name: 'checks and incidents', types: [own('check.changed'), cd('incident.detected.0.3.0'), own('incident.acknowledged'), cd('incident.resolved.0.3.0')] },
   { key: 'notifications', name: 'notifications', types: [own('notification.sent'), own('notification.failed')] },
   { key: 'nodes', name: 'nodes', types: [own('node.started'), own('node.stopped'), own('node.died')] },
+  { key: 'hosts', name: 'hosts', types: [...['asked', 'converged', 'changed', 'drifted', 'failed', 'unreachable', 'rebuilt', 'rolledback', 'accepted', 'paused', 'resumed'].map((n) => own(`host.${n}`)), ...['begins', 'asks', 'approved', 'refused', 'failed', 'follows'].map((n) => own(`group.${n}`))] },
   { key: 'server', name: 'definitions, access, server', types: [own('definitions.changed'), own('token.created'), own('token.revoked'), own('server.started'), own('server.stopped')] },
 ]
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ago, between, duration, gap, number } from './format'
+import { ago, ahead, between, brief, duration, gap, number } from './format'
 
 describe('duration', () => {
   it.each([[0.25, '250 ms'], [3.14, '3.1 s'], [90, '90 s'], [600, '10 min'], [7200, '2 h'], [172800, '2 d'], [-5, '0 ms']])('%d s is %s', (s, text) => {
@@ -14,10 +14,22 @@ describe('number', () => {
   it('shows missing values as a dash', () => expect(number(null)).toBe('–'))
 })
 
+it('makes one line of several, and cuts a long one', () => {
+  expect(brief('ended with code 3:\n  it stumbled\n')).toBe('ended with code 3: it stumbled')
+  expect(brief('abcdef', 4)).toBe('abc…')
+})
+
 describe('times', () => {
   it('counts from now', () => expect(ago('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:01:00Z'))).toBe('60 s ago'))
   it('counts whole seconds', () => expect(ago('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:00:05.4Z'))).toBe('5 s ago'))
   it('is empty for a time that never was', () => expect(ago('0001-01-01T00:00:00Z', 0)).toBe(''))
+  it('says when something comes', () => {
+    const now = Date.parse('2026-01-01T00:00:00Z')
+    expect(ahead('2026-01-01T00:30:00Z', now)).toBe('in 30 min')
+    expect(ahead('2026-01-01T00:00:45Z', now)).toBe('in 45 s')
+    expect(ahead('2025-12-31T00:00:00Z', now)).toBe('due now')
+    expect(ahead(undefined, now)).toBe('')
+  })
   it('counts what went by', () => {
     expect(gap('2026-01-01T00:00:00Z', '2026-01-01T00:00:01.54Z')).toBe('+1.5 s')
     expect(gap('2026-01-01T00:00:00Z', '2026-01-01T00:00:00.05Z')).toBe('')

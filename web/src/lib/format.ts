@@ -16,6 +16,13 @@ export function ago(time: string | undefined, now: number): string {
   return s < 3 ? 'just now' : `${s < 120 ? `${Math.round(s)} s` : duration(s)} ago`
 }
 
+// ahead is when something comes; what should have come is due.
+export function ahead(time: string | undefined, now: number): string {
+  if (!time) return ''
+  const s = (Date.parse(time) - now) / 1000
+  return s < 1 ? 'due now' : `in ${s < 120 ? `${Math.round(s)} s` : duration(s)}`
+}
+
 export function clock(time: string | undefined): string {
   if (!time || time.startsWith('0001')) return ''
   const t = new Date(time)
@@ -50,4 +57,9 @@ export function number(v: number | null | undefined): string {
 const trim = (v: number) => String(Number(v.toPrecision(4)))
 
 export const firstLine = (text: string) => text.split('\n', 1)[0] ?? ''
+// brief is a text as one line, cut where it gets long.
+export function brief(text: string, most = 160): string {
+  const line = text.trim().replace(/\s+/g, ' ')
+  return line.length > most ? line.slice(0, most - 1) + '…' : line
+}
 export const shortSha = (sha: string) => sha.slice(0, 8)

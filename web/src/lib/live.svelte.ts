@@ -64,15 +64,18 @@ export class Loaded<T> {
   value = $state<T | undefined>()
   problem = $state<Problem | undefined>()
   private path = ''
+  private exact: (() => string) | undefined
   private timer: ReturnType<typeof setTimeout> | undefined
   private again = false
   private loading = false
 
   // watch loads the path now and after events, and every few seconds for what no
   // event tells, such as a node's health. Call it in an $effect; it returns the end.
-  watch(path: string, everySeconds = 5, want: (e: Event) => boolean = () => true): () => void {
+  // With exact, that is asked for each time: the same question with the time of now.
+  watch(path: string, everySeconds = 5, want: (e: Event) => boolean = () => true, exact?: () => string): () => void {
     if (path !== this.path) { this.value = undefined; this.problem = undefined }
     this.path = path
+    this.exact = exact
     void this.load()
     const off = live.on((e) => { if (want(e)) this.soon() })
     const back = live.back(() => void this.load())
@@ -90,7 +93,7 @@ export class Loaded<T> {
     this.loading = true
     const path = this.path
     try {
-      const value = await get<T>(path)
+      const value = await get<T>(this.exact?.() ?? path)
       if (path === this.path) { this.value = value; this.problem = undefined }
     } catch (e) {
       const p = e instanceof Problem ? e : new Problem(0, String(e))

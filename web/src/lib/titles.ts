@@ -9,6 +9,12 @@ export function title(parts: string[], query: URLSearchParams): string {
     case 'incidents': return name ? `Incident ${name}` : 'Incidents'
     case 'explore': { const about = query.get('title') || query.get('target'); return about ? `${about} · Metrics` : 'Metrics' }
     case 'dashboards': return name ? `${name} · Dashboards` : 'Dashboards'
+    case 'hosts':
+      if (name === 'tonight') return 'Tonight · Hosts'
+      if (name === 'visits' && parts[2]) return `Visit ${parts[2]} · Hosts`
+      if (name === 'groups' && parts[2]) return `${parts[2]} · Hosts`
+      return name ? `${name} · Hosts` : 'Hosts'
+    case 'roles': return name ? `${name} · Roles` : 'Roles'
     case 'journal': return 'Journal'
     case 'why': return `Why ${refName(query.get('ref') ?? '')}`
     default: return 'No such page'

@@ -1,0 +1,303 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"steer/infra"
+)
+
+// Options are what is baked, and how.
+type Options struct {
+	From     string   // a suite of Debian; an OCI layout, the file of one or of docker save, or a tar of a root file system
+	Packages []string // in the base besides the smallest that has apt
+	Mirror   string   // of Debian; empty: that of apt here
+	Cache    string   // folder
+	Room     int64    // bytes that the cache may have
+	Fresh    bool     // nothing is taken from the cache
+	// Epoch is what no file is later than. Zero: the time of the base.
+	Epoch time.Time
+	Name  string // of the image, also what templates see as the host's name
+
+	// Enter starts this program within a tree; binds are folders here by the folder of
+	// the tree that they cover.
+	Enter func(ctx context.Context, root string, binds map[string]string) (Inside, error)
+	// Steps makes the steps of the roles on a host of these facts.
+	Steps func(infra.Facts) ([]Step, error)
+	// Done gets each part of the image when it is there, one at a time.
+	Done func(Part)
+	// Last, if given, is called with the finished tree entered, before anything is
+	// written: tests. An error ends it.
+	Last func(Inside) error
+
+	Config Settings
+	Layout string // file, or folder, to write the image to; empty: none. A file when it ends with .tar
+	RootFS string // file .tar, .tar.gz or .tar.zst; empty: none
+}
+
+// Settings are what the image says of itself.
+type Settings struct {
+	Entrypoint, Cmd []string
+	Env             []string // NAME=VALUE
+	Labels          map[string]string
+	Created         time.Time // zero: the time of the base
+	Tags            []string  // names like shop:1
+}
+
+// Step is a part of the roles that becomes a layer.
+type Step struct {
+	Title string
+	Input json.RawMessage // everything that what it does depends on, but for the steps before
+}
+
+// Inside is this program within the tree.
+type Inside interface {
+	Facts() (infra.Facts, error)
+	// Apply applies a step; told are resources that earlier ones notified, and those
+	// that still have to be told are returned.
+	Apply(step int, told []string) ([]string, error)
+	// Check compares everything, and returns the hash of the state.
+	Check() (hash string, err error)
+	Close() error
+}
+
+// Part is the base, or what a step became.
+type Part struct {
+	Title  string
+	Layers []Layer
+	Cached bool
+	Took   time.Duration
+}
+
+// Image is what was baked.
+type Image struct {
+	Digest string // of the manifest
+	Config string // of the configuration: what engines call the ID of the image
+	RootFS string // of the tar of the root file system, if it was written
+	Hash   string // of the state: that of steer plan
+	Size   int64  // of all layers, compressed
+	Parts  []Part
+	Took   time.Duration
+}
+
+type baker struct {
+	Options
+	cache *cache
+	used  map[string]bool
+	parts []Part
+	chain []*entry // the base, then a step each
+	start time.Time
+}
+
+// Bake makes an image.
+func Bake(ctx context.Context, o Options) (_ Image, err error) {
+	if err := checkRoot(); err != nil {
+		return Image{}, err
+	}
+	b := &baker{Options: o, used: map[string]bool{}, start: time.Now()}
+	if b.cache, err = openCache(o.Cache); err != nil {
+		return Image{}, err
+	}
+	defer func() { err = errors.Join(err, b.cache.close()) }()
+	e, cached, err := b.base(ctx)
+	if err != nil {
+		return Image{}, err
+	}
+	b.add("base "+e.Base.Name, e, cached, b.start)
+	steps, err := b.Steps(e.Base.Facts)
+	if err != nil {
+		return Image{}, err
+	}
+	hash, err := b.all(ctx, steps)
+	if err != nil {
+		return Image{}, err
+	}
+	img, err := b.write(hash)
+	if err != nil {
+		return Image{}, err
+	}
+	img.Hash, img.Parts, img.Took = hash, b.parts, time.Since(b.start)
+	return img, b.cache.room(o.Room, b.used)
+}
+
+// cached finds an entry, and keeps it from going.
+func (b *baker) cached(k string) (*entry, bool) {
+	b.used[k] = true
+	if b.Fresh {
+		return nil, false
+	}
+	return b.cache.get(k)
+}
+
+func (b *baker) add(title string, e *entry, cached bool, since time.Time) {
+	b.chain = append(b.chain, e)
+	b.parts = append(b.parts, Part{Title: title, Layers: e.Layers, Cached: cached, Took: time.Since(since)})
+	b.Done(b.parts[len(b.parts)-1])
+}
+
+// all does the steps that the cache does not have, and the rest in the tree that is
+// then there.
+func (b *baker) all(ctx context.Context, steps []Step) (hash string, err error) {
+	var t *tree // made at the first need
+	done := func() error { return nil }
+	defer func() { err = errors.Join(err, done()) }()
+	need := func() error {
+		if t != nil {
+			return nil
+		}
+		t, done, err = b.grown(ctx)
+		return err
+	}
+	k := b.chain[0].key
+	var told []string
+	for i, s := range steps {
+		start := time.Now()
+		k = key(k, string(s.Input))
+		e, cached := b.cached(k)
+		if !cached || t != nil { // later ones stand on a tree that has it
+			if err := need(); err != nil {
+				return "", err
+			}
+			if e, err = b.step(ctx, t, k, i, told); err != nil {
+				return "", err
+			}
+			cached = false
+		}
+		told = e.Told
+		b.add(s.Title, e, cached, start)
+	}
+	k = key(k, "check")
+	e, cached := b.cached(k)
+	if cached && b.Last == nil && b.RootFS == "" {
+		return e.Hash, nil
+	}
+	if err := need(); err != nil {
+		return "", err
+	}
+	return b.last(ctx, t, k)
+}
+
+// newTree makes an empty tree in a folder to work in.
+func (b *baker) newTree() (*tree, func() error, error) {
+	dir, done, err := b.cache.work()
+	if err != nil {
+		return nil, nil, err
+	}
+	t := &tree{dir: filepath.Join(dir, "root")}
+	if err := os.Mkdir(t.dir, 0o755); err != nil {
+		return nil, nil, errors.Join(err, done())
+	}
+	if err := os.Mkdir(filepath.Join(dir, "lists"), 0o755); err != nil {
+		return nil, nil, errors.Join(err, done())
+	}
+	return t, done, os.Chmod(t.dir, 0o755)
+}
+
+// grown makes the tree as the chain has it by now.
+func (b *baker) grown(ctx context.Context) (*tree, func() error, error) {
+	t, done, err := b.newTree()
+	if err != nil {
+		return nil, done, err
+	}
+	t.clamp = b.chain[0].Base.Time
+	for _, e := range b.chain {
+		for _, l := range e.Layers {
+			if err := t.unpackFile(b.cache.blob(e.key, l)); err != nil {
+				return nil, done, errors.Join(err, done())
+			}
+		}
+	}
+	err = t.clean() // of what a foreign base has
+	if err == nil {
+		_, err = t.scan(ctx)
+	}
+	if err != nil {
+		return nil, done, errors.Join(err, done())
+	}
+	return t, done, nil
+}
+
+// enter prepares the tree for programs, and starts this one in there. What is read of
+// mirrors, and packages from there, stay outside of the tree.
+func (b *baker) enter(ctx context.Context, t *tree) (Inside, func() error, error) {
+	takeDown, err := t.scaffold(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := b.Enter(ctx, t.dir, map[string]string{
+		"/var/lib/apt/lists":      filepath.Join(filepath.Dir(t.dir), "lists"),
+		"/var/cache/apt/archives": filepath.Join(b.cache.dir, "debs"),
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, takeDown())
+	}
+	return in, func() error { return errors.Join(in.Close(), takeDown()) }, nil
+}
+
+// step applies one step, and keeps what it changed.
+func (b *baker) step(ctx context.Context, t *tree, k string, i int, told []string) (*entry, error) {
+	in, leave, err := b.enter(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	e := &entry{}
+	e.Told, err = in.Apply(i, told)
+	if err = errors.Join(err, leave()); err != nil {
+		return nil, err
+	}
+	if err := t.clean(); err != nil {
+		return nil, err
+	}
+	changes, err := t.scan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(t.dir), "entry")
+	if err != nil {
+		return nil, fmt.Errorf("keep a layer: %w", err)
+	}
+	if len(changes) > 0 {
+		l, err := writeInto(dir, func(file string) (Layer, error) { return t.writeLayer(file, changes) })
+		if err != nil {
+			return nil, err
+		}
+		e.Layers = []Layer{l}
+	}
+	return e, b.cache.put(k, dir, e)
+}
+
+// last checks the finished tree, and writes it.
+func (b *baker) last(ctx context.Context, t *tree, k string) (string, error) {
+	if b.RootFS != "" {
+		if err := t.writeRootFS(b.RootFS + ".new"); err != nil {
+			return "", err
+		}
+	}
+	in, leave, err := b.enter(ctx, t)
+	if err != nil {
+		return "", err
+	}
+	hash, err := in.Check()
+	if err == nil && b.Last != nil {
+		err = b.Last(in)
+	}
+	if err = errors.Join(err, leave()); err != nil {
+		if b.RootFS != "" {
+			err = errors.Join(err, os.Remove(b.RootFS+".new"))
+		}
+		return "", err
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(t.dir), "entry")
+	if err != nil {
+		return "", fmt.Errorf("keep the result: %w", err)
+	}
+	return hash, b.cache.put(k, dir, &entry{Hash: hash})
+}
+
+func shortTitle(s string) string { return strings.ToValidUTF8(s[:min(len(s), 1000)], "") }

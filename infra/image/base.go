@@ -1,0 +1,175 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+
+	"steer/base/fault"
+)
+
+var suiteName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+
+// base finds or makes what the image begins with.
+func (b *baker) base(ctx context.Context) (*entry, bool, error) {
+	from := b.From
+	suite, debian := strings.CutPrefix(from, "debian:")
+	_, err := os.Stat(from)
+	switch {
+	case (debian || err != nil) && suiteName.MatchString(suite):
+		return b.debian(ctx, suite)
+	case err != nil:
+		return nil, false, fault.New(fault.NotFound, "bake from %s: it is no suite of Debian, like bookworm, and no file: %w", from, err)
+	}
+	if len(b.Packages) > 0 {
+		return nil, false, fault.New(fault.Invalid, "bake from %s: packages are for a suite of Debian (declare them in the role)", from)
+	}
+	sum, err := sumOf(from)
+	if err != nil {
+		return nil, false, fmt.Errorf("bake from %s: %w", from, err)
+	}
+	k := key(formatVersion, "file", sum, runtime.GOARCH, b.epochKey())
+	if e, ok := b.cached(k); ok {
+		return e, true, nil
+	}
+	e, err := b.file(ctx, k, from)
+	if err != nil {
+		return nil, false, fmt.Errorf("bake from %s: %w", from, err)
+	}
+	return e, false, nil
+}
+
+// epochKey is what a time that is given changes.
+func (b *baker) epochKey() string {
+	if b.Epoch.IsZero() {
+		return ""
+	}
+	return fmt.Sprint(b.Epoch.Unix())
+}
+
+// sumOf is a digest of a file, or of the index of a layout, which has the digests of
+// everything else.
+func sumOf(path string) (string, error) {
+	if is, err := os.Stat(path); err != nil {
+		return "", err
+	} else if is.IsDir() {
+		path = filepath.Join(path, "index.json")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("%w (name an OCI layout, the file of one, or a tar of a root file system)", err)
+	}
+	defer f.Close()
+	d := newDigest()
+	_, err = io.Copy(d, f)
+	return d.String(), err
+}
+
+// file makes a base of an image, or of a root file system.
+func (b *baker) file(ctx context.Context, k, from string) (*entry, error) {
+	t, done, err := b.newTree()
+	if err != nil {
+		return nil, err
+	}
+	defer done() //nolint:errcheck // swept by the next run
+	src, err := b.open(from, filepath.Join(filepath.Dir(t.dir), "archive"))
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range src.files {
+		if err := t.unpackFile(l); err != nil {
+			return nil, err
+		}
+	}
+	e := &entry{Base: &base{Config: src.config, Name: filepath.Base(from), Time: src.time}}
+	return e, b.finishBase(ctx, k, t, e, src)
+}
+
+// finishBase keeps a base: its own layers, or one made of the tree.
+func (b *baker) finishBase(ctx context.Context, k string, t *tree, e *entry, src source) error {
+	if !b.Epoch.IsZero() {
+		e.Base.Time = b.Epoch.Unix()
+	}
+	if t.clamp = e.Base.Time; t.clamp <= 0 {
+		t.clamp = newestOf(t)
+		e.Base.Time = t.clamp
+	}
+	if err := t.clean(); err != nil {
+		return err
+	}
+	if _, err := t.scan(ctx); err != nil {
+		return err
+	}
+	at, err := b.Enter(ctx, t.dir, nil)
+	if err != nil {
+		return err
+	}
+	e.Base.Facts, err = at.Facts()
+	if err = errors.Join(err, at.Close()); err != nil {
+		return fmt.Errorf("look into the base: %w", err)
+	}
+	dir := filepath.Join(filepath.Dir(t.dir), "entry")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return fmt.Errorf("keep the base: %w", err)
+	}
+	if e.Layers = src.layers; len(e.Layers) > 0 {
+		for i, l := range e.Layers {
+			if err := copyFile(src.files[i], filepath.Join(dir, strings.TrimPrefix(l.Digest, "sha256:")+".tar.gz")); err != nil {
+				return err
+			}
+		}
+		return b.cache.put(k, dir, e)
+	}
+	l, err := writeInto(dir, func(file string) (Layer, error) { return t.writeLayer(file, t.all()) })
+	if err != nil {
+		return err
+	}
+	e.Layers = []Layer{l}
+	return b.cache.put(k, dir, e)
+}
+
+// writeInto writes a layer into a file that is named after it.
+func writeInto(dir string, write func(file string) (Layer, error)) (Layer, error) {
+	file := filepath.Join(dir, "layer")
+	l, err := write(file)
+	if err == nil {
+		err = os.Rename(file, filepath.Join(dir, strings.TrimPrefix(l.Digest, "sha256:")+".tar.gz"))
+	}
+	return l, err
+}
+
+// newestOf is the newest time in a tree that was just unpacked, but for the root.
+func newestOf(t *tree) int64 {
+	newest := int64(0)
+	filepath.WalkDir(t.dir, func(path string, d os.DirEntry, err error) error { //nolint:errcheck // what cannot be read is told by the scan
+		if err != nil || path == t.dir {
+			return err
+		}
+		if is, err := d.Info(); err == nil {
+			newest = max(newest, is.ModTime().Unix())
+		}
+		return nil
+	})
+	return min(newest, time.Now().Unix())
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}

@@ -1,0 +1,299 @@
+package image
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// write writes the image, and tells its digests.
+func (b *baker) write(hash string) (Image, error) {
+	img := Image{}
+	c := b.configuration(hash)
+	blobs := map[string][]byte{}
+	add := func(mediaType string, v any) (descriptor, error) {
+		data, err := json.Marshal(v)
+		sum := sha256.Sum256(data)
+		d := descriptor{MediaType: mediaType, Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: int64(len(data))}
+		blobs[d.Digest] = data
+		return d, err
+	}
+	cd, err := add(typeConfig, c)
+	if err != nil {
+		return img, fmt.Errorf("write the image: %w", err)
+	}
+	m := manifest{SchemaVersion: 2, MediaType: typeManifest, Config: cd, Layers: []descriptor{}, Annotations: annotations(c.Config.Labels)}
+	files := map[string]string{}
+	for _, e := range b.chain {
+		for _, l := range e.Layers {
+			m.Layers = append(m.Layers, descriptor{MediaType: typeLayer, Digest: l.Digest, Size: l.Size})
+			files[l.Digest] = b.cache.blob(e.key, l)
+			img.Size += l.Size
+		}
+	}
+	md, err := add(typeManifest, m)
+	if err != nil {
+		return img, fmt.Errorf("write the image: %w", err)
+	}
+	img.Digest, img.Config = md.Digest, cd.Digest
+	md.Platform = &platform{c.Architecture, c.OS}
+	x := index{SchemaVersion: 2, MediaType: typeIndex, Manifests: []descriptor{md}}
+	if len(b.Config.Tags) > 0 {
+		x.Manifests = nil
+		for _, tag := range b.Config.Tags {
+			d := md
+			d.Annotations = map[string]string{"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": tag}
+			x.Manifests = append(x.Manifests, d)
+		}
+	}
+	if b.RootFS != "" {
+		if img.RootFS, err = sumOf(b.RootFS + ".new"); err == nil {
+			err = os.Rename(b.RootFS+".new", b.RootFS)
+		}
+		if err != nil {
+			return img, fmt.Errorf("write the root file system: %w", err)
+		}
+	}
+	if b.Layout == "" {
+		return img, nil
+	}
+	w := &layoutWriter{blobs: blobs, files: files, index: x, docker: b.dockerManifest(cd, m)}
+	if strings.HasSuffix(b.Layout, ".tar") {
+		return img, w.archive(b.Layout, time.Unix(b.chain[0].Base.Time, 0))
+	}
+	return img, w.folder(b.Layout)
+}
+
+// configuration of the image: that of its base, and what is said here.
+func (b *baker) configuration(hash string) config {
+	at := b.chain[0].Base
+	when := b.Config.Created
+	if when.IsZero() {
+		when = time.Unix(at.Time, 0)
+	}
+	c := config{Architecture: runtime.GOARCH, OS: "linux"}
+	if at.Config != nil {
+		c = *at.Config
+		c.RootFS.DiffIDs = nil
+	}
+	c.Created, c.RootFS.Type = when.UTC().Format(time.RFC3339), "layers"
+	c.Config.Env = slices.Clone(c.Config.Env)
+	if len(c.Config.Env) == 0 {
+		c.Config.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	}
+	for _, v := range b.Config.Env {
+		name, _, _ := strings.Cut(v, "=")
+		c.Config.Env = append(slices.DeleteFunc(c.Config.Env, func(o string) bool { return strings.HasPrefix(o, name+"=") }), v)
+	}
+	if b.Config.Entrypoint != nil {
+		c.Config.Entrypoint, c.Config.Cmd = b.Config.Entrypoint, nil
+	}
+	if b.Config.Cmd != nil {
+		c.Config.Cmd = b.Config.Cmd
+	}
+	if c.Config.Entrypoint == nil && c.Config.Cmd == nil {
+		c.Config.Cmd = []string{"/bin/sh"}
+	}
+	labels := maps.Clone(c.Config.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, b.Config.Labels)
+	labels["org.opencontainers.image.created"], labels["steer.hash"] = c.Created, hash
+	c.Config.Labels = labels
+	history0 := len(c.History) > 0
+	for i, e := range b.chain {
+		for _, l := range e.Layers {
+			c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, l.DiffID)
+			if i > 0 || !history0 {
+				c.History = append(c.History, history{Created: c.Created, CreatedBy: "steer bake: " + shortTitle(b.parts[i].Title)})
+			}
+		}
+		if len(e.Layers) == 0 {
+			c.History = append(c.History, history{Created: c.Created, CreatedBy: "steer bake: " + shortTitle(b.parts[i].Title), Empty: true})
+		}
+	}
+	return c
+}
+
+// annotations are the labels that every registry shows.
+func annotations(labels map[string]string) map[string]string {
+	out := map[string]string{}
+	for k, v := range labels {
+		if strings.HasPrefix(k, "org.opencontainers.") {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// dockerManifest is for docker load of engines that know no layouts.
+func (b *baker) dockerManifest(c descriptor, m manifest) any {
+	type item struct {
+		Config   string
+		RepoTags []string
+		Layers   []string
+	}
+	i := item{Config: blobName(c.Digest), Layers: []string{}}
+	for _, t := range b.Config.Tags {
+		if !strings.Contains(t[strings.LastIndex(t, "/")+1:], ":") {
+			t += ":latest"
+		}
+		i.RepoTags = append(i.RepoTags, t)
+	}
+	for _, l := range m.Layers {
+		i.Layers = append(i.Layers, blobName(l.Digest))
+	}
+	return []item{i}
+}
+
+func blobName(digest string) string { return "blobs/sha256/" + strings.TrimPrefix(digest, "sha256:") }
+
+// layoutWriter writes an image layout.
+type layoutWriter struct {
+	blobs  map[string][]byte // by digest
+	files  map[string]string
+	index  index
+	docker any
+}
+
+// each calls put for every file of the layout, sorted.
+func (w *layoutWriter) each(put func(name string, size int64, r io.Reader) error) error {
+	small := map[string][]byte{"oci-layout": []byte(`{"imageLayoutVersion":"1.0.0"}`)}
+	for d, data := range w.blobs {
+		small[blobName(d)] = data
+	}
+	for name, v := range map[string]any{"index.json": w.index, "manifest.json": w.docker} {
+		data, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		small[name] = data
+	}
+	names := slices.Collect(maps.Keys(small))
+	large := map[string]string{}
+	for d, file := range w.files {
+		large[blobName(d)] = file
+		names = append(names, blobName(d))
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if data, ok := small[name]; ok {
+			if err := put(name, int64(len(data)), bytes.NewReader(data)); err != nil {
+				return err
+			}
+			continue
+		}
+		f, err := os.Open(large[name])
+		if err != nil {
+			return err
+		}
+		is, err := f.Stat()
+		if err == nil {
+			err = put(name, is.Size(), f)
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// archive writes the layout as one file: beside, then renamed.
+func (w *layoutWriter) archive(file string, at time.Time) error {
+	return whole(file, func(out io.Writer) error {
+		t := tar.NewWriter(out)
+		for _, dir := range []string{"blobs/", "blobs/sha256/"} {
+			if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: 0o755, ModTime: at}); err != nil {
+				return err
+			}
+		}
+		err := w.each(func(name string, size int64, r io.Reader) error {
+			if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644, ModTime: at}); err != nil {
+				return err
+			}
+			_, err := io.Copy(t, r)
+			return err
+		})
+		return errors.Join(err, t.Close())
+	})
+}
+
+// folder writes the layout as a folder. Blobs come before the index that names them; those of
+// an image that was there before stay.
+func (w *layoutWriter) folder(dir string) error {
+	if err := os.MkdirAll(filepath.Join(dir, "blobs/sha256"), 0o755); err != nil {
+		return fmt.Errorf("write the image: %w", err)
+	}
+	return w.each(func(name string, size int64, r io.Reader) error {
+		file := filepath.Join(dir, name)
+		if is, err := os.Stat(file); err == nil && is.Size() == size && strings.HasPrefix(name, "blobs/") {
+			return nil
+		}
+		return whole(file, func(out io.Writer) error {
+			_, err := io.Copy(out, r)
+			return err
+		})
+	})
+}
+
+// whole writes a file under its name when it is complete.
+func whole(file string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(file+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	if err != nil {
+		return fmt.Errorf("write the image: %w", err)
+	}
+	w := bufio.NewWriterSize(f, 256<<10)
+	err = write(w)
+	if err = errors.Join(err, w.Flush(), f.Close()); err == nil {
+		err = os.Rename(file+".new", file)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write the image: %w", err), os.Remove(file+".new"))
+	}
+	return nil
+}
+
+// writeRootFS writes the whole tree, packed as the name (without .new) says.
+func (t *tree) writeRootFS(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	if err != nil {
+		return fmt.Errorf("write the root file system: %w", err)
+	}
+	w := bufio.NewWriterSize(f, 256<<10)
+	var z io.WriteCloser = plain{w}
+	switch name := strings.TrimSuffix(file, ".new"); {
+	case strings.HasSuffix(name, ".zst"):
+		z, err = zstd.NewWriter(w, zstd.WithEncoderConcurrency(1)) // more would give other bytes
+	case strings.HasSuffix(name, ".gz"):
+		z = gzip.NewWriter(w)
+	}
+	if err == nil {
+		err = t.writeTar(z, t.all())
+		err = errors.Join(err, z.Close(), w.Flush())
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(fmt.Errorf("write the root file system: %w", err), os.Remove(file))
+	}
+	return nil
+}
+
+type plain struct{ io.Writer }
+
+func (plain) Close() error { return nil }

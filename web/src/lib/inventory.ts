@@ -1,0 +1,98 @@
+// The list of hosts: what is looked for in it, and what it comes to.
+
+import { duration } from './format'
+import type { Group, Host, Overview, Settings } from './fleet'
+
+// flags are what a host is besides its state; "is:paused" finds them.
+export function flags(h: Host): string[] {
+  return [
+    h.paused ? 'paused' : '', h.unequal?.length ? 'unequal' : '', h.security ? 'security' : '', h.reboot ? 'reboot' : '',
+    h.failing ? 'failing' : '', h.gone ? 'gone' : '', h.running ? 'visited' : '',
+  ].filter(Boolean)
+}
+
+const parts: Record<string, (h: Host) => (string | undefined)[]> = {
+  name: (h) => [h.name], group: (h) => [h.group], role: (h) => h.roles ?? [], owner: (h) => [h.owner],
+  environment: (h) => [h.environment], state: (h) => [h.state], is: flags,
+}
+
+// fits tells whether a host has every word of a filter: "web role:db state:failed".
+// A word without a key may stand anywhere; behind a key the value has to begin so.
+export function fits(h: Host, filter: string): boolean {
+  return filter.toLowerCase().split(/\s+/).filter(Boolean).every((word) => {
+    const [, key = '', value = ''] = /^(\w+):(.*)$/.exec(word) ?? []
+    const of = parts[key]
+    if (of) return of(h).some((v) => v?.toLowerCase().startsWith(value))
+    return Object.values(parts).some((p) => p(h).some((v) => v?.toLowerCase().includes(word)))
+  })
+}
+
+// order is from what needs somebody most to what needs nobody.
+const order = ['unreachable', 'failed', 'drifted', 'waiting', 'converged']
+
+// counts are how many hosts are in each state, worst first.
+export function counts(hosts: Host[]): [state: string, n: number][] {
+  const n = new Map<string, number>()
+  for (const h of hosts) if (!h.gone) n.set(h.state, (n.get(h.state) ?? 0) + 1)
+  return [...n].sort(([a], [b]) => order.indexOf(a) - order.indexOf(b))
+}
+
+// look is the sign of a host's state: one that was never visited is not in trouble.
+export const look = (state: string) => (state === 'waiting' ? 'new' : state)
+export const word = (state: string) => (state === 'waiting' ? 'not converged yet' : state)
+
+export const many = (n: number, one: string, more = one + 's') => `${n} ${n === 1 ? one : more}`
+
+export interface Concern { state: string; text: string; href: string }
+
+// concerns are what somebody should look at, worst first.
+export function concerns(o: Overview): Concern[] {
+  const of = (state: string, text: (n: number) => string): Concern[] => {
+    const all = (o.hosts ?? []).filter((h) => h.state === state && !h.gone)
+    return all.length ? [{ state, text: text(all.length), href: all.length === 1 ? `/hosts/${encodeURIComponent(all[0]!.name)}` : `/hosts?q=state:${state}` }] : []
+  }
+  const groups = (phase: string, text: string): Concern[] =>
+    (o.groups ?? []).filter((g) => g.phase === phase).map((g) => ({ state: phase, text: `${g.name} ${text}`, href: `/hosts/groups/${encodeURIComponent(g.name)}` }))
+  return [
+    ...of('unreachable', (n) => `${many(n, 'host')} cannot be reached`), ...of('failed', (n) => `${many(n, 'host')} failed`),
+    ...groups('failed', 'did not get its change'), ...groups('asking', 'waits for approval'), ...of('drifted', (n) => `${many(n, 'host')} drifted`),
+  ]
+}
+
+const phases: Record<string, string> = {
+  planning: 'being planned', asking: 'waits for approval', canary: 'on its first hosts', soaking: 'first hosts are watched',
+  following: 'on its way to the others', failed: 'failed', done: 'done',
+}
+export const phase = (g: Group) => phases[g.phase] ?? g.phase
+
+export interface Step { name: string; state: 'passed' | 'running' | 'waiting' | 'pending' }
+
+// steps is the way of a group's change, and how far it is. A change that failed has
+// no step any more: its reason says where it ended.
+export function steps(g: Group): Step[] {
+  const s = g.settings
+  const way: [phase: string, name: string][] = [
+    ...(s.approve ? [['planning', 'plan'], ['asking', 'approval']] as [string, string][] : []),
+    ...(s.canary > 0 ? [['canary', many(s.canary, 'first host')], ...(s.soak > 0 ? [['soaking', `watched for ${span(s.soak)}`]] : [])] as [string, string][] : []),
+    ['following', s.canary > 0 ? 'the others' : 'all hosts'], ['done', 'done'],
+  ]
+  const at = way.findIndex(([p]) => p === g.phase)
+  return way.map(([p, name], i) => ({ name, state: g.phase === 'done' || i < at ? 'passed' : i > at ? 'pending' : p === 'asking' ? 'waiting' : 'running' }))
+}
+
+// follows are how many of a group's hosts have the commit that is on its way, and are
+// well with it.
+export function follows(g: Group, hosts: Host[]): { done: number; of: number } {
+  const own = hosts.filter((h) => h.group === g.name && !h.gone)
+  return { done: own.filter((h) => h.commit === g.candidate && h.state !== 'failed').length, of: own.length }
+}
+
+export const span = (ns: number) => duration(ns / 1e9)
+
+// manner is how a group is converged, in a line.
+export function manner(s: Settings): string {
+  return [
+    s.every ? `every ${span(s.every)}` : 'only when somebody asks', s.canary ? `${many(s.canary, 'host')} first${s.soak ? `, watched for ${span(s.soak)}` : ''}` : '',
+    s.approve ? 'somebody has to agree' : '', s.replace ? `made anew after ${span(s.dead)} of silence` : '', s.drill ? `rebuilt for practice every ${span(s.drill)}` : '',
+  ].filter(Boolean).join(' · ')
+}
