@@ -7,6 +7,7 @@ import (
 	"steer/base/fault"
 	"steer/base/id"
 	"steer/deliver/deploy"
+	"steer/deliver/pipeline"
 	unattended "steer/infra/fleet"
 )
 
@@ -30,6 +31,26 @@ func (f followers) Followed(ctx context.Context, y deploy.Deploy, commit string)
 		err = fault.New(fault.Conflict, "%s", text)
 	}
 	return state == unattended.Passed, text, err
+}
+
+// tried tells that a version of a role passed what comes before its first deploy. One
+// that broke its throw-away host gets to no environment, not even by hand.
+func (a *App) tried(ctx context.Context, run int64) error {
+	r, err := a.deliver.pipelines.Get(ctx, run)
+	if err != nil {
+		return err
+	}
+	for _, s := range r.Stages {
+		switch {
+		case s.Deploy != "":
+			return nil
+		case s.State == pipeline.Failed:
+			return fault.New(fault.Conflict, "%s did not pass stage %s: %s (steer runs %d; steer retry %d tries again)", r.Version, s.Name, s.Reason, r.ID, r.ID)
+		case !s.Manual && s.State != pipeline.Passed:
+			return fault.New(fault.Conflict, "%s has not passed stage %s, which is %s (steer runs %d)", r.Version, s.Name, s.State, r.ID)
+		}
+	}
+	return nil
 }
 
 // Withdraw lets them go back.
