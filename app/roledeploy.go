@@ -8,15 +8,15 @@ import (
 	"steer/base/id"
 	"steer/deliver/deploy"
 	"steer/deliver/pipeline"
-	unattended "steer/infra/fleet"
+	"steer/infra/fleet"
 )
 
 // followers are the hosts that roles are deployed to. The fleet brings a commit to
 // them; a deploy only says which.
 type followers struct{ *App }
 
-func target(y deploy.Deploy, commit string) unattended.Target {
-	return unattended.Target{Deploy: y.ID, Role: string(y.Service), Environment: y.Environment, Commit: commit, Version: y.Version, Who: y.Actor}
+func target(y deploy.Deploy, commit string) fleet.Target {
+	return fleet.Target{Deploy: y.ID, Role: string(y.Service), Environment: y.Environment, Commit: commit, Version: y.Version, Who: y.Actor}
 }
 
 // Follow has the hosts follow a commit.
@@ -27,10 +27,10 @@ func (f followers) Follow(ctx context.Context, y deploy.Deploy, commit string) e
 // Followed tells how far they are.
 func (f followers) Followed(ctx context.Context, y deploy.Deploy, commit string) (bool, string, error) {
 	state, text, err := f.keeper.fleet.Followed(ctx, target(y, commit))
-	if err == nil && state == unattended.Broken {
+	if err == nil && state == fleet.Broken {
 		err = fault.New(fault.Conflict, "%s", text)
 	}
-	return state == unattended.Passed, text, err
+	return state == fleet.Passed, text, err
 }
 
 // tried tells that a version of a role passed what comes before its first deploy. One
@@ -71,11 +71,11 @@ func (f followers) Nodes(ctx context.Context, e id.Environment, s id.Service, v 
 			n.Version = v
 		}
 		switch h.State {
-		case unattended.Waiting:
+		case fleet.Waiting:
 			n.State, n.Serving = "starting", false
-		case unattended.HasFailed:
+		case fleet.HasFailed:
 			n.State = "unhealthy"
-		case unattended.Unreachable:
+		case fleet.Unreachable:
 			n.State, n.Serving = "dead", false
 		}
 		nodes = append(nodes, n)
@@ -84,7 +84,7 @@ func (f followers) Nodes(ctx context.Context, e id.Environment, s id.Service, v 
 }
 
 // since is when a host became what it is.
-func since(h unattended.Host) time.Time {
+func since(h fleet.Host) time.Time {
 	if !h.Rebuilt.IsZero() {
 		return h.Rebuilt
 	}
