@@ -14,7 +14,7 @@ import (
 	"steer/infra"
 	"steer/infra/agent"
 	"steer/infra/converge"
-	unattended "steer/infra/fleet"
+	"steer/infra/fleet"
 )
 
 // openAgents opens the registry of hosts that come by themselves.
@@ -77,9 +77,9 @@ func (a *App) saw(ctx context.Context, host id.Host, d infra.Drift) error {
 	if d.Action == infra.None {
 		return a.keeper.fleet.Passed(ctx, string(host), d.Ref)
 	}
-	c := unattended.Change{Ref: d.Ref, Role: d.Role, Place: d.Place, Status: string(converge.Drifted), Action: string(d.Action), Drift: true}
+	c := fleet.Change{Ref: d.Ref, Role: d.Role, Place: d.Place, Status: string(converge.Drifted), Action: string(d.Action), Drift: true}
 	for _, f := range d.Fields[:min(len(d.Fields), 50)] {
-		c.Fields = append(c.Fields, unattended.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})
+		c.Fields = append(c.Fields, fleet.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})
 	}
 	return a.keeper.fleet.Saw(ctx, string(host), c, d.Heal == "" || d.Heal == infra.HealDrift)
 }

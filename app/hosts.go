@@ -34,8 +34,8 @@ func Infra() cli.Infra {
 		Bake: bake, Enter: infra.Enter, Agent: hostAgent()}
 }
 
-// fleet is hosts, and the roles that they have.
-type fleet struct {
+// selection is hosts, and the roles that they have.
+type selection struct {
 	library *role.Library
 	hosts   []host.Host
 	uses    func(host.Host) ([]role.Use, error)
@@ -45,12 +45,12 @@ type fleet struct {
 }
 
 // open reads the definitions for some hosts.
-func openFleet(a cli.HostArgs) (*fleet, error) {
+func openFleet(a cli.HostArgs) (*selection, error) {
 	files := os.DirFS(a.Definitions)
 	if _, err := fs.Stat(files, "."); err != nil {
 		return nil, fault.New(fault.NotFound, "read definitions: %w (name the folder with --definitions)", err)
 	}
-	f := &fleet{}
+	f := &selection{}
 	var err error
 	if f.self, err = fromHere(); err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func secrets(files fs.FS, a cli.HostArgs) func(string) (string, error) {
 }
 
 // visit opens a conversation with a host and compiles what it should be.
-func (f *fleet) visit(ctx context.Context, h host.Host) (_ visit, m infra.Manifest, err error) {
+func (f *selection) visit(ctx context.Context, h host.Host) (_ visit, m infra.Manifest, err error) {
 	if f.memory != nil && f.memory.found != nil {
 		return here{ctx, f.memory.host}, infra.Manifest{Resources: f.memory.found}, nil
 	}
@@ -179,7 +179,7 @@ func convergeHosts(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs, tell
 	keepGarbage()
 	memory := remember(ctx, a, c)
 	if memory != nil && memory.found != nil {
-		f := &fleet{hosts: []host.Host{{Name: "local", Address: "local"}}, self: way{program: memory.program}, memory: memory}
+		f := &selection{hosts: []host.Host{{Name: "local", Address: "local"}}, self: way{program: memory.program}, memory: memory}
 		return f.converge(ctx, c, tell)
 	}
 	f, err := openFleet(a)
@@ -190,7 +190,7 @@ func convergeHosts(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs, tell
 	return f.converge(ctx, c, tell)
 }
 
-func (f *fleet) converge(ctx context.Context, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
+func (f *selection) converge(ctx context.Context, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
 	return eachHost(ctx, f.hosts, host.Waves{Parallel: c.Parallel, Serial: c.Serial, MaxFail: c.MaxFail}, tell, func(ctx context.Context, h host.Host, tell func(cli.HostEvent)) cli.HostResult {
 		return f.one(ctx, h, c, tell)
 	})
@@ -219,7 +219,7 @@ func eachHost(ctx context.Context, hosts []host.Host, w host.Waves, tell func(cl
 }
 
 // one converges one host.
-func (f *fleet) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, tell func(cli.HostEvent)) cli.HostResult {
+func (f *selection) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, tell func(cli.HostEvent)) cli.HostResult {
 	return onHost(ctx, h, tell, func(ctx context.Context, event func(converge.Event)) (converge.Report, error) {
 		h, err := located(ctx, h)
 		if err != nil {
@@ -281,7 +281,7 @@ func notReached(h host.Host, err error) verify.Report {
 		{Test: "host " + h.Name, Kind: "host", ID: h.Name, Severity: "page", Status: verify.Error, Why: p.Why, Attempts: 1, Properties: []verify.Property{p}}}}
 }
 
-func (f *fleet) verify(ctx context.Context, h host.Host) (verify.Report, error) {
+func (f *selection) verify(ctx context.Context, h host.Host) (verify.Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var r verify.Report
@@ -432,7 +432,7 @@ func throwAway(name, image string, systemd bool) host.Host {
 // tryRole makes a host, applies a role, tests it, applies it again, and destroys the
 // host unless it is to be kept. The error, of kind Conflict, says what the role did not
 // manage; other errors are about the host.
-func (f *fleet) tryRole(ctx context.Context, h host.Host, name string, keep bool) (r verify.Report, err error) {
+func (f *selection) tryRole(ctx context.Context, h host.Host, name string, keep bool) (r verify.Report, err error) {
 	f.hosts = []host.Host{h}
 	if _, err := host.Create(ctx, h); err != nil {
 		host.Destroy(context.WithoutCancel(ctx), h) //nolint:errcheck // the first error tells more
