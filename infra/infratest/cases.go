@@ -9,11 +9,11 @@ import (
 	"steer/infra"
 )
 
-// Case is a situation that the tests of another tool look at, in words of our own: a
-// world, a declaration, and what becomes of it.
+// Case is a situation, most from what the tests of another tool look at, in words of our
+// own: a world, a declaration, and what becomes of it.
 type Case struct {
 	Name string
-	From string // tool and what it tests, like "ansible lineinfile"
+	From string // tool and what it tests, like "ansible lineinfile"; or "own"
 	// Before makes the world, and After must end with 0 when the host is as declared. Both
 	// are scripts for sh -eu in the folder World.
 	Before, After string
