@@ -257,7 +257,7 @@ func (b *baking) test(in image.Inside, out io.Writer) error {
 	for i := range r.Results {
 		r.Results[i].Place = b.manifest.Tests[i].Place()
 	}
-	if err := w.Write(out, r, report.Style{}); err != nil {
+	if err := w.Write(out, []verify.Report{r}, report.Style{}); err != nil {
 		return err
 	}
 	if r.Failed() {

@@ -259,23 +259,26 @@ func verifyHosts(ctx context.Context, a cli.HostArgs, format string, out io.Writ
 	if err != nil {
 		return 0, err
 	}
-	code := 0
+	var all []verify.Report
 	for _, h := range f.hosts {
 		r, err := f.verify(ctx, h)
-		if err != nil {
+		if ctx.Err() != nil || fault.Of(err) == fault.Invalid { // no host can help it
 			return 0, fmt.Errorf("%s: %w", h.Name, err)
 		}
-		if err := w.Write(out, r, report.Style{}); err != nil {
-			return 0, err
+		if err != nil {
+			r = notReached(h, err)
 		}
-		if c := report.Code(format, r); code != 2 { // for Nagios critical is worse than unknown, which is 3
-			code = max(code, c)
-			if c == 2 {
-				code = c
-			}
-		}
+		all = append(all, r)
 	}
-	return code, nil
+	return report.Code(format, all...), w.Write(out, all, report.Style{})
+}
+
+// notReached is the report of a host that does not answer: the others have theirs
+// beside it.
+func notReached(h host.Host, err error) verify.Report {
+	p := verify.Property{Name: "reached", Status: verify.Error, Expected: "true", Why: err.Error()}
+	return verify.Report{Host: h.Name, Start: time.Now(), Tests: 1, Counts: map[verify.Status]int{verify.Error: 1}, Results: []verify.Result{
+		{Test: "host " + h.Name, Kind: "host", ID: h.Name, Severity: "page", Status: verify.Error, Why: p.Why, Attempts: 1, Properties: []verify.Property{p}}}}
 }
 
 func (f *selection) verify(ctx context.Context, h host.Host) (verify.Report, error) {
@@ -410,7 +413,7 @@ func testRole(ctx context.Context, t cli.RoleTest, out io.Writer) (ok bool, err 
 	if err != nil {
 		return false, err
 	}
-	if err := w.Write(out, r, report.Style{}); err != nil {
+	if err := w.Write(out, []verify.Report{r}, report.Style{}); err != nil {
 		return false, err
 	}
 	return !r.Failed(), nil

@@ -230,7 +230,7 @@ func (k *keeper) throwAway(ctx context.Context, d *declared, r *role.Role, s rol
 		}
 	}
 	if w, err := reportFormat("text"); err == nil {
-		if err := w.Write(log, got, report.Style{}); err != nil {
+		if err := w.Write(log, []verify.Report{got}, report.Style{}); err != nil {
 			return out, err
 		}
 	}
