@@ -14,7 +14,7 @@ import (
 	"steer/infra"
 	"steer/infra/agent"
 	"steer/infra/converge"
-	unattended "steer/infra/fleet"
+	"steer/infra/fleet"
 )
 
 // openAgents opens the registry of hosts that come by themselves.
@@ -46,7 +46,7 @@ func (a *App) reported(ctx context.Context, host id.Host, all []agent.Report) er
 	lost := 0
 	for _, r := range all {
 		lost += r.Lost
-		if r.Drift != nil && r.Drift.Action != infra.None { // else it is as declared again
+		if r.Drift != nil {
 			drifts = append(drifts, *r.Drift)
 		}
 		if r.Run == nil {
@@ -74,9 +74,12 @@ func (a *App) reported(ctx context.Context, host id.Host, all []agent.Report) er
 // saw lets the fleet heal what its policy says. NotFound: hosts.yaml does not have the
 // host.
 func (a *App) saw(ctx context.Context, host id.Host, d infra.Drift) error {
-	c := unattended.Change{Ref: d.Ref, Role: d.Role, Place: d.Place, Status: string(converge.Drifted), Action: string(d.Action), Drift: true}
+	if d.Action == infra.None {
+		return a.keeper.fleet.Passed(ctx, string(host), d.Ref)
+	}
+	c := fleet.Change{Ref: d.Ref, Role: d.Role, Place: d.Place, Status: string(converge.Drifted), Action: string(d.Action), Drift: true}
 	for _, f := range d.Fields[:min(len(d.Fields), 50)] {
-		c.Fields = append(c.Fields, unattended.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})
+		c.Fields = append(c.Fields, fleet.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})
 	}
 	return a.keeper.fleet.Saw(ctx, string(host), c, d.Heal == "" || d.Heal == infra.HealDrift)
 }
@@ -90,6 +93,7 @@ func (a *App) drifted(ctx context.Context, host id.Host, drifts []infra.Drift, l
 	unknown := drifts[:0:0]
 	for _, d := range drifts {
 		switch err := a.saw(ctx, host, d); {
+		case fault.Of(err) == fault.NotFound && d.Action == infra.None: // nobody knows of it
 		case fault.Of(err) == fault.NotFound:
 			unknown = append(unknown, d)
 		case err != nil:

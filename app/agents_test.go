@@ -20,7 +20,7 @@ import (
 	"steer/base/journal"
 	"steer/infra"
 	"steer/infra/converge"
-	unattended "steer/infra/fleet"
+	"steer/infra/fleet"
 	"steer/infra/infratest"
 	"steer/infra/role"
 )
@@ -356,7 +356,7 @@ func TestHostComesByItself(t *testing.T) {
 	if err := s.agents.Revoke(t.Context(), "ada", "web-1", ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := visitHost(t.Context(), "agent://web-1", s.keeper.self); fault.Of(err) != fault.NotFound {
+	if _, err := visitHost(t.Context(), "agent://web-1", s.keeper.self); fault.Of(err) != fault.Unavailable {
 		t.Errorf("a revoked host can be visited: %v", err)
 	}
 	s.until("the host knows", 10*time.Second, func() error {
@@ -419,7 +419,7 @@ func TestFleetOfHostsThatCome(t *testing.T) {
 			return err
 		}
 		o, err := s.keeper.fleet.Overview(t.Context())
-		if err == nil && (d.Host.Running != 0 || len(o.Groups) != 1 || o.Groups[0].Phase != unattended.Done) {
+		if err == nil && (d.Host.Running != 0 || len(o.Groups) != 1 || o.Groups[0].Phase != fleet.Done) {
 			err = fmt.Errorf("%+v %+v", d.Host, o.Groups)
 		}
 		return err
@@ -438,7 +438,7 @@ func TestFleetOfHostsThatCome(t *testing.T) {
 		t.Error(err)
 	}
 	// A pause reaches the host.
-	if err := s.keeper.fleet.Pause(t.Context(), unattended.Pause{Scope: "group", Name: "web-1", Person: "ada", Reason: "a look"}); err != nil {
+	if err := s.keeper.fleet.Pause(t.Context(), fleet.Pause{Scope: "group", Name: "web-1", Person: "ada", Reason: "a look"}); err != nil {
 		t.Fatal(err)
 	}
 	s.until("the host knows that it is paused", within, func() error {

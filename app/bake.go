@@ -35,7 +35,7 @@ func bake(ctx context.Context, a cli.BakeArgs, tell func(cli.HostEvent), done fu
 	if err != nil {
 		return cli.BakeResult{}, err
 	}
-	b := &baking{fleet: f, uses: uses, name: strings.Join(a.Roles, "-"), secrets: a.WithSecrets, tell: tell}
+	b := &baking{selection: f, uses: uses, name: strings.Join(a.Roles, "-"), secrets: a.WithSecrets, tell: tell}
 	o := image.Options{
 		From: a.From, Packages: a.Packages, Mirror: a.Mirror, Cache: a.Cache, Room: a.CacheSize, Fresh: a.Fresh, Name: b.name,
 		Layout: a.Out, RootFS: a.RootFS, Enter: b.enter, Steps: b.compile,
@@ -111,7 +111,7 @@ func committed(ctx context.Context, dir string) (revision string, when time.Time
 
 // baking is roles on their way into an image.
 type baking struct {
-	*fleet
+	*selection
 	uses    []role.Use
 	name    string
 	secrets bool // may be in the image
@@ -257,7 +257,7 @@ func (b *baking) test(in image.Inside, out io.Writer) error {
 	for i := range r.Results {
 		r.Results[i].Place = b.manifest.Tests[i].Place()
 	}
-	if err := w.Write(out, r, report.Style{}); err != nil {
+	if err := w.Write(out, []verify.Report{r}, report.Style{}); err != nil {
 		return err
 	}
 	if r.Failed() {

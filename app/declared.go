@@ -15,7 +15,7 @@ import (
 	"steer/base/config"
 	"steer/base/fault"
 	"steer/base/id"
-	unattended "steer/infra/fleet"
+	"steer/infra/fleet"
 	"steer/infra/host"
 	"steer/infra/role"
 )
@@ -121,7 +121,7 @@ func (d *declared) has(h host.Host, name string) bool { return slices.Contains(d
 // wanted reads for the fleet what groups of hosts should be: as the newest definitions
 // have them or, if one of their roles goes through a pipeline, as those that the newest
 // deploy of one of these named.
-func (k *keeper) wanted(ctx context.Context) ([]unattended.Wanted, error) {
+func (k *keeper) wanted(ctx context.Context) ([]fleet.Wanted, error) {
 	commit, _ := k.definitions.Current()
 	d, err := k.at(ctx, commit)
 	if err != nil {
@@ -131,22 +131,22 @@ func (k *keeper) wanted(ctx context.Context) ([]unattended.Wanted, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups := map[string]*unattended.Wanted{}
+	groups := map[string]*fleet.Wanted{}
 	hosts := map[string][]host.Host{}
 	for _, h := range d.hosts {
 		g := groups[h.Group]
 		if g == nil {
-			g = &unattended.Wanted{Name: h.Group, Settings: settings(h.Converge)}
+			g = &fleet.Wanted{Name: h.Group, Settings: settings(h.Converge)}
 			groups[h.Group] = g
 		} else if h.Converge != defaultConverge() {
 			g.Settings = settings(h.Converge)
 		}
-		g.Hosts = append(g.Hosts, unattended.Declared{Name: h.Name, Group: h.Group, Owner: h.Owner, Environment: h.Environment, Made: h.Make != nil, Roles: roleNames(h), Piped: d.piped(h)})
+		g.Hosts = append(g.Hosts, fleet.Declared{Name: h.Name, Group: h.Group, Owner: h.Owner, Environment: h.Environment, Made: h.Make != nil, Roles: roleNames(h), Piped: d.piped(h)})
 		hosts[h.Group] = append(hosts[h.Group], h)
 	}
-	var all []unattended.Wanted
+	var all []fleet.Wanted
 	for _, g := range groups {
-		slices.SortFunc(g.Hosts, func(a, b unattended.Declared) int { return cmp.Compare(a.Name, b.Name) })
+		slices.SortFunc(g.Hosts, func(a, b fleet.Declared) int { return cmp.Compare(a.Name, b.Name) })
 		of := d
 		if g.Commit, g.Waits = follows(g.Hosts, targets, commit); g.Commit != "" {
 			if of, err = k.at(ctx, g.Commit); err != nil { // a kind that is no more; other groups go on
@@ -169,12 +169,12 @@ func (k *keeper) wanted(ctx context.Context) ([]unattended.Wanted, error) {
 		}
 		all = append(all, *g)
 	}
-	slices.SortFunc(all, func(a, b unattended.Wanted) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b fleet.Wanted) int { return cmp.Compare(a.Name, b.Name) })
 	return all, nil
 }
 
 // follows is the commit that hosts of a group should be like, or why there is none yet.
-func follows(hosts []unattended.Declared, targets []unattended.Target, newest string) (commit, waits string) {
+func follows(hosts []fleet.Declared, targets []fleet.Target, newest string) (commit, waits string) {
 	commit = newest
 	var deploy int64
 	for _, h := range hosts {
@@ -201,8 +201,8 @@ func defaultConverge() (c host.Converge) {
 	return c
 }
 
-func settings(c host.Converge) unattended.Settings {
-	return unattended.Settings{Every: c.Every.Std(), Canary: c.Canary, Soak: c.Soak.Std(), Approve: c.Approve, Replace: c.Replace, Dead: c.Dead.Std(), Drill: c.Drill.Std()}
+func settings(c host.Converge) fleet.Settings {
+	return fleet.Settings{Every: c.Every.Std(), Canary: c.Canary, Soak: c.Soak.Std(), Approve: c.Approve, Replace: c.Replace, Dead: c.Dead.Std(), Drill: c.Drill.Std()}
 }
 
 // secretsDigest changes when a secret of an environment does.

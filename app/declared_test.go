@@ -7,28 +7,28 @@ import (
 
 	"steer/base/definitions"
 	"steer/base/git"
-	unattended "steer/infra/fleet"
+	"steer/infra/fleet"
 )
 
 // Hosts follow the newest deploy among their roles, or the newest commit.
 func TestFollows(t *testing.T) {
-	both := unattended.Declared{Name: "a", Environment: "ci", Piped: []string{"base", "web"}}
-	target := func(deploy int64, role, commit string) unattended.Target {
-		return unattended.Target{Deploy: deploy, Role: role, Environment: "ci", Commit: commit}
+	both := fleet.Declared{Name: "a", Environment: "ci", Piped: []string{"base", "web"}}
+	target := func(deploy int64, role, commit string) fleet.Target {
+		return fleet.Target{Deploy: deploy, Role: role, Environment: "ci", Commit: commit}
 	}
 	for _, c := range []struct {
 		name          string
-		hosts         []unattended.Declared
-		targets       []unattended.Target
+		hosts         []fleet.Declared
+		targets       []fleet.Target
 		commit, waits string
 	}{
-		{"no pipeline", []unattended.Declared{{Name: "a"}}, []unattended.Target{target(1, "web", "one")}, "newest", ""},
-		{"nothing deployed", []unattended.Declared{both}, nil, "", "waits for the first deploy of base (steer deploy artifact=base environment=ci version=latest)"},
-		{"one of two", []unattended.Declared{both}, []unattended.Target{target(1, "web", "one")}, "one", ""},
-		{"the newest", []unattended.Declared{both}, []unattended.Target{target(5, "base", "five"), target(4, "web", "four")}, "five", ""},
-		{"another environment", []unattended.Declared{{Name: "a", Environment: "qa", Piped: []string{"web"}}}, []unattended.Target{target(1, "web", "one")}, "",
+		{"no pipeline", []fleet.Declared{{Name: "a"}}, []fleet.Target{target(1, "web", "one")}, "newest", ""},
+		{"nothing deployed", []fleet.Declared{both}, nil, "", "waits for the first deploy of base (steer deploy artifact=base environment=ci version=latest)"},
+		{"one of two", []fleet.Declared{both}, []fleet.Target{target(1, "web", "one")}, "one", ""},
+		{"the newest", []fleet.Declared{both}, []fleet.Target{target(5, "base", "five"), target(4, "web", "four")}, "five", ""},
+		{"another environment", []fleet.Declared{{Name: "a", Environment: "qa", Piped: []string{"web"}}}, []fleet.Target{target(1, "web", "one")}, "",
 			"waits for the first deploy of web (steer deploy artifact=web environment=qa version=latest)"},
-		{"a host beside without", []unattended.Declared{{Name: "b"}, both}, []unattended.Target{target(1, "web", "one")}, "one", ""},
+		{"a host beside without", []fleet.Declared{{Name: "b"}, both}, []fleet.Target{target(1, "web", "one")}, "one", ""},
 	} {
 		if commit, waits := follows(c.hosts, c.targets, "newest"); commit != c.commit || waits != c.waits {
 			t.Errorf("%s: %q %q", c.name, commit, waits)

@@ -224,6 +224,11 @@ func (a *App) openDeploy(ctx context.Context) (err error) {
 			if p.Manifest == nil {
 				return deploy.Artifact{}, fault.New(fault.Invalid, "artifact %s %s has no steer.yaml in its provenance", s, v)
 			}
+			if p.Repository == definitionsName {
+				if err := a.tried(ctx, p.Run); err != nil {
+					return deploy.Artifact{}, err
+				}
+			}
 			made := deploy.Artifact{Version: art.Version, Digest: art.Digest, Manifest: *p.Manifest, Commit: art.Commit, Chain: art.Chain, Role: p.Repository == definitionsName}
 			if p.Committed != nil {
 				made.Committed = *p.Committed

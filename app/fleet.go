@@ -23,7 +23,7 @@ import (
 	"steer/base/id"
 	"steer/infra"
 	"steer/infra/converge"
-	unattended "steer/infra/fleet"
+	"steer/infra/fleet"
 	"steer/infra/host"
 	"steer/infra/patch"
 	"steer/infra/verify"
@@ -34,7 +34,7 @@ import (
 type keeper struct {
 	*App
 	self  way
-	fleet *unattended.Fleet
+	fleet *fleet.Fleet
 
 	mu      sync.Mutex
 	commits map[string]*declared // those read last
@@ -48,7 +48,7 @@ func (a *App) openFleet(ctx context.Context) (err error) {
 		return err
 	}
 	k.self.agents = a.agents
-	k.fleet, err = unattended.New(ctx, unattended.Options{
+	k.fleet, err = fleet.New(ctx, fleet.Options{
 		DB: a.db, Work: a.work, Journal: a.journal.Append, Log: a.log,
 		Wanted: k.wanted, Visit: k.visit, Open: k.open, Close: k.close, Propose: k.propose, Roles: k.roles, Unmanaged: k.unmanaged,
 	})
@@ -63,17 +63,17 @@ func (a *App) openFleet(ctx context.Context) (err error) {
 }
 
 // visit does what the fleet decided.
-func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.Outcome, err error) {
+func (k *keeper) visit(ctx context.Context, t fleet.Task) (out fleet.Outcome, err error) {
 	d, h, err := k.find(ctx, t.Commit, t.Host)
 	if err != nil {
 		return out, err
 	}
 	switch {
-	case t.First && h.Make != nil && t.Kind != unattended.Rebuild:
+	case t.First && h.Make != nil && t.Kind != fleet.Rebuild:
 		if _, err := host.Create(ctx, h); err != nil {
 			return out, err
 		}
-	case t.Kind == unattended.Rebuild:
+	case t.Kind == fleet.Rebuild:
 		start := time.Now()
 		if err := host.Destroy(ctx, h); err != nil {
 			return out, err
@@ -83,13 +83,13 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 		}
 		out.Rebuild = time.Since(start)
 	}
-	if h, err = located(ctx, h); err == nil && t.Kind == unattended.Back {
+	if h, err = located(ctx, h); err == nil && t.Kind == fleet.Back {
 		err = editable(h)
 	}
 	if err != nil {
 		return out, err
 	}
-	f := &fleet{library: d.library, self: k.self, uses: inventoryUses, secret: k.secretOf(d.files, h.Environment)}
+	f := &selection{library: d.library, self: k.self, uses: inventoryUses, secret: k.secretOf(d.files, h.Environment)}
 	v, m, err := f.visit(ctx, h)
 	if err != nil {
 		return out, err
@@ -108,25 +108,25 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 		r, err := v.converge(m, o, tell)
 		return guarded(ctx, h, k.self, o, r, err)
 	}
-	if t.Kind == unattended.Back {
+	if t.Kind == fleet.Back {
 		o := toRollback{k.about(toConverge{}, h, t), cmp.Or(t.To, -1)}
 		r, err := v.rollback(o, tell)
 		r, err = guarded(ctx, h, k.self, o.toConverge, r, err)
 		take(&out, r)
 		return out, err
 	}
-	r, err := run(toConverge{DryRun: t.Kind == unattended.Look, Unattended: t.Kind == unattended.Converge || t.Kind == unattended.Look, Refs: t.Refs})
+	r, err := run(toConverge{DryRun: t.Kind == fleet.Look, Unattended: t.Kind == fleet.Converge || t.Kind == fleet.Look, Refs: t.Refs})
 	if err != nil {
 		return out, err
 	}
 	take(&out, r)
-	if t.Kind == unattended.Look || len(t.Refs) > 0 {
+	if t.Kind == fleet.Look || len(t.Refs) > 0 {
 		return out, nil
 	}
 	if err := k.test(v, m, &out); err != nil {
 		return out, err
 	}
-	if tell := repairs(out.Tests); len(tell) > 0 && t.Kind == unattended.Converge && !h.Immutable {
+	if tell := repairs(out.Tests); len(tell) > 0 && t.Kind == fleet.Converge && !h.Immutable {
 		// What a failed test asks for is tried once a visit: a service restarts, a
 		// command makes room on the disk.
 		if r, err = run(toConverge{Unattended: true, Tell: tell}); err != nil {
@@ -144,7 +144,7 @@ func (k *keeper) visit(ctx context.Context, t unattended.Task) (out unattended.O
 }
 
 // about says who changes the host and why; a host that could be cut off guards itself.
-func (k *keeper) about(o toConverge, h host.Host, t unattended.Task) toConverge {
+func (k *keeper) about(o toConverge, h host.Host, t fleet.Task) toConverge {
 	o.By, o.Version, o.Name = string(t.Actor), t.Commit, rand.Text()
 	if !o.DryRun {
 		o.Guard = guardOf(h.Address, nil)
@@ -152,7 +152,7 @@ func (k *keeper) about(o toConverge, h host.Host, t unattended.Task) toConverge 
 	return o
 }
 
-func take(out *unattended.Outcome, r converge.Report) {
+func take(out *fleet.Outcome, r converge.Report) {
 	if out.Counts == nil {
 		out.Counts = map[string]int{}
 	}
@@ -177,17 +177,17 @@ const (
 )
 
 // keep takes an event over that tells something.
-func keep(out *unattended.Outcome, e converge.Event) {
-	if e.Status == converge.OK || slices.ContainsFunc(out.Changes, func(c unattended.Change) bool { return c.Ref == e.Ref && c.Status == string(e.Status) }) {
+func keep(out *fleet.Outcome, e converge.Event) {
+	if e.Status == converge.OK || slices.ContainsFunc(out.Changes, func(c fleet.Change) bool { return c.Ref == e.Ref && c.Status == string(e.Status) }) {
 		return
 	}
 	if len(out.Changes) >= mostChanges {
 		out.Cut++
 		return
 	}
-	c := unattended.Change{Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Why: cutText(e.Why), Drift: e.Drift && e.Diff.Action != infra.Run}
+	c := fleet.Change{Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Why: cutText(e.Why), Drift: e.Drift && e.Diff.Action != infra.Run}
 	for _, f := range e.Diff.Fields[:min(len(e.Diff.Fields), 50)] {
-		c.Fields = append(c.Fields, unattended.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})
+		c.Fields = append(c.Fields, fleet.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})
 	}
 	out.Changes = append(out.Changes, c)
 }
@@ -200,7 +200,7 @@ func cutText(s string) string {
 }
 
 // test runs the tests of the host's roles.
-func (k *keeper) test(v visit, m infra.Manifest, out *unattended.Outcome) error {
+func (k *keeper) test(v visit, m infra.Manifest, out *fleet.Outcome) error {
 	out.Tests = nil
 	if len(m.Tests) == 0 {
 		return nil
@@ -214,7 +214,7 @@ func (k *keeper) test(v visit, m infra.Manifest, out *unattended.Outcome) error 
 		return err
 	}
 	for _, t := range r.Results {
-		one := unattended.Test{Name: t.Test, Status: string(t.Status), Severity: t.Severity, Repair: t.Repair}
+		one := fleet.Test{Name: t.Test, Status: string(t.Status), Severity: t.Severity, Repair: t.Repair}
 		if t.Status == verify.Error {
 			one.Status, one.Found = "failed", t.Why
 		}
@@ -230,7 +230,7 @@ func (k *keeper) test(v visit, m infra.Manifest, out *unattended.Outcome) error 
 }
 
 // repairs are the resources that failed tests want to be told.
-func repairs(tests []unattended.Test) (refs []string) {
+func repairs(tests []fleet.Test) (refs []string) {
 	for _, t := range tests {
 		if t.Status == "failed" {
 			refs = append(refs, t.Repair...)
@@ -243,7 +243,7 @@ func repairs(tests []unattended.Test) (refs []string) {
 const patchEvery = 6 * time.Hour
 
 // look asks for patches now and then, and after changes.
-func (k *keeper) look(v visit, name string, changed bool, out *unattended.Outcome) {
+func (k *keeper) look(v visit, name string, changed bool, out *fleet.Outcome) {
 	k.mu.Lock()
 	due := changed || time.Since(k.patched[name]) > patchEvery
 	k.mu.Unlock()
@@ -263,7 +263,7 @@ func (k *keeper) look(v visit, name string, changed bool, out *unattended.Outcom
 }
 
 // open opens an incident about a host or a group, unless one is open.
-func (k *keeper) open(ctx context.Context, tx *sql.Tx, t unattended.Trouble) error {
+func (k *keeper) open(ctx context.Context, tx *sql.Tx, t fleet.Trouble) error {
 	_, err := k.monitor.checks.Open(ctx, tx, state.Incident{
 		Check: t.Key, Team: t.Owner, Environment: t.Env, Severity: "ticket", Level: "CRITICAL", Title: t.Title, Summary: t.Summary, Cause: t.Cause,
 	})
@@ -286,32 +286,32 @@ func (k *keeper) close(ctx context.Context, key, reason string) {
 }
 
 // roles describes the roles of the newest definitions.
-func (k *keeper) roles(ctx context.Context) ([]unattended.Role, error) {
+func (k *keeper) roles(ctx context.Context) ([]fleet.Role, error) {
 	commit, _ := k.definitions.Current()
 	d, err := k.at(ctx, commit)
 	if err != nil {
 		return nil, err
 	}
-	all := []unattended.Role{}
+	all := []fleet.Role{}
 	for _, n := range d.library.Names() {
 		r, err := d.library.Role(n)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, unattended.Role{Name: n, Description: r.Description, Document: r.Describe()})
+		all = append(all, fleet.Role{Name: n, Description: r.Description, Document: r.Describe()})
 	}
 	return all, nil
 }
 
 // propose makes what a host drifted to the declaration.
-func (k *keeper) propose(ctx context.Context, d unattended.Drift, commit bool, who id.Person, reason string) (unattended.Proposal, error) {
-	p := unattended.Proposal{Drift: d}
+func (k *keeper) propose(ctx context.Context, d fleet.Drift, commit bool, who id.Person, reason string) (fleet.Proposal, error) {
+	p := fleet.Proposal{Drift: d}
 	newest, _ := k.definitions.Current()
 	definitions, h, err := k.find(ctx, newest, d.Host)
 	if err != nil {
 		return p, err
 	}
-	f := &fleet{library: definitions.library, self: k.self, uses: inventoryUses, secret: k.secretOf(definitions.files, h.Environment)}
+	f := &selection{library: definitions.library, self: k.self, uses: inventoryUses, secret: k.secretOf(definitions.files, h.Environment)}
 	v, m, err := f.visit(ctx, h)
 	if err != nil {
 		return p, err

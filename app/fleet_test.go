@@ -150,7 +150,20 @@ resources:
 	phase(fleet.Done)
 	incident(false)
 
-	// Drift is put right, or only told, as the resource says.
+	// Drift is put right, or only told, as the resource says. Nobody else looks meanwhile.
+	quiet := func() {
+		t.Helper()
+		post("pauses", map[string]any{"scope": "all", "reason": "the test looks itself"}, nil)
+		s.until("nobody is on the way", func() error {
+			for _, h := range overview().Hosts {
+				if h.Running != 0 {
+					return fmt.Errorf("%+v", h)
+				}
+			}
+			return nil
+		})
+	}
+	quiet()
 	inside(names[1], "echo hacked > /etc/motd; echo other > /etc/issue.test; touch /tmp/full")
 	v := ask(map[string]any{"hosts": []string{names[1]}, "kind": "converge", "reason": "look"})
 	if v.State != fleet.Passed || v.Drift != 2 || inside(names[1], "cat /etc/motd /etc/issue.test; test ! -e /tmp/full") != "welcome\nother" {
@@ -170,6 +183,7 @@ resources:
 		t.Errorf("%+v", p)
 	}
 	post(fmt.Sprintf("drifts/%d/accept", d.Drifts[0].ID), map[string]any{"reason": "it is better so"}, &p)
+	post("resumes", map[string]any{"scope": "all"}, nil)
 	s.until("all hosts are so", func() error {
 		for _, n := range names {
 			if got := inside(n, "cat /etc/issue.test"); got != "other" {

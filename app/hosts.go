@@ -34,8 +34,8 @@ func Infra() cli.Infra {
 		Bake: bake, Enter: infra.Enter, Agent: hostAgent()}
 }
 
-// fleet is hosts, and the roles that they have.
-type fleet struct {
+// selection is hosts, and the roles that they have.
+type selection struct {
 	library *role.Library
 	hosts   []host.Host
 	uses    func(host.Host) ([]role.Use, error)
@@ -45,12 +45,12 @@ type fleet struct {
 }
 
 // open reads the definitions for some hosts.
-func openFleet(a cli.HostArgs) (*fleet, error) {
+func openFleet(a cli.HostArgs) (*selection, error) {
 	files := os.DirFS(a.Definitions)
 	if _, err := fs.Stat(files, "."); err != nil {
 		return nil, fault.New(fault.NotFound, "read definitions: %w (name the folder with --definitions)", err)
 	}
-	f := &fleet{}
+	f := &selection{}
 	var err error
 	if f.self, err = fromHere(); err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func secrets(files fs.FS, a cli.HostArgs) func(string) (string, error) {
 }
 
 // visit opens a conversation with a host and compiles what it should be.
-func (f *fleet) visit(ctx context.Context, h host.Host) (_ visit, m infra.Manifest, err error) {
+func (f *selection) visit(ctx context.Context, h host.Host) (_ visit, m infra.Manifest, err error) {
 	if f.memory != nil && f.memory.found != nil {
 		return here{ctx, f.memory.host}, infra.Manifest{Resources: f.memory.found}, nil
 	}
@@ -179,7 +179,7 @@ func convergeHosts(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs, tell
 	keepGarbage()
 	memory := remember(ctx, a, c)
 	if memory != nil && memory.found != nil {
-		f := &fleet{hosts: []host.Host{{Name: "local", Address: "local"}}, self: way{program: memory.program}, memory: memory}
+		f := &selection{hosts: []host.Host{{Name: "local", Address: "local"}}, self: way{program: memory.program}, memory: memory}
 		return f.converge(ctx, c, tell)
 	}
 	f, err := openFleet(a)
@@ -190,7 +190,7 @@ func convergeHosts(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs, tell
 	return f.converge(ctx, c, tell)
 }
 
-func (f *fleet) converge(ctx context.Context, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
+func (f *selection) converge(ctx context.Context, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
 	return eachHost(ctx, f.hosts, host.Waves{Parallel: c.Parallel, Serial: c.Serial, MaxFail: c.MaxFail}, tell, func(ctx context.Context, h host.Host, tell func(cli.HostEvent)) cli.HostResult {
 		return f.one(ctx, h, c, tell)
 	})
@@ -219,7 +219,7 @@ func eachHost(ctx context.Context, hosts []host.Host, w host.Waves, tell func(cl
 }
 
 // one converges one host.
-func (f *fleet) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, tell func(cli.HostEvent)) cli.HostResult {
+func (f *selection) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, tell func(cli.HostEvent)) cli.HostResult {
 	return onHost(ctx, h, tell, func(ctx context.Context, event func(converge.Event)) (converge.Report, error) {
 		h, err := located(ctx, h)
 		if err != nil {
@@ -259,26 +259,29 @@ func verifyHosts(ctx context.Context, a cli.HostArgs, format string, out io.Writ
 	if err != nil {
 		return 0, err
 	}
-	code := 0
+	var all []verify.Report
 	for _, h := range f.hosts {
 		r, err := f.verify(ctx, h)
-		if err != nil {
+		if ctx.Err() != nil || fault.Of(err) == fault.Invalid { // no host can help it
 			return 0, fmt.Errorf("%s: %w", h.Name, err)
 		}
-		if err := w.Write(out, r, report.Style{}); err != nil {
-			return 0, err
+		if err != nil {
+			r = notReached(h, err)
 		}
-		if c := report.Code(format, r); code != 2 { // for Nagios critical is worse than unknown, which is 3
-			code = max(code, c)
-			if c == 2 {
-				code = c
-			}
-		}
+		all = append(all, r)
 	}
-	return code, nil
+	return report.Code(format, all...), w.Write(out, all, report.Style{})
 }
 
-func (f *fleet) verify(ctx context.Context, h host.Host) (verify.Report, error) {
+// notReached is the report of a host that does not answer: the others have theirs
+// beside it.
+func notReached(h host.Host, err error) verify.Report {
+	p := verify.Property{Name: "reached", Status: verify.Error, Expected: "true", Why: err.Error()}
+	return verify.Report{Host: h.Name, Start: time.Now(), Tests: 1, Counts: map[verify.Status]int{verify.Error: 1}, Results: []verify.Result{
+		{Test: "host " + h.Name, Kind: "host", ID: h.Name, Severity: "page", Status: verify.Error, Why: p.Why, Attempts: 1, Properties: []verify.Property{p}}}}
+}
+
+func (f *selection) verify(ctx context.Context, h host.Host) (verify.Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var r verify.Report
@@ -410,7 +413,7 @@ func testRole(ctx context.Context, t cli.RoleTest, out io.Writer) (ok bool, err 
 	if err != nil {
 		return false, err
 	}
-	if err := w.Write(out, r, report.Style{}); err != nil {
+	if err := w.Write(out, []verify.Report{r}, report.Style{}); err != nil {
 		return false, err
 	}
 	return !r.Failed(), nil
@@ -429,7 +432,7 @@ func throwAway(name, image string, systemd bool) host.Host {
 // tryRole makes a host, applies a role, tests it, applies it again, and destroys the
 // host unless it is to be kept. The error, of kind Conflict, says what the role did not
 // manage; other errors are about the host.
-func (f *fleet) tryRole(ctx context.Context, h host.Host, name string, keep bool) (r verify.Report, err error) {
+func (f *selection) tryRole(ctx context.Context, h host.Host, name string, keep bool) (r verify.Report, err error) {
 	f.hosts = []host.Host{h}
 	if _, err := host.Create(ctx, h); err != nil {
 		host.Destroy(context.WithoutCancel(ctx), h) //nolint:errcheck // the first error tells more

@@ -7,15 +7,16 @@ import (
 	"steer/base/fault"
 	"steer/base/id"
 	"steer/deliver/deploy"
-	unattended "steer/infra/fleet"
+	"steer/deliver/pipeline"
+	"steer/infra/fleet"
 )
 
 // followers are the hosts that roles are deployed to. The fleet brings a commit to
 // them; a deploy only says which.
 type followers struct{ *App }
 
-func target(y deploy.Deploy, commit string) unattended.Target {
-	return unattended.Target{Deploy: y.ID, Role: string(y.Service), Environment: y.Environment, Commit: commit, Version: y.Version, Who: y.Actor}
+func target(y deploy.Deploy, commit string) fleet.Target {
+	return fleet.Target{Deploy: y.ID, Role: string(y.Service), Environment: y.Environment, Commit: commit, Version: y.Version, Who: y.Actor}
 }
 
 // Follow has the hosts follow a commit.
@@ -26,10 +27,30 @@ func (f followers) Follow(ctx context.Context, y deploy.Deploy, commit string) e
 // Followed tells how far they are.
 func (f followers) Followed(ctx context.Context, y deploy.Deploy, commit string) (bool, string, error) {
 	state, text, err := f.keeper.fleet.Followed(ctx, target(y, commit))
-	if err == nil && state == unattended.Broken {
+	if err == nil && state == fleet.Broken {
 		err = fault.New(fault.Conflict, "%s", text)
 	}
-	return state == unattended.Passed, text, err
+	return state == fleet.Passed, text, err
+}
+
+// tried tells that a version of a role passed what comes before its first deploy. One
+// that broke its throw-away host gets to no environment, not even by hand.
+func (a *App) tried(ctx context.Context, run int64) error {
+	r, err := a.deliver.pipelines.Get(ctx, run)
+	if err != nil {
+		return err
+	}
+	for _, s := range r.Stages {
+		switch {
+		case s.Deploy != "":
+			return nil
+		case s.State == pipeline.Failed:
+			return fault.New(fault.Conflict, "%s did not pass stage %s: %s (steer runs %d; steer retry %d tries again)", r.Version, s.Name, s.Reason, r.ID, r.ID)
+		case !s.Manual && s.State != pipeline.Passed:
+			return fault.New(fault.Conflict, "%s has not passed stage %s, which is %s (steer runs %d)", r.Version, s.Name, s.State, r.ID)
+		}
+	}
+	return nil
 }
 
 // Withdraw lets them go back.
@@ -50,11 +71,11 @@ func (f followers) Nodes(ctx context.Context, e id.Environment, s id.Service, v 
 			n.Version = v
 		}
 		switch h.State {
-		case unattended.Waiting:
+		case fleet.Waiting:
 			n.State, n.Serving = "starting", false
-		case unattended.HasFailed:
+		case fleet.HasFailed:
 			n.State = "unhealthy"
-		case unattended.Unreachable:
+		case fleet.Unreachable:
 			n.State, n.Serving = "dead", false
 		}
 		nodes = append(nodes, n)
@@ -63,7 +84,7 @@ func (f followers) Nodes(ctx context.Context, e id.Environment, s id.Service, v 
 }
 
 // since is when a host became what it is.
-func since(h unattended.Host) time.Time {
+func since(h fleet.Host) time.Time {
 	if !h.Rebuilt.IsZero() {
 		return h.Rebuilt
 	}

@@ -119,6 +119,9 @@ resources:
 	if got := log(b2, "commit"); !strings.Contains(got, one+": 2 to change") || !strings.Contains(got, "+two") {
 		t.Errorf("plan: %s", got)
 	}
+	if _, err := s.api.Deploy(t.Context(), "web-base", "ci", "b2", "", false); err == nil || !strings.Contains(err.Error(), "b2 did not pass stage test: the role cannot be applied") {
+		t.Error(err)
+	}
 	if motd(ci) != "one" {
 		t.Error("it reached ci")
 	}

@@ -152,7 +152,7 @@ type plan struct {
 func (k *keeper) plan(ctx context.Context, d *declared, h host.Host) *plan {
 	p := &plan{}
 	out := &short{to: &p.text, left: longestHost}
-	f := &fleet{library: d.library, self: k.self, uses: inventoryUses, secret: k.secretOf(d.files, h.Environment)}
+	f := &selection{library: d.library, self: k.self, uses: inventoryUses, secret: k.secretOf(d.files, h.Environment)}
 	v, m, err := f.visit(ctx, h)
 	if err == nil {
 		defer v.Close()
@@ -197,7 +197,7 @@ func (k *keeper) throwAway(ctx context.Context, d *declared, r *role.Role, s rol
 			return out, err
 		}
 	}
-	f := &fleet{library: d.library, self: k.self, uses: func(host.Host) ([]role.Use, error) { return []role.Use{{Role: r.Name, With: with}}, nil },
+	f := &selection{library: d.library, self: k.self, uses: func(host.Host) ([]role.Use, error) { return []role.Use{{Role: r.Name, With: with}}, nil },
 		secret: func(name string) (string, error) {
 			return "", fault.New(fault.Invalid, "secret:%s: a throw-away host belongs to no environment, which has secrets (give the parameter another value in with: of the stage)", name)
 		}}
@@ -230,7 +230,7 @@ func (k *keeper) throwAway(ctx context.Context, d *declared, r *role.Role, s rol
 		}
 	}
 	if w, err := reportFormat("text"); err == nil {
-		if err := w.Write(log, got, report.Style{}); err != nil {
+		if err := w.Write(log, []verify.Report{got}, report.Style{}); err != nil {
 			return out, err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
-	unattended "steer/infra/fleet"
+	"steer/infra/fleet"
 	"steer/infra/host"
 )
 
@@ -53,13 +53,13 @@ func (c InfraConfig) addresses() ([]netip.Addr, error) {
 
 // unmanaged looks for hosts that no definition has: what Steer made once, and who
 // answers in the declared networks.
-func (k *keeper) unmanaged(ctx context.Context, managed []unattended.Declared) ([]unattended.Unmanaged, error) {
-	var found []unattended.Unmanaged
+func (k *keeper) unmanaged(ctx context.Context, managed []fleet.Declared) ([]fleet.Unmanaged, error) {
+	var found []fleet.Unmanaged
 	now := time.Now().UTC()
 	made, err := host.Made(ctx)
 	for _, name := range made {
-		if !slices.ContainsFunc(managed, func(d unattended.Declared) bool { return d.Name == name }) {
-			found = append(found, unattended.Unmanaged{Address: "docker://" + name, Found: "docker", What: "made by Steer, and in no hosts.yaml any more", Seen: now})
+		if !slices.ContainsFunc(managed, func(d fleet.Declared) bool { return d.Name == name }) {
+			found = append(found, fleet.Unmanaged{Address: "docker://" + name, Found: "docker", What: "made by Steer, and in no hosts.yaml any more", Seen: now})
 		}
 	}
 	addresses, _ := k.o.Infra.addresses()
@@ -85,11 +85,11 @@ func (k *keeper) unmanaged(ctx context.Context, managed []unattended.Declared) (
 			n, _ := c.Read(b)
 			mu.Lock()
 			defer mu.Unlock()
-			found = append(found, unattended.Unmanaged{Address: a.String(), Found: "network", What: fmt.Sprintf("%.60q at port 22", b[:n]), Seen: now})
+			found = append(found, fleet.Unmanaged{Address: a.String(), Found: "network", What: fmt.Sprintf("%.60q at port 22", b[:n]), Seen: now})
 		})
 	}
 	wg.Wait()
-	slices.SortFunc(found, func(a, b unattended.Unmanaged) int {
+	slices.SortFunc(found, func(a, b fleet.Unmanaged) int {
 		if a.Address < b.Address {
 			return -1
 		}

@@ -59,6 +59,9 @@ func visitHost(ctx context.Context, address string, self way) (visit, error) {
 			return nil, fault.New(fault.Invalid, "%s comes by itself, to the server only (steer fleet, or another way: --host ssh://…)", address)
 		}
 		conn, err := self.agents.Take(ctx, id.Host(name))
+		if fault.Of(err) == fault.NotFound {
+			err = fault.New(fault.Unavailable, "%w", err) // it may come yet
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -165,14 +165,18 @@ func runsTable(s *session, w io.Writer, runs []client.Run) {
 	if len(runs) == 0 {
 		return
 	}
-	row(w, "RUN", "VERSION", "STATE", "COMMIT", "AUTHOR", "MESSAGE", "STAGES")
+	of := func(any) []any { return nil }
+	if slices.ContainsFunc(runs, func(r client.Run) bool { return r.Service != runs[0].Service }) { // versions alone say little
+		of = func(service any) []any { return []any{service} }
+	}
+	row(w, slices.Concat([]any{"RUN"}, of("OF"), []any{"VERSION", "STATE", "COMMIT", "AUTHOR", "MESSAGE", "STAGES"})...)
 	for _, r := range runs {
 		var stages []string
 		for _, stage := range r.Stages {
 			stages = append(stages, stage.Name+":"+stage.State)
 		}
 		message, _, _ := strings.Cut(r.Message, "\n")
-		row(w, r.ID, r.Version, s.state(r.State), clip(r.Commit, 8), r.Author, clip(message, 40), strings.Join(stages, " "))
+		row(w, slices.Concat([]any{r.ID}, of(r.Service), []any{r.Version, s.state(r.State), clip(r.Commit, 8), r.Author, clip(message, 40), strings.Join(stages, " ")})...)
 	}
 }
 

@@ -360,3 +360,30 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d owned, %d leaves, %v", len(state.Owned), len(state.Leaves), err)
 	}
 }
+
+// TestEqualHosts: what tells a host from its equals is no difference.
+func TestEqualHosts(t *testing.T) {
+	w := newWorld(t)
+	hash := func(name, address, text string) string {
+		h := infra.NewHost(t.Context())
+		h.Facts.Name, h.Facts.FQDN, h.Facts.Addresses = name, name+".example.com", []string{address}
+		r, err := converge.Run(t.Context(), infra.Manifest{Resources: []infra.Declared{w.note("a", text)}},
+			converge.Options{Host: h, Kinds: infratest.Kinds(), Dir: filepath.Join(t.TempDir(), "state")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for ref := range r.Leaves {
+			if strings.Contains(ref, name) {
+				t.Errorf("the leaf %s tells the host", ref)
+			}
+		}
+		return r.Hash
+	}
+	one := hash("web-1", "10.0.0.1", "I am web-1.example.com at 10.0.0.1")
+	if two := hash("web-2", "10.0.0.2", "I am web-2.example.com at 10.0.0.2"); two != one {
+		t.Error("two equal hosts have different hashes")
+	}
+	if three := hash("web-3", "10.0.0.3", "I am web-1.example.com at 10.0.0.1"); three == one {
+		t.Error("a host that says that it is another is equal")
+	}
+}

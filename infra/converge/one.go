@@ -148,7 +148,7 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 	e.Diff = diff
 	if !diff.Empty() && !removal && r.back == nil {
 		b, err := json.Marshal(d.Resource)
-		e.Drift = err == nil && strings.HasPrefix(r.state.Leaves[d.Ref()], declaredHash(b))
+		e.Drift = err == nil && strings.HasPrefix(r.state.Leaves[r.anonymous(d.Ref())], declaredHash([]byte(r.anonymous(string(b)))))
 	}
 	if removal {
 		e.Why = "no longer declared"
@@ -366,18 +366,32 @@ func (r *run) leaf(ctx context.Context, d infra.Declared, diff infra.Diff) {
 	if err != nil {
 		return
 	}
-	h := sha256.New()
+	state := ""
 	if !diff.Empty() {
-		json.NewEncoder(h).Encode(diff)
+		b, _ := json.Marshal(diff)
+		state = string(b)
 	}
 	if s, ok := d.Resource.(infra.Stated); ok {
-		if state, err := s.State(ctx, r.Host); err == nil {
-			fmt.Fprintf(h, "\x00%s", state)
+		if is, err := s.State(ctx, r.Host); err == nil {
+			state += "\x00" + is
 		}
 	}
+	sum := sha256.Sum256([]byte(r.anonymous(state)))
+	leaf := declaredHash([]byte(r.anonymous(string(declared)))) + hex.EncodeToString(sum[:16])
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.leaves[d.Ref()] = declaredHash(declared) + hex.EncodeToString(h.Sum(nil)[:16])
+	r.leaves[r.anonymous(d.Ref())] = leaf
+}
+
+// anonymous is a text without what tells the host from its equals: its names and
+// addresses.
+func (r *run) anonymous(text string) string {
+	for _, own := range append([]string{r.Host.Facts.FQDN, r.Host.Facts.Name}, r.Host.Facts.Addresses...) {
+		if len(own) > 2 && own != "localhost" && strings.Contains(text, own) {
+			text = strings.ReplaceAll(text, own, "{host}")
+		}
+	}
+	return text
 }
 
 // declaredHash is the beginning of a leaf: as long as it stays, the definitions have

@@ -114,7 +114,15 @@ func (e *end) drifts(ctx context.Context, tx *sql.Tx) ([]Trouble, error) {
 	}
 	for i := range open {
 		d := &open[i]
-		if differs[d.Ref] || len(v.Refs) > 0 && !slices.Contains(v.Refs, d.Ref) {
+		if len(v.Refs) > 0 && !slices.Contains(v.Refs, d.Ref) || d.State != DriftOpen {
+			continue
+		}
+		if differs[d.Ref] {
+			if d.Tried = e.now; d.Live {
+				if err := writeDrift(ctx, tx, d); err != nil {
+					return nil, err
+				}
+			}
 			continue
 		}
 		d.State, d.Ended = DriftGone, e.now
@@ -146,11 +154,6 @@ func (f *Fleet) Saw(ctx context.Context, host string, c Change, heal bool) error
 	if !ok || h.Gone {
 		return fault.New(fault.NotFound, "there is no host %q in hosts.yaml", host)
 	}
-	groups, err := readGroups(ctx, f.o.DB.Read())
-	if err != nil {
-		return err
-	}
-	commit := (&planner{g: groups[h.Group]}).follows(h)
 	now := f.o.Now().UTC()
 	err = f.o.DB.Tx(ctx, func(tx *sql.Tx) error {
 		open, err := readDrifts(ctx, tx, `WHERE host = $1 AND ref = $2 AND state = 'open'`, host, c.Ref)
@@ -161,20 +164,11 @@ func (f *Fleet) Saw(ctx context.Context, host string, c Change, heal bool) error
 		if len(open) > 0 {
 			d = open[0]
 		}
-		d.Action, d.Fields = c.Action, c.Fields
+		d.Action, d.Fields, d.Heal = c.Action, c.Fields, heal
 		if err := writeDrift(ctx, tx, &d); err != nil {
 			return err
 		}
-		recent, err := readDrifts(ctx, tx, `WHERE host = $1 AND ref = $2 AND state = 'healed' AND ended >= $3`, host, c.Ref, database.Micros(now.Add(-liveTime)))
-		if err != nil {
-			return err
-		}
-		if heal && commit != "" && h.Paused == nil && h.Running == 0 && len(recent) < liveHeals {
-			v := Visit{Host: host, Group: h.Group, Kind: Converge, Cause: "drift", Commit: commit, Refs: []string{c.Ref}, Actor: event.Steer}
-			if err := f.queue(ctx, tx, &v, 0); err != nil {
-				return err
-			}
-		} else if h.State == AsDeclared {
+		if h.State == AsDeclared {
 			h.State = HasDrifted
 			if err := writeHost(ctx, tx, h); err != nil {
 				return err
@@ -187,10 +181,47 @@ func (f *Fleet) Saw(ctx context.Context, host string, c Change, heal bool) error
 			Summary: fmt.Sprintf("%s drifted: %s", host, c.Ref)}
 		return f.o.Journal(ctx, tx, &e)
 	})
-	if err == nil {
-		f.o.Work.Wake()
-	}
+	f.Wake()
 	return err
+}
+
+// Passed takes in that a host found a resource as declared again by itself.
+func (f *Fleet) Passed(ctx context.Context, host, ref string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.o.DB.Tx(ctx, func(tx *sql.Tx) error {
+		open, err := readDrifts(ctx, tx, `WHERE host = $1 AND ref = $2 AND state = 'open'`, host, ref)
+		if err != nil || len(open) == 0 {
+			return err
+		}
+		d := open[0]
+		d.State, d.Ended = DriftGone, f.o.Now().UTC()
+		return writeDrift(ctx, tx, &d)
+	})
+}
+
+// live are the resources to put right at once because their hosts told of them, by
+// host: not those that were tried just now, and not what happens again and again.
+func (f *Fleet) live(ctx context.Context) (map[string][]string, error) {
+	now := f.o.Now()
+	healed := map[string]int{}
+	if err := each(ctx, f.o.DB.Read(), func(r *sql.Rows) error {
+		var host, ref string
+		var n int
+		err := r.Scan(&host, &ref, &n)
+		healed[host+" "+ref] = n
+		return err
+	}, `SELECT host, ref, count(*) FROM fleet_drift WHERE state = 'healed' AND ended >= $1 GROUP BY host, ref`, database.Micros(now.Add(-liveTime))); err != nil {
+		return nil, err
+	}
+	open, err := readDrifts(ctx, f.o.DB.Read(), `WHERE state = 'open' ORDER BY id LIMIT 10000`)
+	all := map[string][]string{}
+	for _, d := range open {
+		if d.Live && d.Heal && healed[d.Host+" "+d.Ref] < liveHeals && now.Sub(d.Tried) >= retry {
+			all[d.Host] = append(all[d.Host], d.Ref)
+		}
+	}
+	return all, err
 }
 
 // Propose makes a drift the declaration, or shows the commit that would.

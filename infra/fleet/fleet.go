@@ -248,6 +248,9 @@ func (f *Fleet) world(ctx context.Context, wanted []Wanted) (World, error) {
 	if w.Looked, err = readLooked(ctx, f.o.DB.Read()); err != nil {
 		return w, err
 	}
+	if w.Live, err = f.live(ctx); err != nil {
+		return w, err
+	}
 	pauses, err := f.pauses(ctx)
 	w.Paused = pauses[place{"all", ""}]
 	return w, err

@@ -16,6 +16,8 @@ type World struct {
 	// Looked are the commits that hosts were last compared with, and whether that
 	// would change something.
 	Looked map[string]Looked
+	// Live are resources that hosts found to have drifted, to be put right at once.
+	Live   map[string][]string
 	Paused *Pause // of everything
 }
 
@@ -49,6 +51,7 @@ func Plan(w World) (groups []Group, visits []Visit) {
 		}
 		p.repair()
 		p.schedule()
+		p.live()
 		if p.g != old || !known {
 			groups = append(groups, p.g)
 		}
@@ -276,6 +279,15 @@ func (p *planner) schedule() {
 			continue
 		}
 		p.take(d.Name, Visit{Kind: Converge, Cause: "schedule", Commit: commit})
+	}
+}
+
+// live puts right what hosts told of.
+func (p *planner) live() {
+	for _, d := range p.want.Hosts {
+		if refs, commit := p.Live[d.Name], p.follows(p.Hosts[d.Name]); len(refs) > 0 && commit != "" {
+			p.take(d.Name, Visit{Kind: Converge, Cause: "drift", Commit: commit, Refs: refs})
+		}
 	}
 }
 

@@ -292,3 +292,17 @@ func TestPlanProperties(t *testing.T) {
 		}
 	})
 }
+
+// TestLive: what a host tells is put right at once, unless somebody said stop.
+func TestLive(t *testing.T) {
+	m := newSim(Settings{Every: time.Hour, Dead: time.Hour}, "a", "b")
+	m.is(t, "following; converge a commit-1 change; converge b commit-1 change; done")
+	m.Live = map[string][]string{"a": {"file:/x"}, "b": {"file:/y"}}
+	h := m.Hosts["b"]
+	h.Paused = &Pause{Scope: "host"}
+	m.Hosts["b"] = h
+	_, visits := Plan(m.World)
+	if len(visits) != 1 || visits[0].Host != "a" || visits[0].Cause != "drift" || len(visits[0].Refs) != 1 || visits[0].Commit != "commit-1" {
+		t.Errorf("%+v", visits)
+	}
+}

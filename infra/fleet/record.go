@@ -208,6 +208,8 @@ type Drift struct {
 	Visit  int64     `json:"visit,omitempty"` // that found it
 	Heals  int       `json:"heals,omitempty"` // how often it was put right within a day
 	Live   bool      `json:"live,omitempty"`  // the host itself told
+	Heal   bool      `json:"heal,omitempty"`  // of a live one: it is to be put right at once
+	Tried  time.Time `json:"tried,omitzero"`  // last visit that did not
 }
 
 // Pause keeps automation away from a host, a group, or (Scope all) everything.

@@ -75,7 +75,10 @@ func (l *Library) Compile(uses []Use, in Input) (infra.Manifest, error) {
 		}
 		c.out.Roles = append(c.out.Roles, u.Role)
 	}
-	return c.out, c.link()
+	if err := c.link(); err != nil {
+		return c.out, err
+	}
+	return c.out, c.claims()
 }
 
 // wholeNumbers makes integers of what JSON made floating.

@@ -73,6 +73,15 @@ func (k *Key) Check() error {
 // Gives nothing that others could need.
 func (k *Key) Gives() []string { return nil }
 
+// Claims is the user's keys, or some of them.
+func (k *Key) Claims() []infra.Claim {
+	as := infra.Part
+	if k.Exact {
+		as = infra.Alone
+	}
+	return []infra.Claim{{Name: "keys:the keys of user " + k.User, As: as}}
+}
+
 // Needs names the user.
 func (k *Key) Needs() []string { return []string{"user:" + k.User} }
 

@@ -137,6 +137,14 @@ func (a *Archive) Gives() []string {
 	return []string{"path:" + a.Dest, "path:" + a.ID()}
 }
 
+// Claims is the folder with what comes out.
+func (a *Archive) Claims() []infra.Claim {
+	if a.State == absent {
+		return nil
+	}
+	return []infra.Claim{{Name: "path:" + a.Dest, As: infra.Tree}}
+}
+
 // Needs names the folder, the archive on the host, and the owners.
 func (a *Archive) Needs() []string {
 	all := append(a.access().needs(), "path:"+a.Dest)

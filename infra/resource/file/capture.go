@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -79,12 +80,17 @@ func (t *Template) Capture(ctx context.Context, h *infra.Host) (infra.Resource, 
 }
 
 // Capture is the folder that is there, without what is in it.
-func (f *Directory) Capture(_ context.Context, h *infra.Host) (infra.Resource, error) {
+func (f *Directory) Capture(ctx context.Context, h *infra.Host) (infra.Resource, error) {
 	is, err := was(h, f.Path, true)
 	switch one := is.(type) {
 	case nil:
 		return f.Absent(), err
 	case *Directory:
+		if f.Purge {
+			if d, err := f.Diff(ctx, h); err != nil || d.Has("purge") {
+				return nil, errors.Join(err, errPurged)
+			}
+		}
 		if f.Recurse {
 			return nil, fault.New(fault.Conflict, "whom everything in %s belonged to was not kept", f.Path)
 		}

@@ -16,11 +16,13 @@ import (
 type Directory struct {
 	Path     string `yaml:"path" doc:"Absolute path. Folders above it that are missing are made, for root and with mode 0755."`
 	Access   `yaml:",inline"`
-	Recurse  bool   `yaml:"recurse,omitempty" doc:"Give owner and group to everything in it, mode to the folders in it, file_mode to the files in it. Every run looks at all of them."`
-	FileMode Mode   `yaml:"file_mode,omitempty" doc:"Permissions of the files in it, with recurse."`
-	State    string `yaml:"state,omitempty" doc:"present or absent." default:"present"`
-	Force    bool   `yaml:"force,omitempty" doc:"With state present replace also a file or symlink at this path; with absent remove it with everything in it."`
-	Keep     bool   `yaml:"keep,omitempty" doc:"With state absent: when something is in it, leave it instead of failing."`
+	Recurse  bool     `yaml:"recurse,omitempty" doc:"Give owner and group to everything in it, mode to the folders in it, file_mode to the files in it. Every run looks at all of them."`
+	FileMode Mode     `yaml:"file_mode,omitempty" doc:"Permissions of the files in it, with recurse."`
+	State    string   `yaml:"state,omitempty" doc:"present or absent." default:"present"`
+	Force    bool     `yaml:"force,omitempty" doc:"With state present replace also a file or symlink at this path; with absent remove it with everything in it."`
+	Purge    bool     `yaml:"purge,omitempty" doc:"Remove everything in it that no resource of the host declares. What is in folders that are declared too is left to these. It follows no links and leaves what is mounted in it; folders of the system are refused."`
+	Keep     Kept     `yaml:"keep,omitempty" doc:"With purge: patterns of names to leave, like ['*.local'], with what is in them. With state absent: true leaves the folder when something is in it, instead of failing."`
+	Declared []string `yaml:"declared,omitempty" doc:"Filled in by Steer, for purge: what other resources of the host declare in it."`
 }
 
 func directoryKind() infra.Kind {
@@ -53,8 +55,19 @@ func (f *Directory) Check() error {
 	if f.FileMode != "" && !f.Recurse {
 		return fmt.Errorf("file_mode: is only for what is in the folder (write recurse: true)")
 	}
-	if f.Keep && (f.State != absent || f.Force) {
-		return fmt.Errorf("keep: is for state absent without force")
+	if f.Keep.All && (f.State != absent || f.Force) {
+		return fmt.Errorf("keep: is for state absent without force, or a list of names for purge")
+	}
+	if f.Keep.Names != nil && !f.Purge {
+		return fmt.Errorf("keep: names are for purge (write purge: true)")
+	}
+	if f.Purge {
+		if f.State == absent {
+			return fmt.Errorf("purge: is for a folder that stays (force: true removes one with everything in it)")
+		}
+		if err := checkPurge(f.Path); err != nil {
+			return err
+		}
 	}
 	return checkState(f.State)
 }
@@ -70,9 +83,18 @@ func (f *Directory) Gives() []string {
 // Needs names the folder above and the owners.
 func (f *Directory) Needs() []string { return append(f.needs(), "path:"+f.Path) }
 
+// Claims is the folder, which others may share as long as it is there.
+func (f *Directory) Claims() []infra.Claim {
+	as := infra.Folder
+	if f.State == absent {
+		as = infra.Alone
+	}
+	return []infra.Claim{{Name: "path:" + f.Path, As: as}}
+}
+
 // Watch names what to watch; below the first level of what is in it, runs look.
 func (f *Directory) Watch() []string {
-	if f.Recurse {
+	if f.Recurse || f.Purge {
 		return []string{f.Path + "/"}
 	}
 	return []string{f.Path}
@@ -80,7 +102,7 @@ func (f *Directory) Watch() []string {
 
 // Absent declares it away, unless something else is in it.
 func (f *Directory) Absent() infra.Resource {
-	return &Directory{Path: f.Path, State: absent, Keep: true}
+	return &Directory{Path: f.Path, State: absent, Keep: Kept{All: true}}
 }
 
 // Diff compares.
@@ -112,8 +134,16 @@ func (f *Directory) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error)
 		f.declare(&d)
 		return d, nil
 	}
-	if err := f.compare(h, st, &d); err != nil || !f.Recurse {
+	if err := f.compare(h, st, &d); err != nil {
 		return d, err
+	}
+	if f.Purge {
+		if err := f.comparePurge(ctx, p, &d); err != nil {
+			return d, err
+		}
+	}
+	if !f.Recurse {
+		return d, nil
 	}
 	return d, f.compareBelow(ctx, h, p, &d)
 }
@@ -162,13 +192,13 @@ func (f *Directory) below(st unix.Stat_t) Access {
 
 func (f *Directory) gone(p place, st unix.Stat_t) (infra.Diff, error) {
 	if typeOf(st) != "directory" {
-		if f.Keep {
+		if f.Keep.All {
 			return infra.Diff{}, nil
 		}
 		return gone(p, st, "directory", f.Force)
 	}
 	if !f.Force && p.giveWay(st, "", true) != nil {
-		if f.Keep {
+		if f.Keep.All {
 			return infra.Diff{}, nil
 		}
 		return infra.Diff{}, fault.New(fault.Conflict, "remove %s: something is in it (force: true removes it with everything in it)", f.Path)
@@ -201,6 +231,9 @@ func (f *Directory) Apply(ctx context.Context, h *infra.Host, d infra.Diff) erro
 	}
 	if err == nil {
 		err = f.apply(h, p, st)
+	}
+	if err == nil && d.Has("purge") {
+		_, err = f.purge(ctx, p, true)
 	}
 	if err != nil || !f.Recurse {
 		return err

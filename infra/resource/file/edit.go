@@ -62,6 +62,11 @@ func (e *Edit) Gives() []string {
 // Needs names the file.
 func (e *Edit) Needs() []string { return []string{"path:" + e.Path} }
 
+// Claims is a part of the file.
+func (e *Edit) Claims() []infra.Claim {
+	return []infra.Claim{{Name: "path:" + e.Path, As: infra.Part}}
+}
+
 // Watch names what to watch.
 func (e *Edit) Watch() []string { return []string{e.Path} }
 

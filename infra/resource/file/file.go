@@ -138,6 +138,15 @@ func (f *File) Gives() []string {
 // Needs names its folder and owners.
 func (f *File) Needs() []string { return append(f.needs(), "path:"+f.Path) }
 
+// Claims is the file; with a content, or as one that is not there, for itself.
+func (f *File) Claims() []infra.Claim {
+	as := infra.Alone
+	if f.State == present && f.Content == nil && f.From == "" {
+		as = infra.Rights
+	}
+	return []infra.Claim{{Name: "path:" + f.Path, As: as}}
+}
+
 // Watch names what to watch.
 func (f *File) Watch() []string { return []string{f.Path} }
 

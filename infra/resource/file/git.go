@@ -87,6 +87,14 @@ func (g *Git) Gives() []string {
 	return []string{"path:" + g.Dest}
 }
 
+// Claims is the checkout.
+func (g *Git) Claims() []infra.Claim {
+	if g.Wanted == absent {
+		return nil
+	}
+	return []infra.Claim{{Name: "path:" + g.Dest, As: infra.Tree}}
+}
+
 // Needs names the folder above, the user, the key and the program.
 func (g *Git) Needs() []string {
 	all := []string{"path:" + g.Dest, "package:git"}

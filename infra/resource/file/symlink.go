@@ -79,6 +79,9 @@ func (s *Symlink) Needs() []string {
 	return []string{"path:" + s.Path, "path:" + s.resolved()}
 }
 
+// Claims is the link.
+func (s *Symlink) Claims() []infra.Claim { return []infra.Claim{{Name: "path:" + s.Path}} }
+
 // Watch names what to watch.
 func (s *Symlink) Watch() []string { return []string{s.Path} }
 

@@ -67,6 +67,9 @@ func (c *Cron) ID() string { return c.Name }
 // Gives is the file.
 func (c *Cron) Gives() []string { return []string{"path:" + c.path()} }
 
+// Claims is the file.
+func (c *Cron) Claims() []infra.Claim { return []infra.Claim{{Name: "path:" + c.path()}} }
+
 // Needs are cron and the user.
 func (c *Cron) Needs() []string {
 	return []string{"package:cron", "package:cronie", "user:" + c.User, "path:" + c.path()}

@@ -90,6 +90,11 @@ func suffixes() []string {
 // Gives is the service.
 func (s *Service) Gives() []string { return []string{"service:" + s.Name} }
 
+// Claims is the service, by whichever of its names it is declared.
+func (s *Service) Claims() []infra.Claim {
+	return []infra.Claim{{Name: "service:" + unit(s.Name)}}
+}
+
 // Needs are its unit, its script, its package.
 func (s *Service) Needs() []string {
 	u := unit(s.Name)

@@ -67,6 +67,11 @@ func (t *Timer) Gives() []string {
 	return []string{"unit:" + t.Name + ".timer", "unit:" + t.Name + ".service", "path:" + t.path(".timer"), "path:" + t.path(".service")}
 }
 
+// Claims is both files.
+func (t *Timer) Claims() []infra.Claim {
+	return []infra.Claim{{Name: "path:" + t.path(".timer")}, {Name: "path:" + t.path(".service")}}
+}
+
 // Needs is the user.
 func (t *Timer) Needs() []string { return []string{"user:" + t.User, "path:" + t.path(".timer")} }
 

@@ -108,6 +108,9 @@ func (u *Unit) ID() string { return strings.TrimSuffix(u.Name+"/"+u.DropIn, "/")
 // Gives is the unit. A service comes after its drop-ins when they notify it.
 func (u *Unit) Gives() []string { return []string{"path:" + u.path(), "unit:" + u.ID()} }
 
+// Claims is the file.
+func (u *Unit) Claims() []infra.Claim { return []infra.Claim{{Name: "path:" + u.path()}} }
+
 // Needs is the unit of a drop-in, and the folder.
 func (u *Unit) Needs() []string {
 	if u.DropIn != "" {

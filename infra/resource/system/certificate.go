@@ -107,6 +107,11 @@ func (c *Certificate) renewBefore() time.Duration {
 	return -1
 }
 
+// Claims is both files.
+func (c *Certificate) Claims() []infra.Claim {
+	return []infra.Claim{{Name: "path:" + c.Path}, {Name: "path:" + c.KeyPath}}
+}
+
 // Gives names both files.
 func (c *Certificate) Gives() []string {
 	if c.State == absent {

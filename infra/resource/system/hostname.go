@@ -55,6 +55,9 @@ func (n *Hostname) Check() error {
 	return nil
 }
 
+// Claims is the file with the name. /etc/hosts others may write too, with the name in it.
+func (n *Hostname) Claims() []infra.Claim { return []infra.Claim{{Name: "path:" + hostnameFile}} }
+
 // Watch names the files.
 func (n *Hostname) Watch() []string { return []string{hostnameFile, hostsFile} }
 

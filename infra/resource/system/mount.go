@@ -90,6 +90,14 @@ func (m *Mount) Gives() []string {
 	return []string{"path:" + m.Path}
 }
 
+// Claims is the folder: who may look into it others may say.
+func (m *Mount) Claims() []infra.Claim {
+	if m.State == absent {
+		return nil
+	}
+	return []infra.Claim{{Name: "path:" + m.Path, As: infra.Folder}}
+}
+
 // Needs names the folder above, since it makes its own, and the source.
 func (m *Mount) Needs() []string {
 	all := []string{"path:" + path.Dir(m.Path)}

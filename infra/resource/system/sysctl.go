@@ -90,6 +90,11 @@ func (s *Sysctl) runs() bool { return s.Running == nil || *s.Running }
 // words has one blank between words: the kernel shows lists with tabs.
 func words(s string) string { return strings.Join(strings.Fields(s), " ") }
 
+// Claims is the setting, by whichever of its names it is declared.
+func (s *Sysctl) Claims() []infra.Claim {
+	return []infra.Claim{{Name: "sysctl:" + sysctlPath(s.Name)}}
+}
+
 // Absent is the setting left to others.
 func (s *Sysctl) Absent() infra.Resource { return &Sysctl{Name: s.Name, State: absent} }
 

@@ -46,6 +46,9 @@ func (z *Timezone) Check() error {
 // Gives nothing that others could need.
 func (z *Timezone) Gives() []string { return nil }
 
+// Claims is the link.
+func (z *Timezone) Claims() []infra.Claim { return []infra.Claim{{Name: "path:" + localtime}} }
+
 // Needs the package with the zones.
 func (z *Timezone) Needs() []string { return []string{"package:tzdata"} }
 

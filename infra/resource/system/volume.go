@@ -103,6 +103,9 @@ func parseSize(s string) (int64, error) {
 // Gives names the device or file.
 func (v *Volume) Gives() []string { return []string{"path:" + v.Device} }
 
+// Claims is the device or file.
+func (v *Volume) Claims() []infra.Claim { return []infra.Claim{{Name: "path:" + v.Device}} }
+
 // Needs names its folder, and the package that can make it.
 func (v *Volume) Needs() []string {
 	m, _ := makerOf(v.Type)

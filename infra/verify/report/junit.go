@@ -41,12 +41,26 @@ type (
 	}
 )
 
-func junit(w io.Writer, r verify.Report, _ Style) error {
+// junit writes one document, with a suite for each host.
+func junit(w io.Writer, all []verify.Report, _ Style) error {
+	var document suites
+	for _, r := range all {
+		document.Suites = append(document.Suites, suiteOf(r))
+	}
+	b, err := xml.MarshalIndent(document, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, b)
+	return err
+}
+
+func suiteOf(r verify.Report) suite {
 	s := suite{
 		Name: "host " + r.Host, Failures: r.Counts[verify.Failed], Errors: r.Counts[verify.Error], Skipped: r.Counts[verify.Skipped],
 		Time: seconds(r.Took), Stamp: r.Start.UTC().Format("2006-01-02T15:04:05"), Host: r.Host,
 	}
-	each(r, func(t verify.Result, p verify.Property) {
+	each([]verify.Report{r}, func(_ verify.Report, t verify.Result, p verify.Property) {
 		// A test takes its time as a whole: its properties have equal parts of it.
 		c := tcase{Class: t.Kind, Name: t.Test + ": " + p.Name, File: t.Place, Time: seconds(t.Took / time.Duration(len(t.Properties)))}
 		switch p.Status {
@@ -60,12 +74,7 @@ func junit(w io.Writer, r verify.Report, _ Style) error {
 		s.Cases = append(s.Cases, c)
 	})
 	s.Tests = len(s.Cases)
-	b, err := xml.MarshalIndent(suites{Suites: []suite{s}}, "", "  ")
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, b)
-	return err
+	return s
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }

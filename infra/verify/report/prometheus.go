@@ -9,12 +9,12 @@ import (
 	"steer/infra/verify"
 )
 
-// prometheus writes the text exposition format 0.0.4. Tests with one name are one
-// series, which is well when all of them are.
-func prometheus(out io.Writer, r verify.Report, _ Style) error {
+// prometheus writes the text exposition format 0.0.4, in which each metric stands once:
+// hosts are labels. Tests with one name are one series, which is well when all of them are.
+func prometheus(out io.Writer, all []verify.Report, _ Style) error {
 	w := bufio.NewWriter(out)
-	ok, tests := series{}, series{}
-	each(r, func(t verify.Result, p verify.Property) {
+	ok, tests, counts, run, last := series{}, series{}, series{}, series{}, series{}
+	each(all, func(r verify.Report, t verify.Result, p verify.Property) {
 		if p.Status == verify.Skipped {
 			return
 		}
@@ -22,24 +22,24 @@ func prometheus(out io.Writer, r verify.Report, _ Style) error {
 		if p.Status == verify.Passed {
 			value = 1
 		}
-		ok.least(labels("test", t.Test, "kind", t.Kind, "property", p.Name, "severity", t.Severity), value)
+		ok.least(labels("host", r.Host, "test", t.Test, "kind", t.Kind, "property", p.Name, "severity", t.Severity), value)
 	})
-	for _, t := range r.Results {
-		if t.Status != verify.Skipped {
-			tests.most(labels("test", t.Test, "kind", t.Kind), t.Took.Seconds())
+	for _, r := range all {
+		for _, t := range r.Results {
+			if t.Status != verify.Skipped {
+				tests.most(labels("host", r.Host, "test", t.Test, "kind", t.Kind), t.Took.Seconds())
+			}
 		}
+		for _, status := range []verify.Status{verify.Passed, verify.Failed, verify.Error, verify.Skipped} {
+			counts.most(labels("host", r.Host, "status", string(status)), float64(r.Counts[status]))
+		}
+		run.most(labels("host", r.Host), r.Took.Seconds())
+		last.most(labels("host", r.Host), float64(r.Start.UnixMilli())/1000)
 	}
 	ok.write(w, "steer_host_test_ok", "Whether a property of the host is as its test expects (1), or is not or can't be judged (0). Skipped tests have none.")
 	tests.write(w, "steer_host_test_duration_seconds", "How long a test took, with all its attempts.")
-	counts := series{}
-	for _, status := range []verify.Status{verify.Passed, verify.Failed, verify.Error, verify.Skipped} {
-		counts.most(labels("status", string(status)), float64(r.Counts[status]))
-	}
 	counts.write(w, "steer_host_test_properties", "How many properties came out so.")
-	run, last := series{}, series{}
-	run.most("", r.Took.Seconds())
 	run.write(w, "steer_host_tests_duration_seconds", "How long the run of all tests took.")
-	last.most("", float64(r.Start.UnixMilli())/1000)
 	last.write(w, "steer_host_tests_last_run_timestamp_seconds", "When the run began.")
 	return w.Flush()
 }

@@ -1,4 +1,4 @@
-// Package report writes how tests of a host came out, for people and for programs.
+// Package report writes how tests of hosts came out, for people and for programs.
 package report
 
 import (
@@ -12,11 +12,12 @@ import (
 	"steer/infra/verify"
 )
 
-// Format is one way to write a report.
+// Format is one way to write reports.
 type Format struct {
-	Name  string
-	Doc   string // one sentence for operators
-	Write func(w io.Writer, r verify.Report, s Style) error
+	Name string
+	Doc  string // one sentence for operators
+	// Write writes one document, in which each host has a report.
+	Write func(w io.Writer, all []verify.Report, s Style) error
 }
 
 // Style is for formats that people read.
@@ -29,11 +30,11 @@ type Style struct {
 func Formats() []Format {
 	return []Format{
 		{"text", "A line for each property that is not as expected, and a summary.", text},
-		{"json", "The whole report as one JSON object; lengths of time are nanoseconds.", asJSON},
-		{"junit", "JUnit's XML, as build servers read it: a test case for each property.", junit},
+		{"json", "The whole report as one JSON object on a line, a line for each host; lengths of time are nanoseconds.", asJSON},
+		{"junit", "JUnit's XML, as build servers read it: a suite for each host, a test case for each property.", junit},
 		{"tap", "Test Anything Protocol 13, with a diagnosis in YAML; also good for readers of version 14.", tap},
 		{"nagios", "One line for Nagios and its heirs, with performance data; exit code 0, 2 or 3.", nagios},
-		{"prometheus", "Prometheus' text format, with a series for each property, named after its test.", prometheus},
+		{"prometheus", "Prometheus' text format, with a series for each property, named after its host and test.", prometheus},
 		{"rspecish", "A dot for each property as it is expected, F, E and S for others; then what is wrong.", rspecish},
 	}
 }
@@ -51,8 +52,18 @@ func Find(name string) (Format, bool) {
 // Code is the exit code of a program that ran the tests: 0 when nothing failed,
 // skipped tests or not, else 1. In the format nagios it is that of a plugin: 2 when
 // something failed, 3 when something could not be judged or there was nothing to
-// judge.
-func Code(format string, r verify.Report) int {
+// judge. Of several hosts it is that of the worst, and failed is worse than not judged.
+func Code(format string, all ...verify.Report) int {
+	worst := 0
+	for _, r := range all {
+		if c := code(format, r); worst != 2 && (c == 2 || c > worst) {
+			worst = c
+		}
+	}
+	return worst
+}
+
+func code(format string, r verify.Report) int {
 	switch {
 	case format != "nagios" && r.Failed():
 		return 1
@@ -66,21 +77,36 @@ func Code(format string, r verify.Report) int {
 	return 0
 }
 
-// asJSON writes the report as its type says.
-func asJSON(w io.Writer, r verify.Report, _ Style) error {
+// asJSON writes reports as their type says, a line each: so that one host is a JSON
+// document, and files of several can be put together.
+func asJSON(w io.Writer, all []verify.Report, _ Style) error {
 	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(r)
+	for _, r := range all {
+		if err := e.Encode(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // each calls f with every property, in order.
-func each(r verify.Report, f func(verify.Result, verify.Property)) {
-	for _, t := range r.Results {
-		for _, p := range t.Properties {
-			f(t, p)
+func each(all []verify.Report, f func(verify.Report, verify.Result, verify.Property)) {
+	for _, r := range all {
+		for _, t := range r.Results {
+			for _, p := range t.Properties {
+				f(r, t, p)
+			}
 		}
 	}
+}
+
+// of tells whose test it is, where that is in doubt.
+func of(all []verify.Report, r verify.Report) string {
+	if len(all) == 1 {
+		return ""
+	}
+	return r.Host + ": "
 }
 
 // reason says in one line why a property is not as expected.

@@ -50,12 +50,17 @@ func sample() verify.Report {
 
 func written(t *testing.T, format string, r verify.Report, s Style) []byte {
 	t.Helper()
+	return writtenAll(t, format, []verify.Report{r}, s)
+}
+
+func writtenAll(t *testing.T, format string, all []verify.Report, s Style) []byte {
+	t.Helper()
 	f, ok := Find(format)
 	if !ok {
 		t.Fatal("there is no format " + format)
 	}
 	var b bytes.Buffer
-	if err := f.Write(&b, r, s); err != nil {
+	if err := f.Write(&b, all, s); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -85,7 +90,59 @@ func TestFormats(t *testing.T) {
 		}
 	}
 	golden("text.all", written(t, "text", sample(), Style{Color: true, All: true}))
+	for _, f := range Formats() {
+		golden(f.Name+".hosts", writtenAll(t, f.Name, hosts(), Style{}))
+	}
 	golden("rspecish.color", written(t, "rspecish", sample(), Style{Color: true}))
+}
+
+// hosts are two, of which the second has the same tests.
+func hosts() []verify.Report {
+	a, b := sample(), sample()
+	b.Host, b.Start = `web"2`, b.Start.Add(2*time.Second)
+	b.Results = b.Results[:1]
+	b.Tests, b.Counts = 1, map[verify.Status]int{verify.Passed: 2}
+	return []verify.Report{a, b}
+}
+
+// TestHosts: what is written of several hosts is one document.
+func TestHosts(t *testing.T) {
+	var s suites
+	d := xml.NewDecoder(bytes.NewReader(writtenAll(t, "junit", hosts(), Style{})))
+	if err := d.Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	if token, err := d.Token(); token != nil && strings.TrimSpace(string(token.(xml.CharData))) != "" {
+		t.Errorf("after the document: %v %v", token, err)
+	}
+	if len(s.Suites) != 2 || s.Suites[0].Host != "web1" || s.Suites[1].Host != `web"2` || s.Suites[0].Failures != 3 || s.Suites[1].Failures != 0 || s.Suites[1].Tests != 2 {
+		t.Errorf("%+v", s)
+	}
+	var back []verify.Report
+	for line := range bytes.Lines(writtenAll(t, "json", hosts(), Style{})) {
+		var r verify.Report
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		back = append(back, r)
+	}
+	if d := cmp.Diff(hosts(), back); d != "" {
+		t.Error("JSON read back:", d)
+	}
+	for format, once := range map[string][]string{"tap": {"TAP version 13\n", "\n1..12\n", "\nok 12 - web\"2: "}, "nagios": {"HOST TESTS", "passed=5 failed=3", "\n"},
+		"prometheus": {"# TYPE steer_host_test_ok ", "# TYPE steer_host_tests_duration_seconds ", `steer_host_tests_duration_seconds{host="web\"2"}`}} {
+		got := string(writtenAll(t, format, hosts(), Style{}))
+		for _, text := range once {
+			if strings.Count(got, text) != 1 {
+				t.Errorf("%s has %q not once: %s", format, text, got)
+			}
+		}
+	}
+	worse := hosts()
+	worse[1].Counts = map[verify.Status]int{verify.Error: 1}
+	if a, b := Code("nagios", worse...), Code("nagios", worse[1], worse[0]); a != 2 || b != 2 || Code("nagios", worse[1]) != 3 || Code("junit", worse[1], worse[0]) != 1 {
+		t.Errorf("nagios %d, %d", a, b)
+	}
 }
 
 func TestCode(t *testing.T) {
@@ -154,8 +211,10 @@ func judge(t *testing.T, in []byte, args ...string) (string, error) {
 }
 
 func TestPromtoolReadsIt(t *testing.T) {
-	if out, err := judge(t, written(t, "prometheus", sample(), Style{}), "promtool", "check", "metrics"); err != nil || out != "" {
-		t.Errorf("%v: %s", err, out)
+	for _, all := range [][]verify.Report{hosts()[:1], hosts()} {
+		if out, err := judge(t, writtenAll(t, "prometheus", all, Style{}), "promtool", "check", "metrics"); err != nil || out != "" {
+			t.Errorf("%v: %s", err, out)
+		}
 	}
 }
 
@@ -167,6 +226,12 @@ func TestProveReadsIt(t *testing.T) {
 	out, err := judge(t, nil, "prove", "-v", "--exec", "cat", file)
 	if err == nil || !strings.Contains(out, "Failed 5/10 subtests") || !strings.Contains(out, "(less 2 skipped subtests: 3 okay)") || strings.Contains(out, "Parse errors") {
 		t.Errorf("%v: %s", err, out)
+	}
+	if err := os.WriteFile(file, writtenAll(t, "tap", hosts(), Style{}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := judge(t, nil, "prove", "-v", "--exec", "cat", file); !strings.Contains(out, "Failed 5/12 subtests") || strings.Contains(out, "Parse errors") {
+		t.Errorf("two hosts: %s", out)
 	}
 	good := sample()
 	good.Results = good.Results[:1]

@@ -11,16 +11,17 @@ import (
 )
 
 // tap writes version 13 of testanything.org's protocol. Diagnoses are YAML, in which
-// texts in double quotes are as in JSON.
-func tap(out io.Writer, r verify.Report, _ Style) error {
+// texts in double quotes are as in JSON. Several hosts are one run with one plan, since
+// a second plan is an error.
+func tap(out io.Writer, all []verify.Report, _ Style) error {
 	w := bufio.NewWriter(out)
 	count := 0
-	each(r, func(verify.Result, verify.Property) { count++ })
+	each(all, func(verify.Report, verify.Result, verify.Property) { count++ })
 	fmt.Fprintf(w, "TAP version 13\n1..%d\n", count)
 	count = 0
-	each(r, func(t verify.Result, p verify.Property) {
+	each(all, func(r verify.Report, t verify.Result, p verify.Property) {
 		count++
-		title := escaped(t.Test + ": " + p.Name)
+		title := escaped(of(all, r) + t.Test + ": " + p.Name)
 		switch p.Status {
 		case verify.Passed:
 			fmt.Fprintf(w, "ok %d - %s\n", count, title)

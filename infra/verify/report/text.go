@@ -20,39 +20,42 @@ func word(s verify.Status, color bool) string {
 	return "\x1b[" + w[1] + "m" + w[0] + "\x1b[0m"
 }
 
-func text(out io.Writer, r verify.Report, s Style) error {
+func text(out io.Writer, all []verify.Report, s Style) error {
 	w := bufio.NewWriter(out)
-	for _, t := range r.Results {
-		lines(w, t, s)
+	for _, r := range all {
+		for _, t := range r.Results {
+			lines(w, of(all, r), t, s)
+		}
+		fmt.Fprintln(w, of(all, r)+summary(r))
 	}
-	fmt.Fprintln(w, summary(r))
 	return w.Flush()
 }
 
 // lines writes a test: one line if it was skipped or can't be judged as a whole.
-func lines(w io.Writer, t verify.Result, s Style) {
+func lines(w io.Writer, host string, t verify.Result, s Style) {
+	name := host + t.Test
 	place := ""
 	if t.Place != "" {
 		place = "  (" + t.Place + ")"
 	}
 	if t.Why != "" {
-		fmt.Fprintf(w, "%s  %s: %s%s\n", word(t.Status, s.Color), t.Test, t.Why, place)
+		fmt.Fprintf(w, "%s  %s: %s%s\n", word(t.Status, s.Color), name, t.Why, place)
 		return
 	}
 	for _, p := range t.Properties {
 		switch {
 		case p.Status == verify.Passed && s.All:
-			fmt.Fprintf(w, "%s  %s: %s is %s\n", word(p.Status, s.Color), t.Test, p.Name, p.Found)
+			fmt.Fprintf(w, "%s  %s: %s is %s\n", word(p.Status, s.Color), name, p.Name, p.Found)
 		case p.Status == verify.Skipped && !s.All: // because another one failed
 		case p.Status != verify.Passed:
-			fmt.Fprintf(w, "%s  %s: %s: %s%s\n", word(p.Status, s.Color), t.Test, p.Name, reason(p), place)
+			fmt.Fprintf(w, "%s  %s: %s: %s%s\n", word(p.Status, s.Color), name, p.Name, reason(p), place)
 		}
 	}
 }
 
-func rspecish(out io.Writer, r verify.Report, s Style) error {
+func rspecish(out io.Writer, all []verify.Report, s Style) error {
 	w := bufio.NewWriter(out)
-	each(r, func(_ verify.Result, p verify.Property) {
+	each(all, func(_ verify.Report, _ verify.Result, p verify.Property) {
 		dot := map[verify.Status]string{verify.Passed: ".", verify.Failed: "F", verify.Error: "E", verify.Skipped: "S"}[p.Status]
 		if s.Color {
 			dot = strings.Replace(word(p.Status, true), word(p.Status, false), dot, 1)
@@ -65,19 +68,21 @@ func rspecish(out io.Writer, r verify.Report, s Style) error {
 		text string
 	}{{verify.Failed, "Failures:"}, {verify.Error, "Not judged:"}, {verify.Skipped, "Skipped:"}} {
 		n := 0
-		each(r, func(t verify.Result, p verify.Property) {
+		each(all, func(r verify.Report, t verify.Result, p verify.Property) {
 			if p.Status != title.of {
 				return
 			}
 			if n++; n == 1 {
 				fmt.Fprintf(w, "%s\n\n", title.text)
 			}
-			fmt.Fprintf(w, "  %d) %s: %s\n     %s\n", n, t.Test, p.Name, reason(p))
+			fmt.Fprintf(w, "  %d) %s: %s\n     %s\n", n, of(all, r)+t.Test, p.Name, reason(p))
 		})
 		if n > 0 {
 			w.WriteString("\n")
 		}
 	}
-	fmt.Fprintln(w, summary(r))
+	for _, r := range all {
+		fmt.Fprintln(w, of(all, r)+summary(r))
+	}
 	return w.Flush()
 }
