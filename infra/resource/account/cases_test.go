@@ -90,10 +90,10 @@ func userCases() []infratest.Case {
 
 func groupCases() []infratest.Case {
 	return []infratest.Case{
-		{Name: "group is there", From: "puppet group", Before: "groupadd -g 2201 g1", YAML: "group: {name: g1, gid: 2201}"},
-		{Name: "group gone already", From: "puppet group", YAML: "group: {name: g2, state: absent}"},
+		{Name: "group is there", From: "ansible group", Before: "groupadd -g 2201 g1", YAML: "group: {name: g1, gid: 2201}"},
+		{Name: "group gone already", From: "ansible group", YAML: "group: {name: g2, state: absent}"},
 		{Name: "number changes", From: "puppet group", Before: "groupadd -g 2203 g3; useradd -m -g g3 ug3", YAML: "group: {name: g3, gid: 2213}", Diff: "update gid", After: "[ $(id -g ug3) = 2213 ]"},
-		{Name: "number is taken", From: "own", Before: "groupadd -g 2204 owner4", YAML: "group: {name: g4, gid: 2204}", Error: "gid 2204 of group g4 is that of group owner4 already", After: "! getent group g4",
+		{Name: "number is taken", From: "ansible group", Before: "groupadd -g 2204 owner4", YAML: "group: {name: g4, gid: 2204}", Error: "gid 2204 of group g4 is that of group owner4 already", After: "! getent group g4",
 			Differs: "Ansible shares a number when asked to; files would show either name"},
 		{Name: "members added", From: "puppet group", Before: "groupadd g5; useradd m5a; useradd -G g5 m5b", YAML: "group: {name: g5, members: [m5a]}", Diff: "update members", After: "getent group g5 | grep -q m5b"},
 		{Name: "members exact", From: "puppet group", Before: "groupadd g6; useradd m6a; useradd -G g6 m6b", YAML: "group: {name: g6, members: [m6a], exact: true}", Diff: "update members", After: "! getent group g6 | grep -q m6b"},
@@ -123,7 +123,7 @@ func keyCases() []infratest.Case {
 		{Name: "without a comment", From: "ansible authorized_key", Before: keysBefore("k3", anna+`\n`), YAML: "authorized_key: {user: k3, key: " + blob + "}", Diff: "update key", After: is("k3", blob+`\n`),
 			Differs: "the line is as the role has it, so that the comment of a key that changed hands does not stay"},
 		{Name: "with options", From: "own", Before: keysBefore("k4", anna+`\n`), YAML: `authorized_key: {user: k4, key: ` + anna + `, options: ['environment="A=b c"', no-pty]}`, Diff: "update key", After: is("k4", `environment="A=b c",no-pty `+anna+`\n`)},
-		{Name: "options in front of the key", From: "own", Before: keysBefore("k5", ``), YAML: `authorized_key: {user: k5, key: 'command="/bin/true",no-pty ` + anna + `'}`, Diff: "create key", After: is("k5", `command="/bin/true",no-pty `+anna+`\n`)},
+		{Name: "options in front of the key", From: "ansible authorized_key", Before: keysBefore("k5", ``), YAML: `authorized_key: {user: k5, key: 'command="/bin/true",no-pty ` + anna + `'}`, Diff: "create key", After: is("k5", `command="/bin/true",no-pty `+anna+`\n`)},
 		{Name: "options taken away", From: "own", Before: keysBefore("k6", "no-pty "+anna+`\n`), YAML: "authorized_key: {user: k6, key: " + anna + "}", Diff: "update key"},
 		{Name: "once more further down", From: "own", Before: keysBefore("k7", anna+`\n`+ben+`\nno-pty `+anna+`\n`), YAML: "authorized_key: {user: k7, key: " + anna + "}", Diff: "update key", After: is("k7", anna+`\n`+ben+`\n`)},
 		{Name: "line ends of Windows", From: "own", Before: keysBefore("k8", ben+`\r\n`+anna+`\r\n`), YAML: "authorized_key: {user: k8, key: " + anna + "}", Diff: "update key", After: is("k8", ben+`\r\n`+anna+`\n`)},
@@ -132,6 +132,9 @@ func keyCases() []infratest.Case {
 		{Name: "last line does not end", From: "own", Before: keysBefore("k11", ben), YAML: "authorized_key: {user: k11, key: " + anna + "}", Diff: "create key", After: is("k11", ben+`\n`+anna+`\n`)},
 		{Name: "tabs between", From: "own", Before: keysBefore("k12", `ssh-ed25519\tAAAAC3NzaC1lZDI1NTE5AAAAIBMPmn1vnHJwqV6rySVp0QGrSp1bNrRu8mgmgZoSzEEv\tanna@laptop\n`), YAML: "authorized_key: {user: k12, key: " + anna + "}", Diff: "update key"},
 		{Name: "several at once", From: "ansible authorized_key", Before: keysBefore("k13", ben+`\n`), YAML: `authorized_key: {user: k13, key: "` + anna + `\n` + ben + `\n"}`, Diff: "update key", After: is("k13", ben+`\n`+anna+`\n`)},
+		{Name: "several, in another order", From: "own", Before: keysBefore("k22", ben+`\n`+anna+`\n`), YAML: `authorized_key: {user: k22, key: "` + anna + `\n` + ben + `\n"}`},
+		{Name: "comments among the keys", From: "ansible authorized_key", Before: keysBefore("k23", anna+`\n`), YAML: `authorized_key: {user: k23, key: "` + anna + `\n# no key of SSH\n\n` + ben + `\n"}`, Diff: "update key", After: is("k23", anna+`\n`+ben+`\n`)},
+		{Name: "comment of several words", From: "ansible authorized_key", Before: keysBefore("k24", ben+` anna at the laptop\n`), YAML: "authorized_key: {user: k24, key: " + ben + " anna at the laptop}"},
 		{Name: "only these", From: "puppet user", Before: keysBefore("k14", `# note\n\n`+ben+`\nnonsense\n`), YAML: "authorized_key: {user: k14, exact: true, key: " + anna + "}", Diff: "update key", After: is("k14", anna+`\n`)},
 		{Name: "key taken away, whatever options and comment it has", From: "puppet ssh_authorized_key", Before: keysBefore("k15", "no-pty "+blob+` other\n`+ben+`\n`), YAML: "authorized_key: {user: k15, state: absent, key: " + anna + "}", Diff: "delete key", After: is("k15", ben+`\n`)},
 		{Name: "taken away, was not there", From: "own", Before: keysBefore("k16", ben+`\n`), YAML: "authorized_key: {user: k16, state: absent, key: " + anna + "}"},

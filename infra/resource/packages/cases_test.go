@@ -32,7 +32,7 @@ func TestCases(t *testing.T) {
 		index(t, "/r", "Debian", "stable")
 		only(t, "/r")
 		infratest.Cases(t, Kinds(), packageCases())
-		sh(t, "rm -f /etc/apt/sources.list.d/*; cp -r testdata/signed /signed")
+		sh(t, "rm -f /etc/apt/sources.list.d/*; cp -r testdata/signed testdata/expired /")
 		infratest.Cases(t, Kinds(), repositoryCases(t))
 	})
 }
@@ -126,6 +126,8 @@ func repositoryCases(t *testing.T) []infratest.Case {
 		{Name: "in another file, with another key", From: "own", Before: "mkdir -p /etc/apt/keyrings; cp /signed/good.asc /etc/apt/keyrings/o.asc; rm -f " + file + "; echo 'deb [signed-by=/etc/apt/keyrings/o.asc] copy:/signed ./' >/etc/apt/sources.list.d/o.list", YAML: signed, Error: "declared twice", After: "[ ! -e " + file + " ] && rm /etc/apt/sources.list.d/o.list"},
 		{Name: "in another file, in the same words", From: "own", Before: "echo 'deb [trusted=yes] copy:/r ./' >/etc/apt/sources.list.d/o.list", YAML: "repository: {name: mine, url: 'copy:/r', suite: ./, trusted: true}", Diff: "create source", After: "[ -e /etc/apt/sources.list.d/o.list ] && rm /etc/apt/sources.list.d/o.list",
 			Differs: "the file is of somebody else; apt only warns"},
+		{Name: "key has ended", From: "own", YAML: "repository: {name: ended, url: 'copy:/expired', suite: ./, key: " + quoted(fixture(t, "../expired/old.asc")) + "}", Error: "EXPKEYSIG", After: "[ ! -e /etc/apt/sources.list.d/ended.sources ]"},
+		{Name: "key had ended, and goes on", From: "own", Before: "cp /expired/old.asc /etc/apt/keyrings/ended.asc", YAML: "repository: {name: ended, url: 'copy:/expired', suite: ./, key: " + quoted(fixture(t, "../expired/renewed.asc")) + "}", Diff: "create source, key", After: "rm /etc/apt/sources.list.d/ended.sources"},
 		{Name: "does not answer", From: "own", YAML: "repository: {name: none, url: 'copy:/none', suite: ./, trusted: true}", Error: "read its index", After: "[ ! -e /etc/apt/sources.list.d/none.sources ]"},
 		{Name: "no key, and nobody vouches", From: "own", YAML: "repository: {name: bare, url: 'copy:/signed', suite: ./}", Error: "read its index", After: "[ ! -e /etc/apt/sources.list.d/bare.sources ]"},
 		{Name: "key by its number on a server", From: "ansible deb822_repository", YAML: "repository: {name: k, url: 'copy:/signed', suite: ./, key: 6F6B15509CF8E59E6E469F327F438280EF8D349F}", Error: "this is no public key as text",

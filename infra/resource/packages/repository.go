@@ -37,7 +37,7 @@ type Repository struct {
 	Components    []string `yaml:"components,omitempty" doc:"apt: by default main"`
 	Architectures []string `yaml:"architectures,omitempty" doc:"apt: only these; by default those of the host"`
 	Key           string   `yaml:"key,omitempty" doc:"the public key that signs it, as ASCII armour (apk: PEM)"`
-	KeyFile       string   `yaml:"key_file,omitempty" doc:"the same as a file of the role"`
+	KeyFile       string   `yaml:"key_file,omitempty" doc:"the same as a file of the role, which may be binary"`
 	KeyName       string   `yaml:"key_name,omitempty" doc:"apk: file name of the key, which signatures refer to; by default NAME.rsa.pub"`
 	Trusted       bool     `yaml:"trusted,omitempty" default:"false" doc:"take packages without a signature: for repositories on the host itself"`
 }
@@ -105,10 +105,11 @@ func (r *Repository) Source(read func(string) ([]byte, error), _ map[string]any)
 	if err != nil {
 		return err
 	}
-	if err := checkKey(string(b)); err != nil {
+	text := armoured(b)
+	if err := checkKey(text); err != nil {
 		return fault.New(fault.Invalid, "key_file: %s: %w", r.KeyFile, err)
 	}
-	r.Key, r.KeyFile = string(b), ""
+	r.Key, r.KeyFile = text, ""
 	return nil
 }
 
