@@ -114,7 +114,11 @@ func (u *User) Gives() []string {
 	if u.State == absent {
 		return nil
 	}
-	return []string{"user:" + u.Name}
+	all := []string{"user:" + u.Name}
+	if u.Home != "" && u.makesHome() {
+		all = append(all, "path:"+u.Home)
+	}
+	return all
 }
 
 // Needs names the groups, and what the home folder stands in.

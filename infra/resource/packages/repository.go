@@ -119,6 +119,18 @@ func (r *Repository) ID() string { return r.Name }
 // Gives is the repository.
 func (r *Repository) Gives() []string { return []string{"repository:" + r.Name} }
 
+// Claims its files, as all managers have them: which one the host has is not known yet.
+func (r *Repository) Claims() []infra.Claim {
+	var all []infra.Claim
+	for _, m := range []manager{newApt(nil), newDnf(nil), newApk(nil)} {
+		files, _ := m.Files(&Repository{Name: r.Name, KeyName: r.KeyName, State: absent}) // cannot fail for absent ones
+		for _, f := range files {
+			all = append(all, infra.Claim{Name: "path:" + f.Path})
+		}
+	}
+	return all
+}
+
 // Needs nothing.
 func (r *Repository) Needs() []string { return nil }
 

@@ -75,6 +75,9 @@ func (f *Firewall) Source(read func(string) ([]byte, error), _ map[string]any) e
 // Gives nothing that others could need.
 func (f *Firewall) Gives() []string { return nil }
 
+// Claims the file. The one of the system may be somebody else's, with the line in it.
+func (f *Firewall) Claims() []infra.Claim { return []infra.Claim{{Name: "path:" + firewallFile}} }
+
 // Needs the package.
 func (f *Firewall) Needs() []string { return []string{"package:nftables"} }
 

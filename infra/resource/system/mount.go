@@ -92,10 +92,11 @@ func (m *Mount) Gives() []string {
 
 // Claims is the folder: who may look into it others may say.
 func (m *Mount) Claims() []infra.Claim {
-	if m.State == absent {
-		return nil
+	all := []infra.Claim{{Name: "path:" + tableFile, As: infra.Part}}
+	if m.State != absent {
+		all = append(all, infra.Claim{Name: "path:" + m.Path, As: infra.Folder})
 	}
-	return []infra.Claim{{Name: "path:" + m.Path, As: infra.Folder}}
+	return all
 }
 
 // Needs names the folder above, since it makes its own, and the source.

@@ -92,7 +92,7 @@ func words(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // Claims is the setting, by whichever of its names it is declared.
 func (s *Sysctl) Claims() []infra.Claim {
-	return []infra.Claim{{Name: "sysctl:" + sysctlPath(s.Name)}}
+	return []infra.Claim{{Name: "sysctl:" + sysctlPath(s.Name)}, {Name: "path:" + s.file()}}
 }
 
 // Absent is the setting left to others.
