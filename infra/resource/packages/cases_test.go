@@ -45,7 +45,8 @@ func packageCases() []infratest.Case {
 	return []infratest.Case{
 		{Name: "new", From: "salt pkg", YAML: "package: {name: plain}", Diff: "create state", After: has("plain", "2")},
 		{Name: "there", From: "own", YAML: "package: {name: plain}"},
-		{Name: "older version", From: "ansible apt", YAML: "package: {name: plain, version: '1'}", Diff: "update version", After: has("plain", "1")},
+		{Name: "older version", From: "ansible apt", YAML: "package: {name: plain, version: '1'}", Diff: "update version", After: has("plain", "1"),
+			Differs: "an exact version says where to go; Ansible refuses without a flag"},
 		{Name: "newer one is there, any will do", From: "own", YAML: "package: {name: plain}", After: has("plain", "1")},
 		{Name: "newest", From: "salt pkg", YAML: "package: {name: plain, version: latest}", Diff: "update version", After: has("plain", "2")},
 		{Name: "newest, there", From: "salt pkg", YAML: "package: {name: plain, version: latest}"},
@@ -75,7 +76,7 @@ func packageCases() []infratest.Case {
 		{Name: "held before it is there", From: "own", Before: none + "echo plain hold | dpkg --set-selections", YAML: "package: {name: plain, hold: true}", Diff: "create state, hold", After: "apt-mark showhold | grep -qx plain"},
 		{Name: "held, removed", From: "own", YAML: "package: {name: plain, state: absent}", Error: "plain is held", After: "dpkg -s plain | grep -q 'hold ok installed'"},
 		{Name: "marked for removal, still there", From: "own", Before: none + "apt-get -q -y install plain; echo plain deinstall | dpkg --set-selections", YAML: "package: {name: plain}"},
-		{Name: "virtual, somebody stands for it", From: "ansible apt", Before: "apt-get -q -y install mta-a", YAML: "package: {name: mail-agent}"},
+		{Name: "virtual, somebody stands for it", From: "own", Before: "apt-get -q -y install mta-a", YAML: "package: {name: mail-agent}"},
 		{Name: "virtual, to be removed", From: "own", YAML: "package: {name: mail-agent, state: absent}", After: has("mta-a", "1")},
 		{Name: "virtual, several could", From: "own", Before: none, YAML: "package: {name: mail-agent}", Error: "name one of those that stand for it"},
 		{Name: "virtual, only one can", From: "salt pkg", YAML: "package: {name: single}", Diff: "create state", After: has("only-one", "1")},
@@ -85,8 +86,7 @@ func packageCases() []infratest.Case {
 		{Name: "with an architecture that is not here", From: "own", YAML: "package: {name: 'plain:riscv64'}", Error: "install plain:riscv64"},
 		{Name: "with the architecture, removed", From: "own", YAML: "package: {name: 'plain:amd64', state: absent}", Diff: "delete state", After: "! dpkg -s plain 2>/dev/null"},
 		{Name: "configuration changed by hand, upgraded", From: "own", Before: "apt-get -q -y install c=1; echo mine >/etc/c.conf", YAML: "package: {name: c, version: '2'}", Diff: "update version", After: "grep -qx mine /etc/c.conf"},
-		{Name: "configuration removed by hand, downgraded", From: "own", Before: "rm /etc/c.conf", YAML: "package: {name: c, version: '1'}", Diff: "update version", After: "[ ! -e /etc/c.conf ]",
-			Differs: "a file that somebody took away stays away, as dpkg has it"},
+		{Name: "configuration removed by hand, downgraded", From: "own", Before: "rm /etc/c.conf", YAML: "package: {name: c, version: '1'}", Diff: "update version", After: "[ ! -e /etc/c.conf ]"},
 		{Name: "configuration left, wanted", From: "own", Before: "apt-get -q -y remove c", YAML: "package: {name: c}", Diff: "create state"},
 		{Name: "configuration left, absent", From: "own", Before: "apt-get -q -y remove c", YAML: "package: {name: c, state: absent}"},
 		{Name: "configuration left, purged", From: "pyinfra apt.packages", YAML: "package: {name: c, state: purged}", Diff: "delete state", After: "! dpkg -s c 2>/dev/null"},
@@ -101,7 +101,7 @@ func packageCases() []infratest.Case {
 		{Name: "no index of packages", From: "own", Before: none + "rm -rf /var/lib/apt/lists", YAML: "package: {name: plain}", Diff: "create state"},
 		{Name: "broken index of packages", From: "own", Before: none + "for f in /var/lib/apt/lists/*Packages; do printf 'Nonsense\\n\\nPackage\\n' >$f; done; rm -f /var/cache/apt/*.bin", YAML: "package: {name: plain}", Diff: "create state"},
 		{Name: "the same repository twice", From: "own", Before: none + "cp /etc/apt/sources.list.d/a.list /etc/apt/sources.list.d/twice.list; rm -rf /var/lib/apt/lists/*", YAML: "package: {name: plain}", Diff: "create state", After: "rm /etc/apt/sources.list.d/twice.list"},
-		{Name: "another repository does not answer", From: "ansible apt", Before: none + "echo 'deb [trusted=yes] copy:/nowhere ./' >/etc/apt/sources.list.d/gone.list", YAML: "package: {name: plain}", Diff: "create state", After: "rm /etc/apt/sources.list.d/gone.list"},
+		{Name: "another repository does not answer", From: "own", Before: none + "echo 'deb [trusted=yes] copy:/nowhere ./' >/etc/apt/sources.list.d/gone.list", YAML: "package: {name: plain}", Diff: "create state", After: "rm /etc/apt/sources.list.d/gone.list"},
 	}
 }
 
@@ -124,8 +124,7 @@ func repositoryCases(t *testing.T) []infratest.Case {
 		{Name: "switched off by hand", From: "own", Before: "echo 'Enabled: no' >>" + file, YAML: signed, Diff: "update source"},
 		{Name: "no longer signed", From: "own", YAML: "repository: {name: signed, url: 'copy:/r', suite: ./, trusted: true}", Diff: "update source, key", After: "[ ! -e /etc/apt/keyrings/signed.asc ]"},
 		{Name: "in another file, with another key", From: "own", Before: "mkdir -p /etc/apt/keyrings; cp /signed/good.asc /etc/apt/keyrings/o.asc; rm -f " + file + "; echo 'deb [signed-by=/etc/apt/keyrings/o.asc] copy:/signed ./' >/etc/apt/sources.list.d/o.list", YAML: signed, Error: "declared twice", After: "[ ! -e " + file + " ] && rm /etc/apt/sources.list.d/o.list"},
-		{Name: "in another file, in the same words", From: "own", Before: "echo 'deb [trusted=yes] copy:/r ./' >/etc/apt/sources.list.d/o.list", YAML: "repository: {name: mine, url: 'copy:/r', suite: ./, trusted: true}", Diff: "create source", After: "[ -e /etc/apt/sources.list.d/o.list ] && rm /etc/apt/sources.list.d/o.list",
-			Differs: "the file is of somebody else; apt only warns"},
+		{Name: "in another file, in the same words", From: "own", Before: "echo 'deb [trusted=yes] copy:/r ./' >/etc/apt/sources.list.d/o.list", YAML: "repository: {name: mine, url: 'copy:/r', suite: ./, trusted: true}", Diff: "create source", After: "[ -e /etc/apt/sources.list.d/o.list ] && rm /etc/apt/sources.list.d/o.list"},
 		{Name: "key has ended", From: "own", YAML: "repository: {name: ended, url: 'copy:/expired', suite: ./, key: " + quoted(fixture(t, "../expired/old.asc")) + "}", Error: "EXPKEYSIG", After: "[ ! -e /etc/apt/sources.list.d/ended.sources ]"},
 		{Name: "key had ended, and goes on", From: "own", Before: "cp /expired/old.asc /etc/apt/keyrings/ended.asc", YAML: "repository: {name: ended, url: 'copy:/expired', suite: ./, key: " + quoted(fixture(t, "../expired/renewed.asc")) + "}", Diff: "create source, key", After: "rm /etc/apt/sources.list.d/ended.sources"},
 		{Name: "does not answer", From: "own", YAML: "repository: {name: none, url: 'copy:/none', suite: ./, trusted: true}", Error: "read its index", After: "[ ! -e /etc/apt/sources.list.d/none.sources ]"},
