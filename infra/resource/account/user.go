@@ -25,7 +25,7 @@ type User struct {
 	Exact      bool     `yaml:"exact,omitempty" doc:"The listed groups are the only ones; else others stay."`
 	Home       string   `yaml:"home,omitempty" doc:"Home folder; a change leaves the files where they are."`
 	CreateHome *bool    `yaml:"create_home,omitempty" doc:"Make the home folder, with what is in /etc/skel, when it is missing; true unless system."`
-	RemoveHome bool     `yaml:"remove_home,omitempty" doc:"With state absent: remove the home folder and the mail too."`
+	RemoveHome bool     `yaml:"remove_home,omitempty" doc:"With state absent: remove the home folder and the mail too, if they are the user's."`
 	Shell      string   `yaml:"shell,omitempty" doc:"Login shell, like /bin/bash or /usr/sbin/nologin."`
 	Comment    *string  `yaml:"comment,omitempty" doc:"Full name or purpose (the GECOS field)."`
 	System     bool     `yaml:"system,omitempty" doc:"Take the number from the range for services. Counts when the user is made."`
@@ -184,8 +184,13 @@ func (u *User) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 	if u.Comment != nil && a.Gecos != *u.Comment {
 		d.Set("comment", a.Gecos, *u.Comment)
 	}
-	if ok && u.makesHome() && missing(u.home(a)) {
-		d.Set("create_home", "missing", u.home(a))
+	if ok && u.makesHome() {
+		switch is, err := os.Stat(u.home(a)); {
+		case missing(u.home(a)):
+			d.Set("create_home", "missing", u.home(a))
+		case err != nil || !is.IsDir():
+			d.Set("create_home", "no folder", u.home(a))
+		}
 	}
 	return d, u.diffShadow(h, ok, &d)
 }
@@ -218,6 +223,9 @@ func (u *User) diffShadow(h *infra.Host, there bool, d *infra.Diff) error {
 // hash is the password field that /etc/shadow should have instead of the one it has.
 // A leading ! refuses every password; without one there is nothing to unlock.
 func (u *User) hash(old string) string {
+	if old == "" && u.Password == "" && (u.Locked == nil || !*u.Locked) {
+		return "" // needs no password, which is for others to judge
+	}
 	if old == "" {
 		old = "!"
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"slices"
@@ -155,7 +156,7 @@ func (r *Repository) compare(h *infra.Host) (infra.Diff, []file, error) {
 		}
 		switch {
 		case f.Content == nil && there:
-			if i == 0 && r.State == absent {
+			if r.State == absent {
 				d.Action = infra.Delete
 			}
 			d.Set(f.Name, f.Path, absent)
@@ -164,6 +165,14 @@ func (r *Repository) compare(h *infra.Host) (infra.Diff, []file, error) {
 				d.Action = infra.Create
 			}
 			d.SetContent(f.Name, old, f.Content)
+		case f.Content != nil:
+			is, err := os.Lstat(f.Path)
+			if err != nil {
+				return d, nil, err
+			}
+			if is.Mode() != 0o644 { // apt reads keys as another user
+				d.Set(f.Name+" mode", is.Mode().String(), fs.FileMode(0o644).String())
+			}
 		}
 	}
 	return d, files, nil

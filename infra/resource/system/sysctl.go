@@ -132,6 +132,9 @@ func (s *Sysctl) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 	}
 	if s.runs() && !h.Facts.Offline {
 		live, err := s.read()
+		if errors.Is(err, fs.ErrPermission) {
+			return d, fault.New(fault.Invalid, "%s cannot be read, so it cannot be kept (use a command)", s.Name)
+		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return d, err
 		}
