@@ -58,6 +58,8 @@ func TestClaims(t *testing.T) {
 		{"block before a template", "block: {path: /a, content: x}", "template: {path: /a, content: y}", part},
 		{"line in what is gone", "line: {path: /a, text: y}", "file: {path: /a, state: absent}", part},
 		{"the only key, and another", "authorized_key: {user: u, exact: true}", "authorized_key: {user: u, key: " + someKey + "}", part},
+		{"only members, and one more", "group: {name: g, members: [a], exact: true}", "user: {name: b, groups: [g]}", "keeps the members of group g as it is listed"},
+		{"only groups, and one more", "group: {name: g, members: [a]}", "user: {name: a, exact: true}", "keeps the groups of user a as it is listed"},
 		{"purged checkout", "git: {dest: /srv/a, repository: https://x/y}", "directory: {path: /srv/a, purge: true}", "would purge what git:/srv/a at roles/r.yaml:3 puts there"},
 		{"purge in an archive", "archive: {dest: /srv/a, source: x.tar}", "directory: {path: /srv/a/b/c, purge: true}", "would purge what archive:/srv/a at roles/r.yaml:3 puts there"},
 
@@ -69,6 +71,9 @@ func TestClaims(t *testing.T) {
 		{"firewall, and what includes it", "firewall: drop", "file: {path: /etc/nftables.conf, content: x}", ""},
 		{"home, and its folder", "user: {name: u, home: /srv/u}", "directory: {path: /srv/u, owner: u}", ""},
 		{"repositories", "repository: {name: a, url: 'https://x/y'}", "repository: {name: b, url: 'https://x/z'}", ""},
+		{"only members, and one of them", "group: {name: g, members: [a], exact: true}", "user: {name: a, groups: [g], exact: true}", ""},
+		{"members, and more", "group: {name: g, members: [a]}", "user: {name: b, groups: [g]}", ""},
+		{"only members, and whose own group it is", "group: {name: g, members: [], exact: true}", "user: {name: b, group: g, groups: [g]}", ""},
 		{"folder of a mount", "mount: {path: /a, source: tmpfs, type: tmpfs}", "directory: {path: /a, mode: '1777'}", ""},
 		{"folder gone after its mount", "mount: {path: /a, state: absent}", "directory: {path: /a, state: absent}", ""},
 		{"archives in one folder", "archive: {dest: /usr/local/bin, source: x.tar, creates: /usr/local/bin/a}", "archive: {dest: /usr/local/bin, source: x.tar, creates: /usr/local/bin/b}", ""},

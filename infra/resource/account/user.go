@@ -121,12 +121,29 @@ func (u *User) Gives() []string {
 	return all
 }
 
+// Contends finds groups that want the user and are not on the only list of groups.
+func (u *User) Contends(all []infra.Declared) (with int, thing string) {
+	if !u.Exact || u.State == absent {
+		return 0, ""
+	}
+	for i, d := range all {
+		g, ok := d.Resource.(*Group)
+		if ok && g.State != absent && slices.Contains(g.Members, u.Name) && u.primary() != g.Name && !slices.Contains(u.Groups, g.Name) {
+			return i, "the groups of user " + u.Name
+		}
+	}
+	return 0, ""
+}
+
+// primary is the user's own group, as far as the declaration tells.
+func (u *User) primary() string { return cmp.Or(u.Group, u.Name) }
+
 // Needs names the groups, and what the home folder stands in.
 func (u *User) Needs() []string {
 	if u.State == absent {
 		return nil
 	}
-	all := []string{"group:" + cmp.Or(u.Group, u.Name)}
+	all := []string{"group:" + u.primary()}
 	for _, g := range u.Groups {
 		all = append(all, "group:"+g)
 	}
