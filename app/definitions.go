@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -48,6 +49,13 @@ func checkHosts(files fs.FS, c *catalog.Catalog) error {
 				continue // decided where the values are known
 			}
 			_, err := verify.Decode([]config.Raw{test})
+			errs = append(errs, err)
+		}
+		for _, check := range r.Checks {
+			if b, err := check.YAML(); err != nil || strings.Contains(string(b), "{{") {
+				continue
+			}
+			_, err := hostCheck(check, "host", "")
 			errs = append(errs, err)
 		}
 	}
@@ -107,6 +115,19 @@ func checkPipelines(d *declared, c *catalog.Catalog) (errs []error) {
 		in[h.Group] = h.Environment
 	}
 	return errs
+}
+
+// hostCheck reads a check of a role, which is called after its host.
+func hostCheck(raw config.Raw, name string, team id.Team) (c catalog.Check, err error) {
+	if err := raw.Decode(&c); err != nil {
+		return c, err
+	}
+	if err := checkQuery(c.Query); err != nil {
+		return c, raw.Field("query").Problem(err.Error())
+	}
+	c.Name = strings.ReplaceAll(name, ".", "-") + "-" + c.Name
+	c.Team = cmp.Or(c.Team, team)
+	return c, nil
 }
 
 // CheckDefinitions says what is wrong with the files of a definitions

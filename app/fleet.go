@@ -21,6 +21,7 @@ import (
 	"steer/base/fault"
 	"steer/base/git"
 	"steer/base/id"
+	"steer/catalog"
 	"steer/infra"
 	"steer/infra/converge"
 	"steer/infra/fleet"
@@ -122,6 +123,9 @@ func (k *keeper) visit(ctx context.Context, t fleet.Task) (out fleet.Outcome, er
 	take(&out, r)
 	if t.Kind == fleet.Look || len(t.Refs) > 0 {
 		return out, nil
+	}
+	if out.Checks, err = hostChecks(m, h); err != nil {
+		return out, err
 	}
 	if err := k.test(v, m, &out); err != nil {
 		return out, err
@@ -227,6 +231,32 @@ func (k *keeper) test(v visit, m infra.Manifest, out *fleet.Outcome) error {
 		out.Tests = append(out.Tests, one)
 	}
 	return nil
+}
+
+// hostChecks are the checks of a host's roles, as JSON.
+func hostChecks(m infra.Manifest, h host.Host) (json.RawMessage, error) {
+	all := []catalog.Check{}
+	for _, raw := range m.Checks {
+		c, err := hostCheck(raw, h.Name, h.Owner)
+		if err != nil {
+			return nil, err
+		}
+		c.Environment = cmp.Or(c.Environment, h.Environment)
+		all = append(all, c)
+	}
+	return json.Marshal(all)
+}
+
+// checks are those of all hosts, as their last visits found them.
+func (k *keeper) checks(ctx context.Context) (all []catalog.Check, err error) {
+	hosts, err := k.fleet.Checks(ctx)
+	for _, b := range hosts {
+		var some []catalog.Check
+		err = errors.Join(err, json.Unmarshal(b, &some))
+		all = append(all, some...)
+	}
+	slices.SortFunc(all, func(a, b catalog.Check) int { return cmp.Compare(a.Name, b.Name) })
+	return all, err
 }
 
 // repairs are the resources that failed tests want to be told.

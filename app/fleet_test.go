@@ -32,6 +32,8 @@ resources:
 ` + extra + `tests:
   - file: {path: /tmp/full, exists: false}
     repair: [command:make-room]
+checks:
+  - {name: motd, query: 'constantLine(5)', above: 3, severity: info}
 `
 	}
 	hosts := prefix + `:
@@ -126,6 +128,17 @@ resources:
 			t.Errorf("%+v", h)
 		}
 	}
+
+	// Their roles' checks are watched, each by the name of its host.
+	s.until("the checks are watched", func() error {
+		r := s.as(s.token).do("GET", "/api/v1/incidents?open=true", nil)
+		for _, n := range names {
+			if !strings.Contains(r.body, n+"-motd") {
+				return r
+			}
+		}
+		return nil
+	})
 
 	// A definition that is wrong stops at the first host.
 	s.define(map[string]string{"roles/web.yaml": role("  - command: {run: /nowhere/program}\n")})

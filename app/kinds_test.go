@@ -67,4 +67,15 @@ func TestDefinitionsWithHosts(t *testing.T) {
 	if err := CheckDefinitions(fstest.MapFS{"roles/web.yaml": {Data: []byte("description: d\nresources: [{fil: /a}]\n")}}); err == nil || !strings.Contains(err.Error(), `there is no kind of resource "fil" (did you mean "file"?)`) {
 		t.Errorf("got %v", err)
 	}
+	for role, want := range map[string]string{
+		"checks: [{name: load, query: 'sumSeries(', above: 1}]":                      "roles/web.yaml:2:",
+		"checks: [{name: load, query: 'servers.x.load.1'}]":                          "has no bound",
+		"checks: [{name: load, query: 'servers.{{ .host.name }}.load.1', above: 4}]": "",
+		"tests: [{prot: 80}]": "roles/web.yaml:2:",
+	} {
+		err := CheckDefinitions(fstest.MapFS{"roles/web.yaml": {Data: []byte("description: d\n" + role + "\n")}})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %s", role, err, want)
+		}
+	}
 }

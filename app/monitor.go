@@ -195,7 +195,7 @@ func (m *monitor) query(ctx context.Context, target string, from, until time.Tim
 	return series, nil
 }
 
-// checks are those of the definitions and of every service's steer.yaml. A check
+// checks are those of the definitions, of every service's steer.yaml and of the roles of hosts. A check
 // without a team is its service's team's.
 func (a *App) checks() []catalog.Check {
 	all := append([]catalog.Check(nil), a.catalog.Load().Checks...)
@@ -213,6 +213,12 @@ func (a *App) checks() []catalog.Check {
 			all = append(all, c)
 		}
 	}
+	hosts, err := a.keeper.checks(context.Background())
+	if err != nil {
+		a.log.Error("read the checks of hosts", "error", err)
+		return a.known
+	}
+	all = append(all, hosts...)
 	a.known = all
 	return all
 }

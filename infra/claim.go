@@ -37,6 +37,14 @@ func (s Share) Beside(other Share) bool {
 	return a == Folder && b == Folder
 }
 
+// Contender is a resource that sees in others whether both would undo each other, where
+// names of claims do not tell it: whether a list has somebody.
+type Contender interface {
+	// Contends finds the first such one among all resources of the host: its index, and
+	// the thing about which they do, which is empty for none.
+	Contends(all []Declared) (with int, thing string)
+}
+
 // Purger is a resource that removes from a folder what nobody declares. It has to know
 // what others declare, also those that are not looked at in a run, and therefore is told
 // where roles are compiled.

@@ -181,6 +181,8 @@ type Manifest struct {
 	Resources []Declared `json:"resources"` // as written, included roles first
 	// Tests are those of all its roles, filled in like the resources.
 	Tests []config.Raw `json:"-"`
+	// Checks are what a server watches of the host.
+	Checks []config.Raw `json:"-"`
 	// Secret tells that a parameter was a secret, wherever it went.
 	Secret bool `json:"-"`
 }

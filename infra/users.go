@@ -86,6 +86,7 @@ func (h *Host) Groups(user string) ([]string, error) {
 		for _, m := range g.Members {
 			if m == user {
 				names = append(names, g.Name)
+				break // a line may have somebody twice
 			}
 		}
 	}

@@ -44,7 +44,8 @@ type Outcome struct {
 	Security       *int
 	Reboot         bool
 	Tests          []Test
-	CutOff         string // of the run before: it was ended in the middle
+	Checks         json.RawMessage // of its roles, for a monitor; nil: as before
+	CutOff         string          // of the run before: it was ended in the middle
 	Changes        []Change
 	Cut            int
 	Rebuild        time.Duration // what making the host anew took

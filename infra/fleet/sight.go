@@ -34,7 +34,7 @@ func (f *Fleet) Overview(ctx context.Context) (Overview, error) {
 	}
 	o := Overview{Hosts: []Host{}, Groups: []Group{}, Pauses: []Pause{}, Unmanaged: []Unmanaged{}}
 	for _, h := range all {
-		h.Facts = nil // long, and on the page of the host
+		h.Facts, h.Checks = nil, nil // long, and on the page of the host
 		o.Hosts = append(o.Hosts, h)
 	}
 	slices.SortFunc(o.Hosts, func(a, b Host) int { return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Name, b.Name)) })
@@ -289,15 +289,22 @@ func (f *Fleet) Roles(ctx context.Context) ([]Role, error) {
 
 // Facts are what hosts said of themselves, by name.
 func (f *Fleet) Facts(ctx context.Context) (map[string]json.RawMessage, error) {
-	all, err := readHosts(ctx, f.o.DB.Read())
-	if err != nil {
-		return nil, err
-	}
-	facts := map[string]json.RawMessage{}
-	for name, h := range all {
-		if !h.Gone && h.Facts != nil {
-			facts[name] = h.Facts
+	return f.each(ctx, func(h Host) json.RawMessage { return h.Facts })
+}
+
+// Checks are those of the roles of each host, as its last visit found them.
+func (f *Fleet) Checks(ctx context.Context) (map[string]json.RawMessage, error) {
+	return f.each(ctx, func(h Host) json.RawMessage { return h.Checks })
+}
+
+// each is something that is known of the hosts that are declared.
+func (f *Fleet) each(ctx context.Context, of func(Host) json.RawMessage) (map[string]json.RawMessage, error) {
+	hosts, err := readHosts(ctx, f.o.DB.Read())
+	all := map[string]json.RawMessage{}
+	for name, h := range hosts {
+		if b := of(h); !h.Gone && b != nil {
+			all[name] = b
 		}
 	}
-	return facts, nil
+	return all, err
 }

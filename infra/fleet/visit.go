@@ -160,6 +160,9 @@ func (e *end) take(o Outcome, failure error) {
 	if o.Leaves != nil {
 		h.Leaves = o.Leaves
 	}
+	if o.Checks != nil {
+		h.Checks = o.Checks
+	}
 	if len(v.Refs) == 0 && v.Kind != Back && failure == nil {
 		h.Tests, h.Failing = len(o.Tests), len(failing)
 	}

@@ -41,7 +41,25 @@ func (c *compiler) claims() error {
 			}
 		}
 	}
+	if err := c.contend(); err != nil {
+		return err
+	}
 	return c.purge(all)
+}
+
+// contend asks those who look into others.
+func (c *compiler) contend() error {
+	for _, d := range c.out.Resources {
+		contender, ok := d.Resource.(infra.Contender)
+		if !ok {
+			continue
+		}
+		if with, thing := contender.Contends(c.out.Resources); thing != "" {
+			other := c.out.Resources[with]
+			return fault.New(fault.Invalid, "%s: %s keeps %s as it is listed there, and %s at %s wants it otherwise: each would undo the other (write it into that list, or leave exact out)", d.Place, d.Ref(), thing, other.Ref(), other.Place)
+		}
+	}
+	return nil
 }
 
 func refuse(name string, a, b claimed) error {

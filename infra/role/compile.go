@@ -142,6 +142,20 @@ func (c *compiler) role(r *Role, with map[string]any) error {
 		}
 		c.out.Tests = append(c.out.Tests, filled)
 	}
+	for _, raw := range r.Checks {
+		filled, err := raw.Expand(filler(data))
+		if err != nil {
+			return err
+		}
+		b, err := filled.YAML()
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(c.secrets, func(s string) bool { return strings.Contains(string(b), s) }) {
+			return raw.Problem("a check is shown to people, and this one would hold a secret")
+		}
+		c.out.Checks = append(c.out.Checks, filled)
+	}
 	for _, raw := range r.Resources {
 		if err := c.resource(r, raw, data, secret); err != nil {
 			return err

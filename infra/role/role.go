@@ -33,6 +33,7 @@ type Role struct {
 	Pipeline    []Stage              `yaml:"pipeline" json:"pipeline,omitempty" doc:"Stages that a change of the role goes through before hosts get it. Without them, hosts follow the newest commit."`
 	Resources   []config.Raw         `yaml:"resources" json:"-" doc:"What is on the host, in order. Each item has one kind as a key, like \"- package: nginx\", and may have when, each, after, before, notify, subscribe, tags, heal and sensitive."`
 	Tests       []config.Raw         `yaml:"tests" json:"-" doc:"What has to hold on a host of this role."`
+	Checks      []config.Raw         `yaml:"checks" json:"-" doc:"What is watched of a host of this role, with the keys of a service's checks; texts are templates: {{ .host.name }}."`
 }
 
 // Include is a role that another is made of.

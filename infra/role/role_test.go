@@ -139,6 +139,7 @@ func TestWrongValues(t *testing.T) {
 		{"file", "resources:\n  - note: {path: /a, from: ../../x}", nil, `"../../x" is no file of the role`},
 		{"no file", "resources:\n  - note: {path: /a, from: x}", nil, "there is no file roles/r/x"},
 		{"secret in a name", "parameters: {p: {secret: true}}\nresources:\n  - note: '/{{ .p }}'", map[string]any{"p": "hunter22"}, "resources[0]: the resource would be called after a secret"},
+		{"secret in a check", "parameters: {p: {secret: true}}\nchecks: [{name: c, query: 'a.{{ .p }}'}]", map[string]any{"p": "hunter22"}, "this one would hold a secret"},
 		{"secret", "parameters: {p: {}}", map[string]any{"p": "secret:x"}, "role r: parameter p: no such secret"},
 	} {
 		l, err := role.Load(files("roles/r.yaml", "description: d\n"+c.role), infratest.Kinds())

@@ -42,8 +42,14 @@ func (u *User) Apply(ctx context.Context, h *infra.Host, _ infra.Diff) error {
 		if err := u.setPassword(ctx, h); err != nil {
 			return err
 		}
-		if u.makesHome() && missing(a.Home) {
+		if !u.makesHome() {
+			return nil
+		}
+		if missing(a.Home) {
 			return makeHome(a)
+		}
+		if is, err := os.Stat(a.Home); err != nil || !is.IsDir() {
+			return fmt.Errorf("%s is no folder, and is to be the home of user %s (move it away, or say create_home: false)", a.Home, a.Name)
 		}
 		return nil
 	})
@@ -168,8 +174,16 @@ func (u *User) remove(ctx context.Context, h *infra.Host) error {
 	} else if u.RemoveHome {
 		args = append(args, "-r")
 	}
-	return must(ctx, h, append(args, u.Name)...)
+	out, err := run(ctx, h, append(args, u.Name)...)
+	if err == nil && out.Code != 0 && (out.Code != keptHome || args[0] != "userdel") {
+		err = refused(args[0], out)
+	}
+	return err
 }
+
+// keptHome is how userdel(8) ends when the user is gone and the home folder is not,
+// since it is not the user's.
+const keptHome = 12
 
 // idle fails while the user has processes: they would go on under a number that is
 // nobody's, or somebody else's later. The tools look too, and do not see them in

@@ -54,6 +54,20 @@ func (g *Group) Gives() []string {
 	return []string{"group:" + g.Name}
 }
 
+// Contends finds users who want to be in it and are not on the only list of members.
+func (g *Group) Contends(all []infra.Declared) (with int, thing string) {
+	if !g.Exact || g.State == absent {
+		return 0, ""
+	}
+	for i, d := range all {
+		u, ok := d.Resource.(*User)
+		if ok && u.State != absent && slices.Contains(u.Groups, g.Name) && u.primary() != g.Name && !slices.Contains(g.Members, u.Name) {
+			return i, "the members of group " + g.Name
+		}
+	}
+	return 0, ""
+}
+
 // Needs names the members, but for the user of the group's name, who needs the group.
 func (g *Group) Needs() []string {
 	var all []string

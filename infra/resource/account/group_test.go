@@ -92,7 +92,7 @@ func atOnce(t *testing.T) {
 	if got := order(infratest.Decoded(t, &Group{}, "{name: own, members: [own, anna]}")); got != "group:own user:anna" {
 		t.Error(got)
 	}
-	if got := order(infratest.Decoded(t, &User{}, "{name: own, groups: [adm], home: /srv/own}")); got != "user:own group:own group:adm path:/srv" {
+	if got := order(infratest.Decoded(t, &User{}, "{name: own, groups: [adm], home: /srv/own}")); got != "user:own path:/srv/own group:own group:adm path:/srv" {
 		t.Error(got)
 	}
 	for i := range 8 {

@@ -25,7 +25,7 @@ type User struct {
 	Exact      bool     `yaml:"exact,omitempty" doc:"The listed groups are the only ones; else others stay."`
 	Home       string   `yaml:"home,omitempty" doc:"Home folder; a change leaves the files where they are."`
 	CreateHome *bool    `yaml:"create_home,omitempty" doc:"Make the home folder, with what is in /etc/skel, when it is missing; true unless system."`
-	RemoveHome bool     `yaml:"remove_home,omitempty" doc:"With state absent: remove the home folder and the mail too."`
+	RemoveHome bool     `yaml:"remove_home,omitempty" doc:"With state absent: remove the home folder and the mail too, if they are the user's."`
 	Shell      string   `yaml:"shell,omitempty" doc:"Login shell, like /bin/bash or /usr/sbin/nologin."`
 	Comment    *string  `yaml:"comment,omitempty" doc:"Full name or purpose (the GECOS field)."`
 	System     bool     `yaml:"system,omitempty" doc:"Take the number from the range for services. Counts when the user is made."`
@@ -114,15 +114,36 @@ func (u *User) Gives() []string {
 	if u.State == absent {
 		return nil
 	}
-	return []string{"user:" + u.Name}
+	all := []string{"user:" + u.Name}
+	if u.Home != "" && u.makesHome() {
+		all = append(all, "path:"+u.Home)
+	}
+	return all
 }
+
+// Contends finds groups that want the user and are not on the only list of groups.
+func (u *User) Contends(all []infra.Declared) (with int, thing string) {
+	if !u.Exact || u.State == absent {
+		return 0, ""
+	}
+	for i, d := range all {
+		g, ok := d.Resource.(*Group)
+		if ok && g.State != absent && slices.Contains(g.Members, u.Name) && u.primary() != g.Name && !slices.Contains(u.Groups, g.Name) {
+			return i, "the groups of user " + u.Name
+		}
+	}
+	return 0, ""
+}
+
+// primary is the user's own group, as far as the declaration tells.
+func (u *User) primary() string { return cmp.Or(u.Group, u.Name) }
 
 // Needs names the groups, and what the home folder stands in.
 func (u *User) Needs() []string {
 	if u.State == absent {
 		return nil
 	}
-	all := []string{"group:" + cmp.Or(u.Group, u.Name)}
+	all := []string{"group:" + u.primary()}
 	for _, g := range u.Groups {
 		all = append(all, "group:"+g)
 	}
@@ -184,8 +205,13 @@ func (u *User) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 	if u.Comment != nil && a.Gecos != *u.Comment {
 		d.Set("comment", a.Gecos, *u.Comment)
 	}
-	if ok && u.makesHome() && missing(u.home(a)) {
-		d.Set("create_home", "missing", u.home(a))
+	if ok && u.makesHome() {
+		switch is, err := os.Stat(u.home(a)); {
+		case missing(u.home(a)):
+			d.Set("create_home", "missing", u.home(a))
+		case err != nil || !is.IsDir():
+			d.Set("create_home", "no folder", u.home(a))
+		}
 	}
 	return d, u.diffShadow(h, ok, &d)
 }
@@ -218,6 +244,9 @@ func (u *User) diffShadow(h *infra.Host, there bool, d *infra.Diff) error {
 // hash is the password field that /etc/shadow should have instead of the one it has.
 // A leading ! refuses every password; without one there is nothing to unlock.
 func (u *User) hash(old string) string {
+	if old == "" && u.Password == "" && (u.Locked == nil || !*u.Locked) {
+		return "" // needs no password, which is for others to judge
+	}
 	if old == "" {
 		old = "!"
 	}

@@ -2,6 +2,7 @@ package packages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -159,8 +160,14 @@ func (a *apt) Install(ctx context.Context, o install) error {
 	}
 	args = append(args, "install", what)
 	out, err := a.get(ctx, args...)
-	if err == nil && out.Code != 0 && !a.fresh && stale(out) {
-		if err = a.refresh(ctx); err == nil {
+	if err == nil && out.Code != 0 && !a.fresh && (stale(out) || broken(out)) {
+		if broken(out) {
+			err = forgetIndex()
+		}
+		if err == nil {
+			err = a.refresh(ctx)
+		}
+		if err == nil {
 			out, err = a.get(ctx, args...)
 		}
 	}
@@ -180,6 +187,25 @@ func stale(out infra.Output) bool {
 	return false
 }
 
+// broken tells whether apt could not read the index that is here.
+func broken(out infra.Output) bool {
+	text := string(out.Stderr)
+	return strings.Contains(text, "Unable to parse package file /var/lib/apt/lists/") || strings.Contains(text, "cache file is corrupted") || strings.Contains(text, "Problem with MergeList /var/lib/apt/lists/")
+}
+
+// forgetIndex removes the index: apt would keep a broken file as long as its
+// repository does not change.
+func forgetIndex() error {
+	const folder = "/var/lib/apt/lists/"
+	entries, err := os.ReadDir(folder)
+	for _, e := range entries {
+		if e.Type().IsRegular() && e.Name() != "lock" {
+			err = errors.Join(err, os.Remove(folder+e.Name()))
+		}
+	}
+	return err
+}
+
 // explain makes an error of what apt said, with the way out of what is known.
 func explain(what string, out infra.Output) error {
 	if out.Code == 0 {
@@ -192,6 +218,8 @@ func explain(what string, out infra.Output) error {
 		return fault.New(fault.Conflict, "%s: %s would have to be removed for it (write allow_removal: true if that is right)", what, section(out, "The following packages will be REMOVED:"))
 	case said("Held packages were changed"):
 		return fault.New(fault.Conflict, "%s: %s is held on the host (write hold: true or false to say that the role decides this, or run apt-mark unhold)", what, section(out, "The following held packages will be changed:"))
+	case said("Essential packages were removed"):
+		return fault.New(fault.Conflict, "%s: the host cannot do without it (dpkg calls it essential)", what)
 	case said("no installation candidate"):
 		if choice := section(out, "is a virtual package provided by:"); choice != "" {
 			return fault.New(fault.Invalid, "%s: it is a virtual package; name one of those that stand for it: %s", what, choice)

@@ -122,6 +122,7 @@ func parseStatus(status, extended string) *inventory {
 			}
 		}
 	})
+	inv.native = native
 	auto := map[string]bool{}
 	paragraphs(extended, []string{"Package", "Architecture", "Auto-Installed"}, func(f map[string]string) {
 		if f["Auto-Installed"] == "1" {
@@ -136,7 +137,7 @@ func parseStatus(status, extended string) *inventory {
 		e.Auto = auto[e.name+":"+arch]
 		inv.has[e.name+":"+e.arch] = e.installed
 		if arch == native {
-			inv.has[e.name] = e.installed
+			inv.has[e.name], inv.has[e.name+":"+native] = e.installed, e.installed
 		}
 	}
 	return inv

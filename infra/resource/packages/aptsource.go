@@ -18,7 +18,7 @@ func (a *apt) Files(r *Repository) ([]file, error) {
 		return []file{source, key}, nil
 	}
 	if r.Key != "" {
-		key.Content = []byte(strings.TrimSpace(r.Key) + "\n")
+		key.Content = []byte(strings.ReplaceAll(strings.TrimSpace(r.Key), "\r\n", "\n") + "\n")
 	}
 	suite, components := r.Suite, r.Components
 	if suite == "" {

@@ -143,7 +143,7 @@ func (p *Package) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 		if err != nil {
 			return d, err
 		}
-		if i := slices.IndexFunc(newer, func(u update) bool { return u.Name == p.Name }); i >= 0 {
+		if i := slices.IndexFunc(newer, func(u update) bool { return u.Name == all.plain(p.Name) }); i >= 0 {
 			d.Set("version", one.Version, newer[i].New)
 		}
 	}
@@ -186,9 +186,28 @@ func (p *Package) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error 
 		}
 	}
 	if d.Has("hold") || installs && p.Hold != nil && *p.Hold { // dpkg lets go of what it installs
+		if err := p.real(ctx, m); err != nil {
+			return err
+		}
 		return m.Hold(ctx, p.Name, *p.Hold)
 	}
 	return nil
+}
+
+// real refuses to hold a virtual name.
+func (p *Package) real(ctx context.Context, m manager) error {
+	all, err := m.Installed(ctx)
+	if err != nil {
+		return err
+	}
+	if _, ok := all.has[p.Name]; ok {
+		return nil
+	}
+	stand, err := all.provides(ctx, p.Name)
+	if err == nil && len(stand) > 0 {
+		err = fault.New(fault.Invalid, "hold %s: %s stands for it (hold that one; a virtual name has no version to keep)", p.Name, strings.Join(stand, ", "))
+	}
+	return err
 }
 
 // State is the version that is installed.

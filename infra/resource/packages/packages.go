@@ -54,9 +54,18 @@ type repositories interface {
 
 // inventory is what a host has, by name.
 type inventory struct {
-	has map[string]installed
+	has    map[string]installed
+	native string // architecture of names without one, where names may have one
 	// provides lists the packages that stand for a virtual name.
 	provides func(ctx context.Context, name string) ([]string, error)
+}
+
+// plain is a name without the architecture, if it is the one of the host.
+func (i *inventory) plain(name string) string {
+	if i.native == "" {
+		return name
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(name, ":"+i.native), ":all")
 }
 
 // listed is provides of a list.

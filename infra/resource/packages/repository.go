@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"slices"
@@ -36,7 +37,7 @@ type Repository struct {
 	Components    []string `yaml:"components,omitempty" doc:"apt: by default main"`
 	Architectures []string `yaml:"architectures,omitempty" doc:"apt: only these; by default those of the host"`
 	Key           string   `yaml:"key,omitempty" doc:"the public key that signs it, as ASCII armour (apk: PEM)"`
-	KeyFile       string   `yaml:"key_file,omitempty" doc:"the same as a file of the role"`
+	KeyFile       string   `yaml:"key_file,omitempty" doc:"the same as a file of the role, which may be binary"`
 	KeyName       string   `yaml:"key_name,omitempty" doc:"apk: file name of the key, which signatures refer to; by default NAME.rsa.pub"`
 	Trusted       bool     `yaml:"trusted,omitempty" default:"false" doc:"take packages without a signature: for repositories on the host itself"`
 }
@@ -104,10 +105,11 @@ func (r *Repository) Source(read func(string) ([]byte, error), _ map[string]any)
 	if err != nil {
 		return err
 	}
-	if err := checkKey(string(b)); err != nil {
+	text := armoured(b)
+	if err := checkKey(text); err != nil {
 		return fault.New(fault.Invalid, "key_file: %s: %w", r.KeyFile, err)
 	}
-	r.Key, r.KeyFile = string(b), ""
+	r.Key, r.KeyFile = text, ""
 	return nil
 }
 
@@ -116,6 +118,18 @@ func (r *Repository) ID() string { return r.Name }
 
 // Gives is the repository.
 func (r *Repository) Gives() []string { return []string{"repository:" + r.Name} }
+
+// Claims its files, as all managers have them: which one the host has is not known yet.
+func (r *Repository) Claims() []infra.Claim {
+	var all []infra.Claim
+	for _, m := range []manager{newApt(nil), newDnf(nil), newApk(nil)} {
+		files, _ := m.Files(&Repository{Name: r.Name, KeyName: r.KeyName, State: absent}) // cannot fail for absent ones
+		for _, f := range files {
+			all = append(all, infra.Claim{Name: "path:" + f.Path})
+		}
+	}
+	return all
+}
 
 // Needs nothing.
 func (r *Repository) Needs() []string { return nil }
@@ -155,7 +169,7 @@ func (r *Repository) compare(h *infra.Host) (infra.Diff, []file, error) {
 		}
 		switch {
 		case f.Content == nil && there:
-			if i == 0 && r.State == absent {
+			if r.State == absent {
 				d.Action = infra.Delete
 			}
 			d.Set(f.Name, f.Path, absent)
@@ -164,6 +178,14 @@ func (r *Repository) compare(h *infra.Host) (infra.Diff, []file, error) {
 				d.Action = infra.Create
 			}
 			d.SetContent(f.Name, old, f.Content)
+		case f.Content != nil:
+			is, err := os.Lstat(f.Path)
+			if err != nil {
+				return d, nil, err
+			}
+			if is.Mode() != 0o644 { // apt reads keys as another user
+				d.Set(f.Name+" mode", is.Mode().String(), fs.FileMode(0o644).String())
+			}
 		}
 	}
 	return d, files, nil

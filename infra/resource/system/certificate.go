@@ -210,7 +210,10 @@ func (c *Certificate) diffMade(cert, key string, d *infra.Diff) {
 	if is.Subject.CommonName != c.commonName() {
 		d.Set("common_name", is.Subject.CommonName, c.commonName())
 	}
-	names := slices.Clone(is.DNSNames)
+	var names []string
+	for _, n := range is.DNSNames {
+		names = append(names, strings.ToLower(n))
+	}
 	for _, ip := range is.IPAddresses {
 		names = append(names, ip.String())
 	}
@@ -230,17 +233,18 @@ func (c *Certificate) diffEnd(is *x509.Certificate, d *infra.Diff) {
 	}
 }
 
-// names lists the names as they are compared: addresses in their shortest form.
+// names lists the names as they are compared: addresses in their shortest form, host
+// names without capitals.
 func (c *Certificate) names() []string {
 	var all []string
 	for _, n := range c.Names {
 		if ip := net.ParseIP(n); ip != nil {
 			n = ip.String()
 		}
-		all = append(all, n)
+		all = append(all, strings.ToLower(n))
 	}
 	if len(all) == 0 {
-		all = append(all, c.CommonName)
+		all = append(all, strings.ToLower(c.CommonName))
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -75,6 +75,9 @@ func (f *Firewall) Source(read func(string) ([]byte, error), _ map[string]any) e
 // Gives nothing that others could need.
 func (f *Firewall) Gives() []string { return nil }
 
+// Claims the file. The one of the system may be somebody else's, with the line in it.
+func (f *Firewall) Claims() []infra.Claim { return []infra.Claim{{Name: "path:" + firewallFile}} }
+
 // Needs the package.
 func (f *Firewall) Needs() []string { return []string{"package:nftables"} }
 
@@ -230,7 +233,7 @@ func (f *Firewall) loaded(ctx context.Context, h *infra.Host) (string, error) {
 	case err != nil:
 		return "", err
 	case out.Code == 0:
-		return string(out.Stdout), nil
+		return withoutState(string(out.Stdout)), nil
 	case strings.Contains(string(out.Stderr), "No such file or directory"):
 		return "", nil
 	}
@@ -251,8 +254,15 @@ func (f *Firewall) canonical(ctx context.Context, h *infra.Host) (string, error)
 	case !strings.HasPrefix(text, "table "+firewallTable+" {") || strings.Count(text, "\ntable ") > 0:
 		return "", fault.New(fault.Invalid, "the content makes other tables than %q, or none (it stands in that table: chains and sets only)", firewallTable)
 	}
-	return text, nil
+	return withoutState(text), nil
 }
+
+// filling is the elements of a set or map that rules fill, or that end by themselves:
+// they are what happened, not what was declared.
+var filling = infra.Pattern(`(?m)^(\t(?:set|map) \S+ \{\n(?:\t\t.*\n)*?\t\tflags [^\n]*(?:dynamic|timeout)[^\n]*\n(?:\t\t.*\n)*?)\t\telements = \{[^}]*\}\n`)
+
+// withoutState is a listing without what comes and goes by itself.
+func withoutState(listing string) string { return filling().ReplaceAllString(listing, "$1") }
 
 func tail(out infra.Output) string {
 	text := strings.TrimSpace(string(out.Stderr))

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -23,7 +24,7 @@ import (
 func (c *Certificate) make(d infra.Diff) (cert, key []byte, err error) {
 	key, _ = os.ReadFile(c.KeyPath)
 	cert, _ = os.ReadFile(c.Path)
-	pair, err := tls.X509KeyPair(cert, key)
+	_, err = tls.X509KeyPair(cert, key)
 	anew := d.Action == infra.Create || err != nil
 	for _, f := range []string{"certificate", "key", "common_name", "names", "days", "expires"} {
 		anew = anew || d.Has(f)
@@ -31,10 +32,8 @@ func (c *Certificate) make(d infra.Diff) (cert, key []byte, err error) {
 	if !anew {
 		return cert, key, nil
 	}
-	var signer crypto.Signer
-	if s, ok := pair.PrivateKey.(crypto.Signer); ok && err == nil {
-		signer = s
-	} else {
+	signer := usable(key)
+	if signer == nil {
 		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			return nil, nil, err
@@ -47,6 +46,35 @@ func (c *Certificate) make(d infra.Diff) (cert, key []byte, err error) {
 	}
 	cert, err = c.sign(signer)
 	return cert, key, err
+}
+
+// usable reads a private key, nil if there is none without a password, or a weak one.
+func usable(text []byte) crypto.Signer {
+	for rest := text; ; {
+		block, more := pem.Decode(rest)
+		if block == nil {
+			return nil
+		}
+		var key any
+		var err error
+		switch block.Type {
+		case "PRIVATE KEY":
+			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+		case "RSA PRIVATE KEY":
+			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+		case "EC PRIVATE KEY":
+			key, err = x509.ParseECPrivateKey(block.Bytes)
+		default: // the parameters of a key, say
+			rest = more
+			continue
+		}
+		weak, isRSA := key.(*rsa.PrivateKey)
+		signer, ok := key.(crypto.Signer)
+		if err != nil || !ok || isRSA && weak.N.BitLen() < 2048 {
+			return nil
+		}
+		return signer
+	}
 }
 
 func (c *Certificate) sign(signer crypto.Signer) ([]byte, error) {

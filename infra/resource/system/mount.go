@@ -92,10 +92,11 @@ func (m *Mount) Gives() []string {
 
 // Claims is the folder: who may look into it others may say.
 func (m *Mount) Claims() []infra.Claim {
-	if m.State == absent {
-		return nil
+	all := []infra.Claim{{Name: "path:" + tableFile, As: infra.Part}}
+	if m.State != absent {
+		all = append(all, infra.Claim{Name: "path:" + m.Path, As: infra.Folder})
 	}
-	return []infra.Claim{{Name: "path:" + m.Path, As: infra.Folder}}
+	return all
 }
 
 // Needs names the folder above, since it makes its own, and the source.
@@ -154,8 +155,16 @@ func (m *Mount) now(h *infra.Host) (mounted, bool, error) {
 		b, err := os.ReadFile("/proc/self/mountinfo")
 		return readMounts(string(b)), err
 	})
-	is, ok := all[m.Path]
+	is, ok := all[m.real()]
 	return is, ok, err
+}
+
+// real is the path without links, as the kernel tells it.
+func (m *Mount) real() string {
+	if real, err := filepath.EvalSymlinks(m.Path); err == nil {
+		return real
+	}
+	return m.Path
 }
 
 // Diff compares the table and what is mounted.
@@ -239,6 +248,13 @@ func (m *Mount) sameSource(now mounted) (string, bool) {
 			want = "/dev/disk/" + dir + "/" + name
 		}
 	}
+	if m.bind() {
+		source, err1 := os.Stat(m.Source)
+		is, err2 := os.Stat(m.Path)
+		if err1 == nil && err2 == nil && !os.SameFile(source, is) {
+			return "another folder", false
+		}
+	}
 	if m.bind() || !strings.HasPrefix(want, "/dev/") || !strings.HasPrefix(now.source, "/dev/") {
 		return now.source, !strings.HasPrefix(m.Type, "nfs") || now.source == m.Source
 	}
@@ -293,7 +309,7 @@ func (m *Mount) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
 }
 
 func (m *Mount) mount(ctx context.Context, h *infra.Host, d infra.Diff) error {
-	_, is, err := m.now(h)
+	now, is, err := m.now(h)
 	if err != nil {
 		return err
 	}
@@ -306,8 +322,13 @@ func (m *Mount) mount(ctx context.Context, h *infra.Host, d infra.Diff) error {
 	}
 	switch {
 	case is && (d.Has("mounted options") || d.Has("options")):
-		// What is not said is as by default, not as it was.
-		_, err := h.Run(ctx, "mount", "-o", "remount,rw,"+m.remountable(), m.Path)
+		// What is not said is as by default, not as it was: with a source, mount(8) looks
+		// neither into the table nor at the options of now.
+		source := now.source
+		if m.bind() {
+			source = m.Source
+		}
+		_, err := h.Run(ctx, "mount", "-o", "remount,rw,"+m.remountable(), source, m.Path)
 		if err != nil {
 			return fmt.Errorf("mount %s anew with options %s: %w", m.Path, options, err)
 		}

@@ -92,7 +92,7 @@ func words(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // Claims is the setting, by whichever of its names it is declared.
 func (s *Sysctl) Claims() []infra.Claim {
-	return []infra.Claim{{Name: "sysctl:" + sysctlPath(s.Name)}}
+	return []infra.Claim{{Name: "sysctl:" + sysctlPath(s.Name)}, {Name: "path:" + s.file()}}
 }
 
 // Absent is the setting left to others.
@@ -132,6 +132,9 @@ func (s *Sysctl) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 	}
 	if s.runs() && !h.Facts.Offline {
 		live, err := s.read()
+		if errors.Is(err, fs.ErrPermission) {
+			return d, fault.New(fault.Invalid, "%s cannot be read, so it cannot be kept (use a command)", s.Name)
+		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return d, err
 		}

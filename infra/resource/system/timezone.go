@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,11 +67,14 @@ func (z *Timezone) Diff(context.Context, *infra.Host) (infra.Diff, error) {
 	if old != z.Name {
 		d.Set("name", old, z.Name)
 	}
-	if text, err := readText(zoneFile); err != nil || text != "" && strings.TrimSpace(text) != z.Name {
-		d.Set(zoneFile, strings.TrimSpace(text), z.Name)
-		return d, err
+	text, err := os.ReadFile(zoneFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return d, nil
 	}
-	return d, nil
+	if old := strings.TrimSpace(string(text)); err == nil && old != z.Name {
+		d.Set(zoneFile, old, z.Name)
+	}
+	return d, err
 }
 
 // Apply sets the link anew, by renaming.
