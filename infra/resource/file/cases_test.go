@@ -17,6 +17,7 @@ func TestCases(t *testing.T) {
 		infratest.Cases(t, file.Kinds(), fetchedCases())
 		infratest.Cases(t, file.Kinds(), furtherCases())
 		infratest.Cases(t, file.Kinds(), packedCases())
+		infratest.Cases(t, file.Kinds(), purgeCases())
 	})
 }
 
