@@ -2,14 +2,21 @@ package infra
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"steer/base/fault"
 )
 
 // Host is the machine that resources work on: the one that the program runs on. It
@@ -107,12 +114,13 @@ func (h *Host) Exec(ctx context.Context, c Command) (Output, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Within)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	// Programs answer in English and ask nothing.
-	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}, c.Env...)
-	cmd.Dir = c.Dir
-	if c.Dir == "" {
-		cmd.Dir = "/"
+	env := append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}, c.Env...)
+	cmd := exec.CommandContext(ctx, program(c.Args[0], env), c.Args[1:]...)
+	cmd.Args[0] = c.Args[0]
+	cmd.Env, cmd.Dir = env, cmp.Or(c.Dir, "/")
+	if _, err := os.Stat(cmd.Dir); errors.Is(err, fs.ErrNotExist) { // the kernel would say that of the program
+		return Output{}, fault.New(fault.NotFound, "run %s: there is no folder %s to run it in", c.Args[0], cmd.Dir)
 	}
 	if c.Stdin != nil {
 		cmd.Stdin = bytes.NewReader(c.Stdin)
@@ -144,6 +152,27 @@ func (h *Host) Exec(ctx context.Context, c Command) (Output, error) {
 		return out, fmt.Errorf("run %s: %w%s", strings.Join(c.Args, " "), err, said(out))
 	}
 	return out, nil
+}
+
+// program finds a program on the path of its own environment, which is not that of this
+// process. What is not found stays a name.
+func program(name string, env []string) string {
+	if strings.Contains(name, "/") {
+		return name
+	}
+	for _, set := range slices.Backward(env) { // the last one counts
+		list, ok := strings.CutPrefix(set, "PATH=")
+		if !ok {
+			continue
+		}
+		for _, dir := range filepath.SplitList(list) {
+			if found, err := exec.LookPath(filepath.Join(dir, name)); err == nil && filepath.IsAbs(found) {
+				return found
+			}
+		}
+		break
+	}
+	return name
 }
 
 // Run runs a program that has to end with 0, and returns what it wrote.

@@ -20,6 +20,8 @@ type Case struct {
 	YAML          string // one resource, "KIND: {…}"
 	Diff          string // what differs at first, in one line: "update mode, content"
 	Error         string // instead: a part of why it is refused
+	// Again is what differs after all, with a command that runs each time.
+	Again string
 	// Differs says why this comes out otherwise there.
 	Differs string
 }
@@ -78,13 +80,15 @@ func (c Case) run(t *testing.T, kinds infra.Kinds) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Action != infra.Run {
-		Same(t, h, r)
-		fresh, err := declared(kinds, c.YAML)
-		if err != nil {
-			t.Fatal(err)
+	fresh, err := declared(kinds, c.YAML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []infra.Resource{r, fresh} {
+		if d, err := r.Diff(t.Context(), h); err != nil || d.String() != c.Again {
+			t.Fatalf("afterwards differs by %q, want %q: %+v %v", d, c.Again, d, err)
 		}
-		Same(t, infra.NewHost(t.Context()), fresh)
+		h = infra.NewHost(t.Context())
 	}
 	script(c.After)
 }

@@ -53,6 +53,9 @@ func (c *Cron) Check() error {
 	if err := checkSchedule(c.Schedule); err != nil {
 		errs = append(errs, fault.New(fault.Invalid, "schedule: %w", err))
 	}
+	if strings.Contains(c.Command, `\%`) {
+		errs = append(errs, fault.New(fault.Invalid, `command: write %% without \: it is escaped for cron (what needs both goes into a script)`))
+	}
 	for name, value := range c.Environment {
 		if strings.Contains(value, `"`) && strings.Contains(value, `'`) {
 			errs = append(errs, fault.New(fault.Invalid, "environment: the value of %s has both kinds of quotes, which cron cannot take (set it in a script)", name))

@@ -39,13 +39,14 @@ type system interface {
 
 // status is how a service is.
 type status struct {
-	Known   bool // the host has it
-	Running bool
-	Detail  string // as the system names it
-	Enabled bool
-	Static  bool // cannot be enabled
-	Masked  bool
-	Changed bool // on disk, since it was read
+	Known    bool // the host has it
+	Running  bool
+	Detail   string // as the system names it
+	Enabled  bool
+	Static   bool // cannot be enabled
+	Indirect bool // others are enabled for it
+	Masked   bool
+	Changed  bool // on disk, since it was read
 }
 
 // open finds what runs the services of a host.

@@ -46,8 +46,11 @@ var serviceName = infra.Pattern(`^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,250}$`)
 func (s *Service) Check() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fault.New(fault.Invalid, format, args...)) }
-	if !serviceName().MatchString(s.Name) {
+	switch {
+	case !serviceName().MatchString(s.Name):
 		wrong("name: %q is no name of a service", s.Name)
+	case strings.Contains(unit(s.Name), "@."):
+		wrong("name: %s is a template of units, which runs under names only (write one, like %s)", s.Name, strings.Replace(unit(s.Name), "@.", "@NAME.", 1))
 	}
 	if !slices.Contains([]string{running, stopped, asIs}, s.State) {
 		wrong("state: %q is none of running, stopped, any (restarts come from notify)", s.State)
@@ -164,6 +167,12 @@ func (s *Service) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error 
 		is, err := sys.Look(ctx, s.Name)
 		if err != nil {
 			return err
+		}
+		if *s.Enabled && !is.Known {
+			return noUnit("enable", s.Name)
+		}
+		if *s.Enabled && is.Indirect {
+			return fault.New(fault.Invalid, "enable %s: something else starts it, like its socket (write enabled: false, and a service for what it names under Also)", s.Name)
 		}
 		if *s.Enabled && is.Static {
 			return fault.New(fault.Invalid, "enable %s: its unit does not say what it would start with, since it has no section [Install] (write enabled: false; something else starts it)", s.Name)

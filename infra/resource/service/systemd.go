@@ -15,7 +15,7 @@ import (
 type systemd struct{ h *infra.Host }
 
 // properties are what is asked of each unit; see org.freedesktop.systemd1(5).
-const properties = "--property=Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,Type,Result,NRestarts,ExecMainStatus"
+const properties = "--property=Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,Type,Result,NRestarts,ExecMainStatus,ConditionResult"
 
 // units are the loaded units by all their names, asked for at once.
 func (s systemd) units(ctx context.Context) (map[string]map[string]string, error) {
@@ -86,7 +86,7 @@ func (s systemd) onDisk(ctx context.Context, name string) (status, error) {
 		return status{}, fmt.Errorf("look at %s: %w", name, err)
 	}
 	state := strings.TrimSpace(string(out.Stdout))
-	return status{Known: state != "", Detail: "not running", Enabled: state == "enabled", Static: state == "static", Masked: strings.HasPrefix(state, "masked")}, nil
+	return status{Known: state != "" && state != "not-found", Detail: "not running", Enabled: state == "enabled", Static: state == "static", Indirect: state == "indirect", Masked: strings.HasPrefix(state, "masked")}, nil
 }
 
 func (s systemd) Look(ctx context.Context, name string) (status, error) {
@@ -103,7 +103,7 @@ func (s systemd) Look(ctx context.Context, name string) (status, error) {
 		Running: runs(u),
 		Detail:  u["ActiveState"] + " (" + u["SubState"] + ")",
 		Enabled: file == "enabled", // enabled-runtime ends with this run of the host
-		Static:  file == "static",
+		Static:  file == "static", Indirect: file == "indirect",
 		Masked:  u["LoadState"] == "masked" || file == "masked" || file == "masked-runtime",
 		Changed: u["NeedDaemonReload"] == "yes",
 	}
@@ -148,9 +148,13 @@ func (s systemd) Do(ctx context.Context, verb, name string) error {
 	case strings.Contains(text, "not applicable"):
 		return fault.New(fault.Invalid, "%s %s: its unit does not say how (write on_notify: restart): %s", verb, name, text)
 	case strings.Contains(text, "not found") || out.Code == 5:
-		return fault.New(fault.NotFound, "%s %s: this host has no such unit (is its package or unit written before it?): %s", verb, name, text)
+		return fmt.Errorf("%w: %s", noUnit(verb, name), text)
 	}
 	return fmt.Errorf("%s %s: %s", verb, name, text)
+}
+
+func noUnit(verb, name string) error {
+	return fault.New(fault.NotFound, "%s %s: this host has no such unit (is its package or unit written before it?)", verb, name)
 }
 
 func (s systemd) Enable(ctx context.Context, name string, on bool) error {
@@ -164,8 +168,15 @@ func (s systemd) Enable(ctx context.Context, name string, on bool) error {
 
 func (s systemd) Mask(ctx context.Context, name string, on bool) error {
 	if on {
-		_, err := s.h.Run(ctx, s.files("mask", unit(name))...)
-		return err
+		out, err := s.h.Exec(ctx, infra.Command{Args: s.files("mask", unit(name))})
+		switch text := strings.TrimSpace(string(out.Stderr)); {
+		case err != nil || out.Code == 0:
+			return err
+		case strings.Contains(text, "already exists"):
+			return fault.New(fault.Conflict, "mask %s: its unit in %s is a file of the administrator, which a mask would replace (remove it, or write masked: false: stopped and disabled is enough where nothing else starts it)", name, unitDir)
+		default:
+			return fmt.Errorf("mask %s: %s", name, text)
+		}
 	}
 	if _, err := s.h.Run(ctx, s.files("unmask", unit(name))...); err != nil || s.h.Facts.Offline {
 		return err
@@ -196,6 +207,8 @@ func (s systemd) Died(ctx context.Context, name string, fresh bool) (string, err
 	switch {
 	case u["Type"] == "oneshot" && u["Result"] == "success":
 		return "it did its work and ended, as Type=oneshot says (write state: any, and a timer if it should come again)", nil
+	case u["ConditionResult"] == "no" && u["ActiveState"] == "inactive":
+		why = "its conditions are not met (the lines Condition… of its unit: make them true before it, or write state: any)"
 	case restarts:
 		why = "it dies and is started again, " + u["NRestarts"] + " times by now"
 	case slices.Contains([]string{"exit-code", "signal", "core-dump"}, u["Result"]):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -147,6 +148,8 @@ func (t *Timer) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	if t.State == absent {
 		return d, nil
 	}
+	writable(t.path(".timer"), &d)
+	writable(t.path(".service"), &d)
 	is, err := sys.Look(ctx, t.Name+".timer")
 	if err != nil {
 		return d, err
@@ -180,6 +183,13 @@ func (t *Timer) Apply(ctx context.Context, h *infra.Host, d infra.Diff) error {
 	}
 	if _, ok, err := h.User(t.User); err != nil || !ok {
 		return errors.Join(err, noUser("timer "+t.Name, t.User))
+	}
+	for _, name := range []string{t.Name + ".timer", t.Name + ".service"} {
+		for _, dir := range []string{"/usr/lib/systemd/system", "/lib/systemd/system"} {
+			if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+				return fault.New(fault.Conflict, "timer %s: %s is there already, of a package, and would be hidden by it (choose another name)", t.Name, name)
+			}
+		}
 	}
 	if h.Has("systemd-analyze") {
 		if _, err := h.Run(ctx, "systemd-analyze", "calendar", "--", t.Schedule); err != nil {

@@ -154,7 +154,24 @@ func (u *Unit) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 		}
 		d.SetContent("content", old, []byte(u.Content))
 	}
+	if u.State == present && there {
+		writable(u.path(), &d)
+	}
 	return d, nil
+}
+
+// writable adds rights with which others than root could say what root runs.
+func writable(path string, d *infra.Diff) {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != 0 {
+		return // a link is of who made it, and all may seem to write it
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		d.Set("mode", fmt.Sprintf("%04o", mode), "0644")
+	}
+	if uid := owner(info); uid != 0 {
+		d.Set("owner", fmt.Sprint(uid), "0")
+	}
 }
 
 // Apply writes or removes it, and lets systemd read it.
