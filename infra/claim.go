@@ -1,5 +1,10 @@
 package infra
 
+import (
+	"context"
+	"errors"
+)
+
 // Claimant is a resource that looks after things which others could look after too. Two
 // that want one thing to be different would undo each other in every run, so that such
 // roles are refused.
@@ -51,6 +56,13 @@ type Contender interface {
 type Purger interface {
 	// Purges is the folder, empty when nothing is removed.
 	Purges() string
-	// Spare tells the paths in it that others declare.
+	// Spare tells the paths that others declare. Some lead into it by way of links.
 	Spare(paths []string)
+	// Gone lists the paths that are removed now, what is in a folder before the folder.
+	// Before that each is captured, as a resource of the kind "file".
+	Gone(ctx context.Context, h *Host) ([]string, error)
 }
+
+// ErrPurged is the error of Capture of a resource that is about to remove what nobody
+// declares: there is no single declaration for all of it.
+var ErrPurged = errors.New("what is removed because nobody declares it has no place in one declaration")

@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"steer/base/fault"
 	"steer/infra"
 )
 
@@ -137,6 +138,9 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 	if r.back != nil && r.back[i].Why != "" {
 		e.Status, e.Why = Drifted, "cannot be undone: "+r.back[i].Why
 		return e
+	}
+	if p, ok := d.Resource.(infra.Purger); ok && p.Purges() != "" && within(p.Purges(), r.Dir) {
+		return fail(fault.New(fault.Invalid, "purge: in %s is what Steer remembers of this host, %s (name another folder)", p.Purges(), r.Dir))
 	}
 	if r.wanted(i) { // else it is only told
 		var err error

@@ -2,6 +2,7 @@ package converge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -86,6 +87,9 @@ func (r *run) capture(ctx context.Context, d infra.Declared, diff infra.Diff, u 
 	}
 	if c, ok := d.Resource.(infra.Captured); ok {
 		was, err := c.Capture(ctx, r.Host)
+		if p, ok := d.Resource.(infra.Purger); ok && errors.Is(err, infra.ErrPurged) {
+			return r.purged(ctx, p, u)
+		}
 		if err != nil {
 			return fail(err)
 		}

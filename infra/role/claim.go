@@ -93,15 +93,19 @@ func (c *compiler) purge(all map[string][]claimed) error {
 				break
 			}
 		}
-		purger.Spare(c.below(folder))
+		purger.Spare(c.paths(d))
 	}
 	return nil
 }
 
-// below lists what resources declare in a folder, whether it shall be there or not.
-func (c *compiler) below(folder string) []string {
+// paths lists what resources declare but for one, whether it shall be there or not. Links
+// that only the host knows may lead from anywhere into its folder.
+func (c *compiler) paths(but infra.Declared) []string {
 	var names []string
 	for _, d := range c.out.Resources {
+		if d.Ref() == but.Ref() {
+			continue
+		}
 		if r, ok := d.Resource.(infra.Related); ok {
 			names = append(names, r.Gives()...)
 		}
@@ -113,7 +117,7 @@ func (c *compiler) below(folder string) []string {
 	}
 	var found []string
 	for _, name := range names {
-		if p, ok := strings.CutPrefix(name, "path:"); ok && strings.HasPrefix(p, folder+"/") {
+		if p, ok := strings.CutPrefix(name, "path:"); ok {
 			found = append(found, p)
 		}
 	}

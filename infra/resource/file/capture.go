@@ -86,13 +86,13 @@ func (f *Directory) Capture(ctx context.Context, h *infra.Host) (infra.Resource,
 	case nil:
 		return f.Absent(), err
 	case *Directory:
-		if f.Purge {
-			if d, err := f.Diff(ctx, h); err != nil || d.Has("purge") {
-				return nil, errors.Join(err, errPurged)
-			}
-		}
 		if f.Recurse {
 			return nil, fault.New(fault.Conflict, "whom everything in %s belonged to was not kept", f.Path)
+		}
+		if f.Purge {
+			if gone, err := f.Gone(ctx, h); err != nil || len(gone) > 0 {
+				return nil, errors.Join(err, infra.ErrPurged)
+			}
 		}
 		if f.State == absent && f.Force {
 			return nil, fault.New(fault.Conflict, "what is in %s is not kept", f.Path)

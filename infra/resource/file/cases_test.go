@@ -15,6 +15,8 @@ func TestCases(t *testing.T) {
 		infratest.Cases(t, file.Kinds(), lineCases())
 		infratest.Cases(t, file.Kinds(), blockCases())
 		infratest.Cases(t, file.Kinds(), fetchedCases())
+		infratest.Cases(t, file.Kinds(), furtherCases())
+		infratest.Cases(t, file.Kinds(), packedCases())
 	})
 }
 

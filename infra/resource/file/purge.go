@@ -2,7 +2,6 @@ package file
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -108,6 +107,7 @@ type purging struct {
 	remove bool
 	seen   int
 	gone   []string // without what is in folders that go whole
+	paths  []string // all
 	count  int
 }
 
@@ -120,9 +120,12 @@ func (f *Directory) purge(ctx context.Context, p place, remove bool) (*purging, 
 	if err != nil || !ok {
 		return nil, err
 	}
-	w := &purging{Directory: f, device: st.Dev, remove: remove, spared: slices.Clone(f.Declared)}
+	w := &purging{Directory: f, device: st.Dev, remove: remove}
 	real := map[string]string{}
 	for _, s := range f.Declared {
+		if strings.HasPrefix(s, f.Path+"/") {
+			w.spared = append(w.spared, s)
+		}
 		// One that is declared by way of a link in the folder stands elsewhere in it.
 		dir := path.Dir(s)
 		if _, known := real[dir]; !known {
@@ -198,7 +201,7 @@ func (w *purging) entry(ctx context.Context, in place, depth int) (gone bool, er
 	if directory {
 		name += "/"
 	}
-	w.gone = append(w.gone[:before], name)
+	w.gone, w.paths = append(w.gone[:before], name), append(w.paths, in.path)
 	if w.remove {
 		return true, in.remove()
 	}
@@ -235,5 +238,19 @@ func (f *Directory) comparePurge(ctx context.Context, p place, d *infra.Diff) er
 	return nil
 }
 
-// errPurged is why a purge cannot be undone.
-var errPurged = errors.New("what is removed because nobody declares it is not kept")
+// Gone lists what would go.
+func (f *Directory) Gone(ctx context.Context, _ *infra.Host) ([]string, error) {
+	p, err := open(f.Path)
+	if nowhere(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	w, err := f.purge(ctx, p, false)
+	if err != nil || w == nil {
+		return nil, err
+	}
+	return w.paths, nil
+}

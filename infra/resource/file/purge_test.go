@@ -1,9 +1,11 @@
 package file_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,7 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"steer/infra"
+	"steer/infra/converge"
 	"steer/infra/infratest"
+	"steer/infra/resource/file"
 )
 
 // purging is a folder that is purged, in which others declare some paths.
@@ -136,5 +140,59 @@ func TestPurgeRefused(t *testing.T) {
 	}
 	if again, err := decode("directory", string(b)); err != nil || cmp.Diff(r, again) != "" {
 		t.Errorf("%s: %v %s", b, err, cmp.Diff(r, again))
+	}
+}
+
+// What was removed because nobody declares it is back after a rollback, and what cannot be
+// is told.
+func TestPurgeIsUndone(t *testing.T) {
+	dir := t.TempDir()
+	old := syscall.Umask(0o022)
+	defer syscall.Umask(old)
+	text := `mkdir -p etc/d/sub/deep etc/d/empty && chmod 700 etc/d/sub && printf declared > etc/d/f
+		printf secret > etc/d/sub/deep/a && chmod 600 etc/d/sub/deep/a && printf '\377\0' > etc/d/b && ln -s nowhere etc/d/l && mkfifo etc/d/p && touch 'etc/d/n
+n' && truncate -s 5M etc/d/large && ln -s d etc/alias && touch etc/d/aliased`
+	infratest.Shell(t, "cd "+dir+" && "+text)
+	list := func() string {
+		return infratest.Shell(t, "cd "+dir+"/etc/d && find . -mindepth 1 -printf '%P %y %m %l\\n' | sort; cat sub/deep/a b 2>/dev/null | od -An -c || true")
+	}
+	before := list()
+	d, f := resource(t, "directory", dir, "{path: DIR/etc/d, purge: true}"), resource(t, "file", dir, "{path: DIR/etc/d/f, content: declared}")
+	d.(infra.Purger).Spare([]string{dir + "/etc/d/f", dir + "/etc/alias/aliased"})
+	m := infra.Manifest{Resources: []infra.Declared{
+		{Kind: "directory", ID: d.ID(), Resource: d, Role: "r", Class: "files"}, {Kind: "file", ID: f.ID(), Resource: f, Role: "r", Class: "files"},
+	}}
+	var events []converge.Event
+	o := converge.Options{Host: infra.NewHost(t.Context()), Kinds: file.Kinds(), Dir: dir + "/state", Event: func(e converge.Event) { events = append(events, e) }}
+	if r, err := converge.Run(t.Context(), m, o); err != nil || r.Changes() != 1 {
+		t.Fatalf("%+v %v", events, err)
+	}
+	wantOnly(t, dir+"/etc/d", "aliased", "f")
+	events = nil
+	r, err := converge.Rollback(t.Context(), -1, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.NewReplacer("large f 644 \n", "", "n\nn f 644 \n", "", "p p 644 \n", "").Replace(before)
+	if after := list(); after != want {
+		t.Errorf("%s\nwant\n%s\n%+v", after, want, events)
+	}
+	notes := strings.Join(r.Notes, "\n")
+	for _, left := range []string{"d/p is a pipe", "d/large has more than 4 MiB", "has a character that paths can't have here"} {
+		if !strings.Contains(notes, left) {
+			t.Errorf("nothing says %q:\n%s", left, notes)
+		}
+	}
+	for _, e := range events {
+		if b, _ := json.Marshal(e); strings.Contains(string(b), "secret") {
+			t.Errorf("%s shows what may be a secret", b)
+		}
+	}
+	// Where Steer remembers things is no folder to purge.
+	d = resource(t, "directory", dir, "{path: DIR/etc, purge: true}")
+	m.Resources[0].Resource, m.Resources[0].ID, o.Dir = d, d.ID(), dir+"/etc/alias/steer"
+	events = nil
+	if r, err := converge.Run(t.Context(), m, o); err != nil || !r.Failed() || !strings.Contains(events[0].Why, "is what Steer remembers of this host") {
+		t.Errorf("%+v %v", events, err)
 	}
 }
