@@ -21,6 +21,11 @@ func TestCases(t *testing.T) {
 	})
 }
 
+// TestImmutable: what root may not change either says so.
+func TestImmutable(t *testing.T) {
+	infratest.Inside(t, func() { infratest.Cases(t, file.Kinds(), immutableCases()) }, "--cap-add=LINUX_IMMUTABLE")
+}
+
 func fileCases() []infratest.Case {
 	const keepInode = "stat -c '%i %Y %Z' f > /tmp/before"
 	const sameInode = "test \"$(stat -c '%i %Y %Z' f)\" = \"$(cat /tmp/before)\""

@@ -140,3 +140,20 @@ func purgeCases() []infratest.Case {
 		{Name: "rights and strangers at once", From: "own", Before: "mkdir d; touch d/f; chmod 700 d", YAML: purge(", mode: '0755'"), Diff: "update mode, purge", After: "test $(stat -c %a d) = 755; test -z \"$(ls -A d)\""},
 	}
 }
+
+// immutableCases are of files and folders with attributes of chattr(1).
+func immutableCases() []infratest.Case {
+	const why, free = "it may be immutable: look with lsattr, clear with chattr -i", "chattr -R -ia .; test $(cat f) = a; test $(ls -A | wc -l) = 1"
+	fixed := f("a") + "; chattr +i f"
+	return []infratest.Case{
+		{Name: "as it should be", From: "ansible file attributes", Before: fixed, YAML: "file: {path: /srv/c/f, content: a, mode: '0644'}", After: free},
+		{Name: "another content", From: "ansible file attributes", Before: fixed, YAML: "file: {path: /srv/c/f, content: b}", Error: why, After: free},
+		{Name: "another mode", From: "own", Before: fixed, YAML: "file: {path: /srv/c/f, mode: '0600'}", Error: why, After: free},
+		{Name: "another owner", From: "own", Before: fixed, YAML: "file: {path: /srv/c/f, owner: daemon}", Error: why, After: free},
+		{Name: "not there", From: "own", Before: fixed, YAML: "file: {path: /srv/c/f, state: absent}", Error: why, After: free},
+		{Name: "a line more in a file that only grows", From: "own", Before: f("a") + "; chattr +a f", YAML: "line: {path: /srv/c/f, text: b}", Error: why, After: free},
+		{Name: "a new file in a folder that stays", From: "own", Before: "mkdir d; chattr +i d", YAML: "file: {path: /srv/c/d/f, content: a}", Error: why, After: "chattr -i d; test -z \"$(ls -A d)\""},
+		{Name: "a link in its place", From: "own", Before: fixed, YAML: "symlink: {path: /srv/c/f, target: x, force: true}", Error: why, After: free},
+		{Name: "a stranger in a folder that is purged", From: "own", Before: "mkdir d; touch d/f; chattr +i d/f", YAML: "directory: {path: /srv/c/d, purge: true}", Error: why, After: "chattr -i d/f"},
+	}
+}
