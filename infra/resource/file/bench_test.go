@@ -1,7 +1,9 @@
 package file_test
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -55,6 +57,33 @@ func BenchmarkFirst(b *testing.B) {
 		o := converge.Options{Host: infra.NewHost(b.Context()), Kinds: file.Kinds(), Dir: filepath.Join(dir, "state")}
 		if r, err := converge.Run(b.Context(), m, o); err != nil || r.Counts[converge.Changed] != 520 {
 			b.Skip("needs root", r, err)
+		}
+	}
+}
+
+// BenchmarkPurge compares a folder of 200 files, all of them declared among 500.
+func BenchmarkPurge(b *testing.B) {
+	dir := b.TempDir()
+	var declared []string
+	for i := range 500 {
+		at := fmt.Sprintf("%s/%d/f%d", dir, i%50, i)
+		if i < 200 {
+			at = fmt.Sprintf("%s/d/f%d", dir, i)
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, nil, 0o644)); err != nil {
+			b.Fatal(err)
+		}
+		declared = append(declared, at)
+	}
+	r, err := decode("directory", "{path: "+dir+"/d, purge: true}")
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.(infra.Purger).Spare(declared)
+	h := infra.NewHost(b.Context())
+	for b.Loop() {
+		if d, err := r.Diff(b.Context(), h); err != nil || !d.Empty() {
+			b.Fatal(d, err)
 		}
 	}
 }

@@ -22,7 +22,7 @@ type Directory struct {
 	Force    bool     `yaml:"force,omitempty" doc:"With state present replace also a file or symlink at this path; with absent remove it with everything in it."`
 	Purge    bool     `yaml:"purge,omitempty" doc:"Remove everything in it that no resource of the host declares. What is in folders that are declared too is left to these. It follows no links and leaves what is mounted in it; folders of the system are refused."`
 	Keep     Kept     `yaml:"keep,omitempty" doc:"With purge: patterns of names to leave, like ['*.local'], with what is in them. With state absent: true leaves the folder when something is in it, instead of failing."`
-	Declared []string `yaml:"declared,omitempty" doc:"Filled in by Steer, for purge: what other resources of the host declare in it."`
+	Declared []string `yaml:"declared,omitempty" doc:"Filled in by Steer, for purge: what other resources of the host declare."`
 }
 
 func directoryKind() infra.Kind {
