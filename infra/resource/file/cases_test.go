@@ -17,7 +17,13 @@ func TestCases(t *testing.T) {
 		infratest.Cases(t, file.Kinds(), fetchedCases())
 		infratest.Cases(t, file.Kinds(), furtherCases())
 		infratest.Cases(t, file.Kinds(), packedCases())
+		infratest.Cases(t, file.Kinds(), purgeCases())
 	})
+}
+
+// TestImmutable: what root may not change either says so.
+func TestImmutable(t *testing.T) {
+	infratest.Inside(t, func() { infratest.Cases(t, file.Kinds(), immutableCases()) }, "--cap-add=LINUX_IMMUTABLE")
 }
 
 func fileCases() []infratest.Case {

@@ -118,3 +118,42 @@ func packedCases() []infratest.Case {
 }
 
 const checkedOut = "git init -q -b main o; cd o; git config user.name n; git config user.email e@example.com; echo 1 > f; git add f; git commit -qm 1; git tag v1; cd ..; git clone -q o d; git -C d checkout -q --detach; "
+
+// purgeCases are folders in which is what nobody declares. In roles Steer fills declared in.
+func purgeCases() []infratest.Case {
+	purge := func(more string) string { return "directory: {path: /srv/c/d, purge: true" + more + "}" }
+	return []infratest.Case{
+		{Name: "strangers, also in a folder", From: "salt file.directory clean", Before: "mkdir -p d/e; touch d/f d/e/f", YAML: purge(""), Diff: "update purge, purge", After: "test -z \"$(ls -A d)\""},
+		{Name: "nothing is in it", From: "salt file.directory clean", Before: "mkdir d", YAML: purge("")},
+		{Name: "a stranger beside what is declared", From: "salt file.directory clean, require", Before: "mkdir d; touch d/good d/wrong", YAML: purge(", declared: [/srv/c/d/good]"), Diff: "update purge", After: "test $(ls -A d) = good"},
+		{Name: "what is declared deep in it", From: "salt file.directory clean, require", Before: "mkdir -p d/a/b; touch d/a/b/f d/a/g", YAML: purge(", declared: [/srv/c/d/a/b/f]"), Diff: "update purge", After: "test -f d/a/b/f; test ! -e d/a/g"},
+		{Name: "a folder that is declared, with all in it", From: "puppet file purge", Before: "mkdir -p d/a; touch d/a/f", YAML: purge(", declared: [/srv/c/d/a]"), After: "test -f d/a/f",
+			Differs: "Puppet's recurse goes on into it; here it has purge of its own"},
+		{Name: "names to keep", From: "salt file.directory exclude_pat, puppet tidy", Before: "mkdir -p d/e; touch d/a.local d/e/b.local d/e/c d/.local", YAML: purge(", keep: ['*.local']"), Diff: "update purge", After: "test \"$(find d -type f | sort | xargs)\" = 'd/.local d/a.local d/e/b.local'"},
+		{Name: "one path to keep", From: "salt file.directory exclude_pat", Before: "mkdir -p d/e; touch d/keep d/e/keep d/e/x", YAML: purge(", keep: [e/keep]"), Diff: "update purge, purge", After: "test \"$(find d -type f)\" = d/e/keep"},
+		{Name: "a link goes, where it leads stays", From: "puppet tidy (recurse symlinks)", Before: "mkdir d out; touch out/f; ln -s ../out d/l; ln -s /no/such d/n", YAML: purge(""), Diff: "update purge, purge", After: "test -f out/f; test -z \"$(ls -A d)\""},
+		{Name: "what is declared behind a link out of it", From: "own", Before: "mkdir d out; ln -s ../out d/l; touch out/f d/x", YAML: purge(", declared: [/srv/c/d/l/f]"), Diff: "update purge", After: "test -L d/l; test -f out/f"},
+		{Name: "what is declared by another name of the folder", From: "own", Before: "mkdir d; ln -s d other; touch d/f d/x", YAML: purge(", declared: [/srv/c/other/f]"), Diff: "update purge", After: "test $(ls -A d) = f"},
+		{Name: "a folder that is itself a link", From: "own", Before: "mkdir real; touch real/f; ln -s real d", YAML: purge(""), Error: "d is a symlink, not a directory", After: "test -f real/f"},
+		{Name: "a file in its place is no reason to remove more", From: "own", Before: "touch d", YAML: purge(""), Error: "d is a file, not a directory", After: "test -f d"},
+		{Name: "what nobody may write", From: "own", Before: "mkdir -p d/e; touch d/e/f; chmod 0 d/e/f d/e", YAML: purge(""), Diff: "update purge", After: "test -z \"$(ls -A d)\""},
+		{Name: "rights and strangers at once", From: "own", Before: "mkdir d; touch d/f; chmod 700 d", YAML: purge(", mode: '0755'"), Diff: "update mode, purge", After: "test $(stat -c %a d) = 755; test -z \"$(ls -A d)\""},
+	}
+}
+
+// immutableCases are of files and folders with attributes of chattr(1).
+func immutableCases() []infratest.Case {
+	const why, free = "it may be immutable: look with lsattr, clear with chattr -i", "chattr -R -ia .; test $(cat f) = a; test $(ls -A | wc -l) = 1"
+	fixed := f("a") + "; chattr +i f"
+	return []infratest.Case{
+		{Name: "as it should be", From: "ansible file attributes", Before: fixed, YAML: "file: {path: /srv/c/f, content: a, mode: '0644'}", After: free},
+		{Name: "another content", From: "ansible file attributes", Before: fixed, YAML: "file: {path: /srv/c/f, content: b}", Error: why, After: free},
+		{Name: "another mode", From: "own", Before: fixed, YAML: "file: {path: /srv/c/f, mode: '0600'}", Error: why, After: free},
+		{Name: "another owner", From: "own", Before: fixed, YAML: "file: {path: /srv/c/f, owner: daemon}", Error: why, After: free},
+		{Name: "not there", From: "own", Before: fixed, YAML: "file: {path: /srv/c/f, state: absent}", Error: why, After: free},
+		{Name: "a line more in a file that only grows", From: "own", Before: f("a") + "; chattr +a f", YAML: "line: {path: /srv/c/f, text: b}", Error: why, After: free},
+		{Name: "a new file in a folder that stays", From: "own", Before: "mkdir d; chattr +i d", YAML: "file: {path: /srv/c/d/f, content: a}", Error: why, After: "chattr -i d; test -z \"$(ls -A d)\""},
+		{Name: "a link in its place", From: "own", Before: fixed, YAML: "symlink: {path: /srv/c/f, target: x, force: true}", Error: why, After: free},
+		{Name: "a stranger in a folder that is purged", From: "own", Before: "mkdir d; touch d/f; chattr +i d/f", YAML: "directory: {path: /srv/c/d, purge: true}", Error: why, After: "chattr -i d/f"},
+	}
+}

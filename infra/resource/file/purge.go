@@ -120,23 +120,37 @@ func (f *Directory) purge(ctx context.Context, p place, remove bool) (*purging, 
 	if err != nil || !ok {
 		return nil, err
 	}
-	w := &purging{Directory: f, device: st.Dev, remove: remove}
-	real := map[string]string{}
+	look := func(remove bool, spared ...string) (*purging, error) {
+		w := &purging{Directory: f, device: st.Dev, remove: remove, spared: spared}
+		_, err := w.folder(ctx, p, 0)
+		return w, err
+	}
+	var spared []string
 	for _, s := range f.Declared {
 		if strings.HasPrefix(s, f.Path+"/") {
-			w.spared = append(w.spared, s)
+			spared = append(spared, s)
 		}
-		// One that is declared by way of a link in the folder stands elsewhere in it.
+	}
+	if w, err := look(false, spared...); err == nil && w.count == 0 {
+		return w, nil
+	}
+	return look(remove, append(spared, f.byLinks(p.real())...)...)
+}
+
+// byLinks are the paths in the folder, which is real, of what is declared by way of a link.
+func (f *Directory) byLinks(folder string) []string {
+	var found []string
+	real := map[string]string{}
+	for _, s := range f.Declared {
 		dir := path.Dir(s)
 		if _, known := real[dir]; !known {
 			real[dir], _ = filepath.EvalSymlinks(dir)
 		}
-		if in, ok := strings.CutPrefix(real[dir]+"/", p.real()+"/"); ok {
-			w.spared = append(w.spared, path.Join(f.Path, in, path.Base(s)))
+		if in, ok := strings.CutPrefix(real[dir]+"/", folder+"/"); ok {
+			found = append(found, path.Join(f.Path, in, path.Base(s)))
 		}
 	}
-	_, err = w.folder(ctx, p, 0)
-	return w, err
+	return found
 }
 
 // folder looks at what is in a folder; all tells that nothing of it stays.
