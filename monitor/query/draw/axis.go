@@ -19,7 +19,8 @@ type scale struct {
 func (s scale) y(v float64) float64 {
 	share := (v - s.low) / (s.high - s.low)
 	if s.log > 0 {
-		share = math.Log(math.Max(v, 0)/s.low) / math.Log(s.high/s.low)
+		low := math.Log(s.low) // no quotients: the largest number by one below 1 is none
+		share = (math.Log(math.Max(v, 0)) - low) / (math.Log(s.high) - low)
 	}
 	return s.base - share*(s.base-s.top)
 }

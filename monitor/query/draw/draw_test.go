@@ -306,3 +306,22 @@ func TestAnyData(t *testing.T) {
 		}
 	})
 }
+
+// TestLargestOnALogarithmicAxis: the largest number and a small one, of which no
+// quotient is a number.
+func TestLargestOnALogarithmicAxis(t *testing.T) {
+	results := []query.Result{series("small", 1, 0.03125), series("large", 1, math.MaxFloat64)}
+	for i := range results {
+		results[i].Style.Right = true
+	}
+	for _, mode := range []string{"", "all", "stacked"} {
+		var b bytes.Buffer
+		o := Options{Width: 287, Height: 207, AreaMode: mode, LineMode: "staircase", LogBase: 10}
+		if err := SVG(&b, results, o); err != nil || strings.Contains(b.String(), "NaN") {
+			t.Errorf("%q: %v %s", mode, err, b.String())
+		}
+		if err := PNG(io.Discard, results, o); err != nil {
+			t.Error(err)
+		}
+	}
+}

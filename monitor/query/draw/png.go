@@ -63,14 +63,20 @@ func (r *raster) end(c color) {
 	r.shapes.Draw(r.img, r.window, c.uniform(), image.Point{})
 }
 
+// farthest is how far outside of the picture a corner may be, in pixels: with the 9 bits
+// behind the point it is exact in float32, and no product overflows 32 bits.
+const farthest = 1 << 14
+
 // polygon adds a shape. Its corners go to the grid on which the rasterizer
 // counts: an edge that is level for the grid but not in floating point would
 // shoot far across the picture, and even overflow.
 func (r *raster) polygon(p ...point) {
 	const grid = 512
+	at := func(v float64, from int) float32 {
+		return float32(round(max(-farthest, min(farthest, v-float64(from))), grid))
+	}
 	for i, q := range p {
-		x := float32(round(q.x-float64(r.window.Min.X), grid))
-		y := float32(round(q.y-float64(r.window.Min.Y), grid))
+		x, y := at(q.x, r.window.Min.X), at(q.y, r.window.Min.Y)
 		if i == 0 {
 			r.shapes.MoveTo(x, y)
 		} else {
