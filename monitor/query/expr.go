@@ -94,7 +94,7 @@ func (x *Expr) write(b *strings.Builder) {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			a.write(b)
+			a.writeArgument(b)
 		}
 		for i, n := range x.Named {
 			if i > 0 || len(x.Args) > 0 {
@@ -106,6 +106,20 @@ func (x *Expr) write(b *strings.Builder) {
 		}
 		b.WriteByte(')')
 	}
+}
+
+// writeArgument writes an argument by position. A path like a=b was piped into the
+// call, and would be a named argument there.
+func (x *Expr) writeArgument(b *strings.Builder) {
+	if x.Kind == Path {
+		text := cmp.Or(x.source, x.Text)
+		p := parser{in: text}
+		if p.identifier() != "" && p.peek() == '=' {
+			b.WriteString(text[:p.pos] + `\` + text[p.pos:])
+			return
+		}
+	}
+	x.write(b)
 }
 
 func writeQuoted(b *strings.Builder, s string) {
