@@ -70,6 +70,7 @@ func (k *keeper) at(ctx context.Context, commit string) (*declared, error) {
 
 // sum is what a host should be, for telling apart: its entry, roles and secrets.
 func (d *declared) sum(h host.Host) (string, error) {
+	h.Converge = host.Converge{} // how it is visited is not what it is
 	entry, err := json.Marshal(h.Entry)
 	if err != nil {
 		return "", fmt.Errorf("read hosts: %w", err)
@@ -202,7 +203,7 @@ func defaultConverge() (c host.Converge) {
 }
 
 func settings(c host.Converge) fleet.Settings {
-	return fleet.Settings{Every: c.Every.Std(), Canary: c.Canary, Soak: c.Soak.Std(), Approve: c.Approve, Replace: c.Replace, Dead: c.Dead.Std(), Drill: c.Drill.Std()}
+	return fleet.Settings{Every: c.Every.Std(), Canary: c.Canary, Soak: c.Soak.Std(), Approve: c.Approve, Replace: c.Replace, Dead: c.Dead.Std(), Drill: c.Drill.Every.Std(), Within: c.Drill.Within.Std(), Severity: c.Severity}
 }
 
 // secretsDigest changes when a secret of an environment does.

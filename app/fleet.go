@@ -295,7 +295,7 @@ func (k *keeper) look(v visit, name string, changed bool, out *fleet.Outcome) {
 // open opens an incident about a host or a group, unless one is open.
 func (k *keeper) open(ctx context.Context, tx *sql.Tx, t fleet.Trouble) error {
 	_, err := k.monitor.checks.Open(ctx, tx, state.Incident{
-		Check: t.Key, Team: t.Owner, Environment: t.Env, Severity: "ticket", Level: "CRITICAL", Title: t.Title, Summary: t.Summary, Cause: t.Cause,
+		Check: t.Key, Team: t.Owner, Environment: t.Env, Severity: t.Severity, Level: "CRITICAL", Title: t.Title, Summary: t.Summary, Cause: t.Cause,
 	})
 	if fault.Of(err) == fault.Conflict {
 		return nil

@@ -55,14 +55,16 @@ type Outcome struct {
 
 // Trouble is something that people have to know.
 type Trouble struct {
-	Key     string // what it is about: there is one incident of a key at a time
-	Host    string
-	Group   string
-	Owner   id.Team
-	Env     id.Environment
-	Title   string
-	Summary string
-	Cause   string // id of the event behind it
+	Key   string // what it is about: there is one incident of a key at a time
+	Host  string
+	Group string
+	Owner id.Team
+	Env   id.Environment
+	// Severity is page, ticket or info. A worse one takes the place of an open one.
+	Severity string
+	Title    string
+	Summary  string
+	Cause    string // id of the event behind it
 }
 
 // Options are what a fleet needs.
@@ -217,7 +219,7 @@ func (f *Fleet) Step(ctx context.Context) error {
 				return err
 			}
 			if events[i].Type == event.GroupFailed {
-				if err := f.o.Open(ctx, tx, Trouble{Key: events[i].Subject, Group: events[i].Subject[len("group/"):], Title: events[i].Summary, Summary: events[i].Reason, Cause: events[i].ID}); err != nil {
+				if err := f.o.Open(ctx, tx, w.trouble(events[i])); err != nil {
 					return err
 				}
 			}
@@ -234,6 +236,24 @@ func (f *Fleet) Step(ctx context.Context) error {
 	}
 	f.o.Work.Wake()
 	return nil
+}
+
+// trouble is that of a group that failed.
+func (w World) trouble(e event.Event) Trouble {
+	t := Trouble{Key: e.Subject, Group: e.Subject[len("group/"):], Title: e.Summary, Summary: e.Reason, Cause: e.ID, Severity: "ticket"}
+	for _, want := range w.Wanted {
+		if want.Name != t.Group {
+			continue
+		}
+		t.Severity = worst(t.Severity, want.Settings.Severity)
+		for _, d := range want.Hosts {
+			t.Owner, t.Env = cmp.Or(t.Owner, d.Owner), cmp.Or(t.Env, d.Environment)
+			if h := w.Hosts[d.Name]; h.State == HasFailed {
+				t.Severity = worst(t.Severity, h.Severity)
+			}
+		}
+	}
+	return t
 }
 
 // world collects what Plan looks at, and takes hosts in that are new.

@@ -28,11 +28,12 @@ type stage struct {
 	answer  func(t Task) (Outcome, error)
 	events  []event.Event
 	trouble []string
+	opened  map[string]Trouble // the newest of each key
 	over    []string
 }
 
 func newStage(t *testing.T, db *database.DB) *stage {
-	s := &stage{t: t, now: noon}
+	s := &stage{t: t, now: noon, opened: map[string]Trouble{}}
 	s.wanted = Wanted{Name: "web", Commit: "commit-1", Digest: "d1", Settings: Settings{Every: time.Hour, Dead: 10 * time.Minute},
 		Hosts: []Declared{{Name: "a", Group: "web", Owner: "ops", Environment: "ci", Roles: []string{"web"}}, {Name: "b", Group: "web", Roles: []string{"web"}, Made: true}}}
 	s.answer = func(t Task) (Outcome, error) { return s.same(), nil }
@@ -57,7 +58,7 @@ func newStage(t *testing.T, db *database.DB) *stage {
 			return answer(t)
 		},
 		Open: func(_ context.Context, _ *sql.Tx, t Trouble) error {
-			locked(func() { s.trouble = append(s.trouble, t.Key) })
+			locked(func() { s.trouble, s.opened[t.Key] = append(s.trouble, t.Key), t })
 			return nil
 		},
 		Close: func(_ context.Context, key, _ string) { locked(func() { s.over = append(s.over, key) }) },

@@ -17,6 +17,9 @@ type Settings struct {
 	Replace bool          `json:"replace"` // a dead host that Steer can make is made anew
 	Dead    time.Duration `json:"dead"`    // without an answer for so long, a host is dead
 	Drill   time.Duration `json:"drill"`   // between rebuilds for practice; 0: none
+	Within  time.Duration `json:"within"`  // how long making a host anew may take; 0: no bound
+	// Severity is the least of incidents about these hosts; empty: what tests say, else ticket.
+	Severity string `json:"severity,omitempty"`
 }
 
 // Declared is a host of the definitions.
@@ -53,6 +56,8 @@ type Host struct {
 	// State is waiting (never visited), converged, drifted, failed or unreachable.
 	State string `json:"state"`
 	Error string `json:"error,omitempty"` // why it failed or cannot be reached
+	// Severity is that of its incident, while it failed or cannot be reached.
+	Severity string `json:"severity,omitempty"`
 
 	Commit     string            `json:"commit,omitempty"` // of the definitions that it follows
 	Digest     string            `json:"digest,omitempty"` // of its group when it was last as declared

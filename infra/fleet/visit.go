@@ -87,6 +87,11 @@ func (f *Fleet) ended(ctx context.Context, v Visit, o Outcome, failure error) er
 		return nil // no definition had it, ever
 	}
 	e := &end{Fleet: f, v: v, h: h, was: h, now: f.o.Now().UTC()}
+	if wanted, err := f.o.Wanted(ctx); err != nil {
+		f.o.Log.Warn("read how hosts are kept", "group", v.Group, "error", err) // what was done counts all the same
+	} else if i := slices.IndexFunc(wanted, func(w Wanted) bool { return w.Name == v.Group }); i >= 0 {
+		e.settings = wanted[i].Settings
+	}
 	switch v.Commit {
 	case g.Candidate:
 		e.digest = g.Digest
@@ -98,17 +103,22 @@ func (f *Fleet) ended(ctx context.Context, v Visit, o Outcome, failure error) er
 	if err == nil && e.h.State != HasFailed && e.h.State != Unreachable && (e.was.State == HasFailed || e.was.State == Unreachable) {
 		f.o.Close(ctx, "host/"+h.Name, h.Name+" is "+e.h.State+" again")
 	}
+	if err == nil && e.rebuilt() && !e.slow() {
+		f.o.Close(ctx, "rebuild/"+v.Group, fmt.Sprintf("%s was made anew in %s", h.Name, round(e.h.Rebuild)))
+	}
 	return err
 }
 
 // end is how a visit ends.
 type end struct {
 	*Fleet
-	v      Visit
-	h, was Host
-	digest string // of what the host should be
-	now    time.Time
-	events []event.Event
+	v        Visit
+	h, was   Host
+	digest   string   // of what the host should be
+	settings Settings // of its group
+	now      time.Time
+	// testsOnly says that nothing but tests failed.
+	testsOnly bool
 }
 
 // take works out what the visit means for the host.
@@ -123,7 +133,7 @@ func (e *end) take(o Outcome, failure error) {
 		if h.Silent.IsZero() {
 			h.Silent = e.now
 		}
-		h.State, h.Error = Unreachable, failure.Error()
+		h.State, h.Error, h.Severity = Unreachable, failure.Error(), e.severity()
 		return
 	case failure != nil:
 		v.State, v.Error = Broken, failure.Error()
@@ -148,6 +158,7 @@ func (e *end) take(o Outcome, failure error) {
 	case o.FailedConverge:
 		v.State, v.Error = Broken, broken(o.Changes)
 	case len(failing) > 0:
+		e.testsOnly = true
 		v.State, v.Error = Broken, "tests fail: "+strings.Join(failing[:min(len(failing), 5)], ", ")
 	}
 	if v.Kind == Look {
@@ -180,6 +191,9 @@ func (e *end) take(o Outcome, failure error) {
 			v.Drift++
 		}
 	}
+	if h.Severity = ""; v.State == Broken {
+		h.Severity = e.severity()
+	}
 	switch {
 	case v.State == Broken:
 		h.State, h.Error = HasFailed, v.Error
@@ -195,6 +209,14 @@ func (e *end) take(o Outcome, failure error) {
 		h.Digest = e.digest
 	}
 }
+
+// rebuilt tells that the visit made the host anew, until it was as declared.
+func (e *end) rebuilt() bool { return e.v.Kind == Rebuild && e.v.State == Passed }
+
+// slow tells that this took longer than it may.
+func (e *end) slow() bool { return e.settings.Within > 0 && e.h.Rebuild > e.settings.Within }
+
+func round(d time.Duration) time.Duration { return d.Round(time.Second / 10) }
 
 // broken sums up what failed.
 func broken(changes []Change) string {
@@ -223,11 +245,17 @@ func (e *end) write(ctx context.Context, tx *sql.Tx) error {
 		if err := e.o.Journal(ctx, tx, &ev); err != nil {
 			return err
 		}
-		failed := e.h.State == HasFailed && e.was.State != HasFailed || e.h.State == Unreachable && e.was.State != Unreachable && e.was.State != Waiting
+		failed := e.h.State == HasFailed && (e.was.State != HasFailed || e.worse()) || e.h.State == Unreachable && e.was.State != Unreachable && e.was.State != Waiting
 		// What a change broke is an incident of the group.
 		if failed && e.v.Kind != Look && e.v.Cause != "change" {
-			trouble = append(trouble, e.trouble("host/"+e.h.Name, ev.Summary, e.h.Error, ev.ID))
+			t := e.trouble("host/"+e.h.Name, ev.Summary, e.h.Error, ev.ID)
+			t.Severity = e.h.Severity
+			trouble = append(trouble, t)
 		}
+	}
+	if e.rebuilt() && e.slow() {
+		trouble = append(trouble, e.trouble("rebuild/"+e.v.Group, fmt.Sprintf("Making %s anew took %s, more than %s", e.h.Name, round(e.h.Rebuild), e.settings.Within),
+			"That is longer than its group allows (converge: drill: within): after a loss it will be away for as long.", ""))
 	}
 	for _, t := range trouble {
 		if err := e.o.Open(ctx, tx, t); err != nil {
@@ -237,8 +265,13 @@ func (e *end) write(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
+// worse tells that what fails now is worse than what failed before.
+func (e *end) worse() bool {
+	return e.h.Severity != e.was.Severity && worst(e.h.Severity, e.was.Severity) == e.h.Severity
+}
+
 func (e *end) trouble(key, title, summary, cause string) Trouble {
-	return Trouble{Key: key, Host: e.h.Name, Group: e.h.Group, Owner: e.h.Owner, Env: e.h.Environment, Title: title, Summary: summary, Cause: cause}
+	return Trouble{Key: key, Severity: worst("ticket", e.settings.Severity), Host: e.h.Name, Group: e.h.Group, Owner: e.h.Owner, Env: e.h.Environment, Title: title, Summary: summary, Cause: cause}
 }
 
 // tell is the event of a visit; one that found all as declared is none.
@@ -258,9 +291,12 @@ func (e *end) tell() (event.Event, bool) {
 		return ev, e.was.State != Unreachable
 	case v.State == Broken:
 		ev.Type, ev.Summary = event.HostFailed, fmt.Sprintf("%s is not as declared: %s", h.Name, v.Error)
-		return ev, e.was.State != HasFailed || e.was.Error != h.Error || changed > 0
+		if v.Cause == "drill" {
+			ev.Summary = fmt.Sprintf("The rebuild of %s for practice failed: %s", h.Name, v.Error)
+		}
+		return ev, e.was.State != HasFailed || e.was.Error != h.Error || changed > 0 || e.worse()
 	case v.Kind == Rebuild:
-		ev.Type, ev.Summary = event.HostRebuilt, fmt.Sprintf("%s was made anew in %s", h.Name, h.Rebuild.Round(time.Second/10))
+		ev.Type, ev.Summary = event.HostRebuilt, fmt.Sprintf("%s was made anew in %s", h.Name, round(h.Rebuild))
 	case v.Kind == Back:
 		ev.Type, ev.Summary = event.HostRolledBack, fmt.Sprintf("%s went back: %s", h.Name, count(changed, "resource", "resources"))
 	case v.Drift > 0 && v.Drift >= changed:

@@ -40,19 +40,43 @@ type Converge struct {
 	Approve bool            `yaml:"approve" json:"approve" doc:"A change waits with its plan until somebody agrees." default:"false"`
 	Dead    config.Duration `yaml:"dead" json:"dead" doc:"A host that does not answer for so long is dead." default:"10m"`
 	Replace bool            `yaml:"replace" json:"replace" doc:"Make a dead host anew, at most one of the group in an hour; it needs make." default:"false"`
-	Drill   config.Duration `yaml:"drill" json:"drill" doc:"Rebuild one host of the group for practice in this interval; 0: never." default:"0s"`
+	Drill   Drill           `yaml:"drill" json:"drill" doc:"Rebuild one host of the group for practice in this interval, as 7d or {every: 7d, within: 5m}; 0: never." default:"0s"`
+	// Severity is a word of incidents; see severities.
+	Severity string `yaml:"severity" json:"severity,omitempty" doc:"Least severity of incidents about these hosts: page, ticket or info. Default: what the tests say that fail, else ticket."`
+}
+
+// Drill is a rebuild for practice.
+type Drill struct {
+	Every  config.Duration `yaml:"every" json:"every" doc:"Time between rebuilds; 0: never." default:"0s"`
+	Within config.Duration `yaml:"within" json:"within" doc:"How long making a host anew, until it is as declared, may take; longer opens an incident. 0: no bound." default:"0s"`
+}
+
+// ReadRaw also takes the interval alone.
+func (d *Drill) ReadRaw(r config.Raw) (err error) {
+	type plain Drill
+	if text, ok := r.Text(); ok {
+		d.Every, err = config.ParseDuration(text)
+		return err
+	}
+	return r.Decode((*plain)(d))
 }
 
 // Check says what is wrong.
 func (c Converge) Check() error {
 	var all []error
-	for name, d := range map[string]config.Duration{"every": c.Every, "drill": c.Drill} {
+	for name, d := range map[string]config.Duration{"every": c.Every, "drill": c.Drill.Every} {
 		if d != 0 && d.Std() < 10*time.Second || d < 0 {
 			all = append(all, fault.New(fault.Invalid, "%s: %s is too often (at least 10s, or 0 for never)", name, d))
 		}
 	}
 	if c.Canary < 0 || c.Canary > 1000 {
 		all = append(all, fault.New(fault.Invalid, "canary: %d hosts are not between 0 and 1000", c.Canary))
+	}
+	if c.Drill.Within < 0 {
+		all = append(all, fault.New(fault.Invalid, "drill: within: %s is no time to stay within", c.Drill.Within))
+	}
+	if severities := []string{"page", "ticket", "info"}; c.Severity != "" && !slices.Contains(severities, c.Severity) {
+		all = append(all, fault.New(fault.Invalid, "severity: %q is none%s", c.Severity, config.Suggest(c.Severity, severities)))
 	}
 	if c.Soak < 0 || c.Dead.Std() < time.Second {
 		all = append(all, fault.New(fault.Invalid, "soak: and dead: have to be times, dead at least 1s"))
@@ -95,7 +119,7 @@ func (e *Entry) Check() error {
 	if len(e.Roles) == 0 {
 		all = append(all, fault.New(fault.Invalid, "roles: are missing (list what the host is, like [web])"))
 	}
-	if (e.Converge.Replace || e.Converge.Drill > 0) && e.Make == nil {
+	if (e.Converge.Replace || e.Converge.Drill.Every > 0) && e.Make == nil {
 		all = append(all, fault.New(fault.Invalid, "converge: replace and drill need make, since Steer has to make the host anew"))
 	}
 	if e.Number > 1 && e.Connect != "" && !strings.Contains(e.Connect, "{}") {

@@ -92,6 +92,22 @@ func TestIncidentByCall(t *testing.T) {
 		if _, err := open(want); fault.Of(err) != fault.Conflict {
 			t.Errorf("twice: %v", err)
 		}
+		// A worse one takes the place of a less severe one, and follows it.
+		milder := Incident{Check: "host/a", Title: "a test fails", Severity: "info"}
+		if _, err := open(milder); err != nil {
+			t.Error(err)
+		}
+		milder.Severity = "page"
+		worse, err := open(milder)
+		if was, _ := e.Incident(t.Context(), 2); err != nil || worse.Previous != 2 || was.State != Resolved || was.ResolveReason != "it is a page now: a test fails" {
+			t.Errorf("%+v, before: %+v, %v", worse, was, err)
+		}
+		if milder.Severity = "ticket"; fault.Of(second(open(milder))) != fault.Conflict {
+			t.Error("a milder one took its place")
+		}
+		if _, err := e.Resolve(t.Context(), worse.ID, "ada", "done"); err != nil {
+			t.Error(err)
+		}
 		if _, err := open(Incident{}); fault.Of(err) != fault.Invalid {
 			t.Errorf("empty: %v", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,7 +84,8 @@ func (e *Engine) Resolve(ctx context.Context, number int64, who id.Person, reaso
 
 // Open opens an incident that no check is behind, in the caller's transaction.
 // The caller fills in what is known; Check names what it is about and has at most
-// one incident that is not resolved (else fault.Conflict). Resolve ends it.
+// one incident that is not resolved (else fault.Conflict). A worse one takes the place
+// of a less severe one, so that those hear of it whom it concerns now. Resolve ends it.
 func (e *Engine) Open(ctx context.Context, tx *sql.Tx, i Incident) (Incident, error) {
 	if i.Check == "" || i.Title == "" {
 		return i, fault.New(fault.Invalid, "open incident: it needs a title and the name of what it is about")
@@ -91,6 +93,12 @@ func (e *Engine) Open(ctx context.Context, tx *sql.Tx, i Incident) (Incident, er
 	others, err := selectIncidents(ctx, tx, "WHERE check_key = $1 AND resolved = 0", i.Check)
 	if err != nil {
 		return i, err
+	}
+	if len(others) > 0 && others[0].kind == byCall && slices.Index(severities, i.Severity) > slices.Index(severities, others[0].Severity) {
+		if _, err := e.end(ctx, tx, others[0].ID, event.Steer, "it is a "+i.Severity+" now: "+i.Title, i.Cause, e.now()); err != nil {
+			return i, err
+		}
+		others = nil
 	}
 	if len(others) > 0 {
 		return i, fault.New(fault.Conflict, "open incident about %s: incident %d is about it and not resolved", i.Check, others[0].ID)
@@ -104,6 +112,9 @@ func (e *Engine) Open(ctx context.Context, tx *sql.Tx, i Incident) (Incident, er
 	}
 	return e.begin(ctx, tx, i, i.Cause)
 }
+
+// severities are those of incidents, the worst last.
+var severities = []string{"info", "ticket", "page"}
 
 // begin stores, journals and tells a new incident.
 func (e *Engine) begin(ctx context.Context, tx *sql.Tx, i Incident, cause string) (Incident, error) {

@@ -4,7 +4,7 @@ export interface Pause { scope: 'all' | 'group' | 'host'; name?: string; person:
 
 export interface Host {
   name: string; group: string; owner?: string; environment?: string; roles: string[] | null; made: boolean
-  state: string; error?: string; commit?: string; hash?: string; generation: number; facts?: Facts | null
+  state: string; error?: string; severity?: string; commit?: string; hash?: string; generation: number; facts?: Facts | null
   updates?: number; security?: number; reboot?: boolean; tests: number; failing: number
   seen: string; rebuilt?: string; rebuild?: number; contact?: string; visited?: string; converged?: string; silent?: string
   gone?: boolean; paused?: Pause | null; next?: string; running?: number; drifts?: number; unequal?: string[] | null
@@ -16,7 +16,7 @@ export interface Facts {
 }
 
 // Times of settings are in nanoseconds.
-export interface Settings { every: number; canary: number; soak: number; approve: boolean; replace: boolean; dead: number; drill: number }
+export interface Settings { every: number; canary: number; soak: number; approve: boolean; replace: boolean; dead: number; drill: number; within?: number; severity?: string }
 
 export interface Group {
   name: string; good: string; candidate: string; phase: string; since?: string; reason?: string; by?: string

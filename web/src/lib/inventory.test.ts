@@ -51,4 +51,5 @@ it('counts the hosts of a group that have the change', () => {
 it('says how a group is kept', () => {
   expect(manner(settings)).toBe('every 60 min · 2 hosts first, watched for 10 min · somebody has to agree')
   expect(manner({ ...settings, every: 0, canary: 1, soak: 0, approve: false, drill: 7 * 86400e9 })).toBe('only when somebody asks · 1 host first · rebuilt for practice every 7 d')
+  expect(manner({ ...settings, canary: 0, approve: false, within: 300e9, severity: 'page' })).toBe('every 60 min · made anew within 5 min · what goes wrong is at least a page')
 })

@@ -94,5 +94,6 @@ export function manner(s: Settings): string {
   return [
     s.every ? `every ${span(s.every)}` : 'only when somebody asks', s.canary ? `${many(s.canary, 'host')} first${s.soak ? `, watched for ${span(s.soak)}` : ''}` : '',
     s.approve ? 'somebody has to agree' : '', s.replace ? `made anew after ${span(s.dead)} of silence` : '', s.drill ? `rebuilt for practice every ${span(s.drill)}` : '',
+    s.within ? `made anew within ${span(s.within)}` : '', s.severity ? `what goes wrong is at least a ${s.severity}` : '',
   ].filter(Boolean).join(' · ')
 }

@@ -1,0 +1,28 @@
+package fleet
+
+import "slices"
+
+// severities are those of incidents, the worst last.
+var severities = []string{"", "info", "ticket", "page"}
+
+// worst is the highest of some severities.
+func worst(of ...string) string {
+	return slices.MaxFunc(of, func(a, b string) int { return slices.Index(severities, a) - slices.Index(severities, b) })
+}
+
+// severity says who has to know of what is wrong with the host now: what its tests
+// say that fail, but at least what its group says. What is no test is a ticket.
+func (e *end) severity() string {
+	said := ""
+	if e.testsOnly {
+		for _, t := range e.v.Tests {
+			if t.Status == "failed" {
+				said = worst(said, t.Severity)
+			}
+		}
+	}
+	if said == "" {
+		said = "ticket"
+	}
+	return worst(said, e.settings.Severity)
+}
