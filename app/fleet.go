@@ -51,7 +51,7 @@ func (a *App) openFleet(ctx context.Context) (err error) {
 	k.self.agents = a.agents
 	k.fleet, err = fleet.New(ctx, fleet.Options{
 		DB: a.db, Work: a.work, Journal: a.journal.Append, Log: a.log,
-		Wanted: k.wanted, Visit: k.visit, Open: k.open, Close: k.close, Propose: k.propose, Roles: k.roles, Unmanaged: k.unmanaged,
+		Wanted: k.wanted, Visit: k.visit, Open: k.open, Close: k.close, Followed: k.followed, Propose: k.propose, Roles: k.roles, Unmanaged: k.unmanaged,
 	})
 	if err != nil {
 		return err
@@ -189,7 +189,7 @@ func keep(out *fleet.Outcome, e converge.Event) {
 		out.Cut++
 		return
 	}
-	c := fleet.Change{Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Why: cutText(e.Why), Drift: e.Drift && e.Diff.Action != infra.Run}
+	c := fleet.Change{Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Why: cutText(e.Why), Drift: e.Drift && e.Diff.Action != infra.Run, Took: e.Took}
 	for _, f := range e.Diff.Fields[:min(len(e.Diff.Fields), 50)] {
 		c.Fields = append(c.Fields, fleet.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})
 	}
@@ -301,6 +301,19 @@ func (k *keeper) open(ctx context.Context, tx *sql.Tx, t fleet.Trouble) error {
 		return nil
 	}
 	return err
+}
+
+// followed are incidents of a host, its group or its environment that were opened in
+// some time.
+func (k *keeper) followed(ctx context.Context, p fleet.Place, from, until time.Time) (numbers []int64, err error) {
+	all, err := k.monitor.checks.Incidents(ctx, state.Filter{From: from, Until: until, Limit: 100})
+	for _, i := range all {
+		host := i.Check == "host/"+p.Host || strings.HasPrefix(i.Check, "drift/"+p.Host+"/") || strings.HasPrefix(i.Check, strings.ReplaceAll(p.Host, ".", "-")+"-")
+		if host || i.Check == "group/"+p.Group || p.Environment != "" && i.Environment == p.Environment {
+			numbers = append(numbers, i.ID)
+		}
+	}
+	return numbers, err
 }
 
 // close ends the incident about a host or a group, if there is one.

@@ -285,6 +285,14 @@ checks:
 	if got := inside(names[2], "cat /etc/motd /etc/issue.test"); got != "welcome\nnewer" {
 		t.Error(got)
 	}
+	// A plan tells how what it would change went before.
+	quiet()
+	inside(names[1], "echo hacked > /etc/motd")
+	plan := ask(map[string]any{"hosts": []string{names[1]}, "kind": "plan"})
+	if len(plan.Changes) != 1 || plan.Changes[0].History == nil || plan.Changes[0].History.Changes < 5 || plan.Changes[0].History.Hosts != 3 || plan.Changes[0].History.Took <= 0 {
+		t.Errorf("%+v", plan)
+	}
+	post("resumes", map[string]any{"scope": "all"}, nil)
 	var night fleet.Tonight
 	s.as(s.token).do("GET", "/api/v1/fleet/tonight", nil).json(t, &night)
 	if len(night.Rebuilt) < 2 || len(night.Failed) == 0 || len(night.Drifted) == 0 || len(night.Changed) == 0 {

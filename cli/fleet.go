@@ -196,6 +196,9 @@ func (s *session) changes(w io.Writer, v client.Visit) {
 			fmt.Fprintf(w, ": %s", safe(c.Why))
 		}
 		fmt.Fprintf(w, "  %s\n", s.paint(dim, c.Place))
+		if h := c.History; h != nil {
+			fmt.Fprintf(w, "      %s\n", s.paint(dim, history(*h)))
+		}
 		for _, f := range c.Fields {
 			if f.Text != "" {
 				fmt.Fprintf(w, "      %s:\n      %s\n", f.Name, safe(f.Text))
@@ -215,6 +218,36 @@ func (s *session) changes(w io.Writer, v client.Visit) {
 			fmt.Fprintf(w, "  test fails: %s: %s\n", safe(t.Name), safe(t.Found))
 		}
 	}
+}
+
+// history says how changes of a resource went before.
+func history(h client.History) string {
+	if h.Changes == 0 {
+		return "never changed before"
+	}
+	times := fmt.Sprintf("%d times", h.Changes)
+	switch h.Changes {
+	case 1:
+		times = "once"
+	case 100:
+		times += " or more"
+	}
+	hosts := "1 host"
+	if h.Hosts != 1 {
+		hosts = fmt.Sprintf("%d hosts", h.Hosts)
+	}
+	text := fmt.Sprintf("changed %s before on %s, %d failed", times, hosts, h.Failed)
+	if h.Failed == 0 {
+		text = fmt.Sprintf("changed %s before on %s, none failed", times, hosts)
+	}
+	if h.Took >= time.Millisecond {
+		text += fmt.Sprintf(", takes %s", short(h.Took))
+	}
+	text += ", last " + ago(h.Last)
+	for i, n := range h.Incidents {
+		text += fmt.Sprintf("%s%d", map[bool]string{true: ", followed within an hour by incident ", false: ", "}[i == 0], n)
+	}
+	return text
 }
 
 func (s *session) fleetTonight() *cobra.Command {

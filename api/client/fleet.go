@@ -17,6 +17,7 @@ type (
 	HostDetail    = fleet.Detail
 	Visit         = fleet.Visit
 	VisitChange   = fleet.Change
+	History       = fleet.History
 	Tonight       = fleet.Tonight
 	FleetGroup    = fleet.Group
 	Drift         = fleet.Drift

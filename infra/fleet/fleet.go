@@ -80,6 +80,8 @@ type Options struct {
 	// Open opens an incident, or does nothing when one of that key is open; Close ends it.
 	Open  func(ctx context.Context, tx *sql.Tx, t Trouble) error
 	Close func(ctx context.Context, key, reason string)
+	// Followed are incidents that were opened in some time and may come from a place.
+	Followed func(ctx context.Context, p Place, from, until time.Time) ([]int64, error)
 	// Propose turns a drift into a change of the definitions.
 	Propose func(ctx context.Context, d Drift, commit bool, who id.Person, reason string) (Proposal, error)
 	// Roles describes the roles of the newest definitions, without their hosts.
@@ -105,7 +107,7 @@ const job = "fleet.visit"
 
 // New makes the tables where they are missing, and sets the handler of visits.
 func New(ctx context.Context, o Options) (*Fleet, error) {
-	if o.DB == nil || o.Work == nil || o.Journal == nil || o.Wanted == nil || o.Visit == nil || o.Open == nil || o.Close == nil || o.Propose == nil || o.Roles == nil {
+	if o.DB == nil || o.Work == nil || o.Journal == nil || o.Wanted == nil || o.Visit == nil || o.Open == nil || o.Close == nil || o.Followed == nil || o.Propose == nil || o.Roles == nil {
 		return nil, errors.New("BUG: fleet.New needs all options but Unmanaged, Log and Now")
 	}
 	o.Log = cmp.Or(o.Log, slog.Default())

@@ -21,15 +21,16 @@ import (
 // stage is a fleet of two hosts whose visits the test plays.
 type stage struct {
 	*Fleet
-	t       *testing.T
-	mu      sync.Mutex
-	now     time.Time
-	wanted  Wanted
-	answer  func(t Task) (Outcome, error)
-	events  []event.Event
-	trouble []string
-	opened  map[string]Trouble // the newest of each key
-	over    []string
+	t         *testing.T
+	mu        sync.Mutex
+	now       time.Time
+	wanted    Wanted
+	answer    func(t Task) (Outcome, error)
+	events    []event.Event
+	trouble   []string
+	incidents map[int64]time.Time // that may follow a change
+	opened    map[string]Trouble  // the newest of each key
+	over      []string
 }
 
 func newStage(t *testing.T, db *database.DB) *stage {
@@ -62,6 +63,16 @@ func newStage(t *testing.T, db *database.DB) *stage {
 			return nil
 		},
 		Close: func(_ context.Context, key, _ string) { locked(func() { s.over = append(s.over, key) }) },
+		Followed: func(_ context.Context, p Place, from, until time.Time) (all []int64, _ error) {
+			locked(func() {
+				for n, at := range s.incidents {
+					if !at.Before(from) && at.Before(until) && p.Group == "web" {
+						all = append(all, n)
+					}
+				}
+			})
+			return all, nil
+		},
 		Propose: func(_ context.Context, d Drift, commit bool, _ id.Person, _ string) (Proposal, error) {
 			return Proposal{Drift: d, Commit: map[bool]string{true: "commit-9"}[commit]}, nil
 		},

@@ -171,14 +171,17 @@ const (
 
 // Change is what a visit found or did about one resource.
 type Change struct {
-	Ref    string  `json:"ref"`
-	Role   string  `json:"role,omitempty"`
-	Place  string  `json:"place,omitempty"`  // FILE:LINE of the definitions
-	Status string  `json:"status"`           // planned, changed, failed, skipped, drifted
-	Action string  `json:"action,omitempty"` // create, update, delete, replace, run
-	Fields []Field `json:"fields,omitempty"`
-	Why    string  `json:"why,omitempty"`
-	Drift  bool    `json:"drift,omitempty"` // the definitions had not changed
+	Ref    string        `json:"ref"`
+	Role   string        `json:"role,omitempty"`
+	Place  string        `json:"place,omitempty"`  // FILE:LINE of the definitions
+	Status string        `json:"status"`           // planned, changed, failed, skipped, drifted
+	Action string        `json:"action,omitempty"` // create, update, delete, replace, run
+	Fields []Field       `json:"fields,omitempty"`
+	Why    string        `json:"why,omitempty"`
+	Drift  bool          `json:"drift,omitempty"` // the definitions had not changed
+	Took   time.Duration `json:"took,omitempty"`  // ns
+	// History is of a plan's change: how it went before.
+	History *History `json:"history,omitempty"`
 }
 
 // Field is what differs.

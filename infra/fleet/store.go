@@ -210,8 +210,17 @@ func (f *Fleet) list(ctx context.Context, filter Filter, whole bool) ([]Visit, e
 	return visits(ctx, f.o.DB.Read(), whole, rest+fmt.Sprintf(" ORDER BY id DESC LIMIT %d", min(filter.Limit, 500)), args...)
 }
 
-// Visit returns a visit with what it found.
+// Visit returns a visit with what it found; of a plan also how its changes went
+// before.
 func (f *Fleet) Visit(ctx context.Context, number int64) (Visit, error) {
+	v, err := f.record(ctx, number)
+	if err == nil && v.Kind == Look {
+		err = f.histories(ctx, &v)
+	}
+	return v, err
+}
+
+func (f *Fleet) record(ctx context.Context, number int64) (Visit, error) {
 	all, err := visits(ctx, f.o.DB.Read(), true, "WHERE id = $1", number)
 	if err == nil && len(all) == 0 {
 		err = fault.New(fault.NotFound, "there is no visit %d", number)
@@ -235,6 +244,7 @@ func (f *Fleet) sweep(ctx context.Context) error {
 		return errors.Join(
 			exec(ctx, tx, `DELETE FROM fleet_visit WHERE finished > 0 AND finished < $1 AND NOT eventful`, database.Micros(now.Add(-keepQuiet))),
 			exec(ctx, tx, `DELETE FROM fleet_visit WHERE finished > 0 AND finished < $1`, database.Micros(now.Add(-keepEventful))),
+			exec(ctx, tx, `DELETE FROM fleet_change WHERE at < $1`, database.Micros(now.Add(-keepEventful))),
 			exec(ctx, tx, `DELETE FROM fleet_drift WHERE ended > 0 AND ended < $1`, database.Micros(now.Add(-keepEventful))))
 	})
 }

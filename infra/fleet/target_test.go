@@ -87,10 +87,11 @@ func newHosts(t *testing.T, db *database.DB) *hosts {
 			}
 			return Outcome{Hash: t.Commit}, nil
 		},
-		Open:    func(context.Context, *sql.Tx, Trouble) error { return nil },
-		Close:   func(context.Context, string, string) {},
-		Propose: func(context.Context, Drift, bool, id.Person, string) (Proposal, error) { return Proposal{}, nil },
-		Roles:   func(context.Context) ([]Role, error) { return nil, nil },
+		Open:     func(context.Context, *sql.Tx, Trouble) error { return nil },
+		Close:    func(context.Context, string, string) {},
+		Followed: func(context.Context, Place, time.Time, time.Time) ([]int64, error) { return nil, nil },
+		Propose:  func(context.Context, Drift, bool, id.Person, string) (Proposal, error) { return Proposal{}, nil },
+		Roles:    func(context.Context) ([]Role, error) { return nil, nil },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ func (f *Fleet) visit(ctx context.Context, j work.Job) error {
 	if err := j.Decode(&b); err != nil {
 		return err
 	}
-	v, err := f.Visit(ctx, b.Visit)
+	v, err := f.record(ctx, b.Visit)
 	switch {
 	case fault.Of(err) == fault.NotFound:
 		return nil // forgotten
@@ -60,7 +60,7 @@ func (f *Fleet) gaveUp(ctx context.Context, j work.Job, why error) {
 	if j.Decode(&b) != nil {
 		return
 	}
-	v, err := f.Visit(ctx, b.Visit)
+	v, err := f.record(ctx, b.Visit)
 	if err == nil && v.State != Passed && v.State != Broken {
 		err = f.ended(ctx, v, Outcome{}, fmt.Errorf("given up after %d attempts: %w", j.Attempt, why))
 	}
@@ -235,6 +235,9 @@ func (e *end) write(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	if err := writeHost(ctx, tx, e.h); err != nil {
+		return err
+	}
+	if err := e.remember(ctx, tx); err != nil {
 		return err
 	}
 	trouble, err := e.drifts(ctx, tx)

@@ -170,8 +170,9 @@ type Filter struct {
 	Check       string
 	Service     id.Service
 	Environment id.Environment
-	Before      int64 // only with a smaller number, for the next page
-	Limit       int   // default 100, at most 1000
+	From, Until time.Time // when they were opened; zero: whenever
+	Before      int64     // only with a smaller number, for the next page
+	Limit       int       // default 100, at most 1000
 }
 
 // Incidents returns incidents, newest first.
@@ -203,6 +204,12 @@ func (e *Engine) Incidents(ctx context.Context, f Filter) ([]Incident, error) {
 	}
 	if f.Environment != "" {
 		where("environment", "=", string(f.Environment))
+	}
+	if !f.From.IsZero() {
+		where("opened", ">=", database.Micros(f.From))
+	}
+	if !f.Until.IsZero() {
+		where("opened", "<", database.Micros(f.Until))
 	}
 	if f.Before > 0 {
 		where("id", "<", f.Before)

@@ -26,6 +26,11 @@ export interface Group {
 export interface Field { name: string; old?: string; new?: string; text?: string }
 export interface Change {
   ref: string; role?: string; place?: string; status: string; action?: string; fields?: Field[] | null; why?: string; drift?: boolean
+  took?: number; history?: History | null
+}
+// How changes of a resource went before, of a plan's changes.
+export interface History {
+  changes: number; failed: number; hosts: number; took?: number; last?: string; visit?: number; incidents?: number[] | null
 }
 export interface Test { name: string; status: string; found?: string; severity?: string; repair?: string[] | null }
 

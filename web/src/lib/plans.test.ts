@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Change, Visit } from './fleet'
-import { byRole, equal, lines, newest, tally, why } from './plans'
+import { byRole, equal, lines, newest, past, tally, why } from './plans'
 
 const visit = (id: number, host: string, v: Partial<Visit> = {}): Visit => ({ id, host, group: 'web', kind: 'plan', cause: 'change', state: 'passed', commit: 'b', actor: 'steer', drift: 0, created: '', ...v })
 const change = (ref: string, c: Partial<Change> = {}): Change => ({ ref, role: 'web', status: 'planned', action: 'update', fields: [{ name: 'mode', old: '0600', new: '0644' }], ...c })
@@ -48,4 +48,10 @@ it('says why a host was visited', () => {
 
 it('tells the lines of a diff apart', () => {
   expect(lines('--- a\n+++ b\n@@ -1 +1 @@\n-old\n+new\n same\n').map((l) => l.kind)).toEqual(['at', 'at', 'at', 'del', 'add', 'same'])
+})
+
+it('says how changes went before', () => {
+  expect(past({ changes: 0, failed: 0, hosts: 0 })).toBe('never changed before')
+  expect(past({ changes: 1, failed: 0, hosts: 1, took: 100 })).toBe('changed once before on 1 host, none failed')
+  expect(past({ changes: 100, failed: 3, hosts: 7, took: 2e9 })).toBe('changed 100 times or more before on 7 hosts, 3 failed, takes 2.0 s')
 })

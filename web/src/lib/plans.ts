@@ -1,6 +1,7 @@
 // What visits found or did: the same of several hosts is one.
 
-import type { Change, Visit } from './fleet'
+import type { Change, History, Visit } from './fleet'
+import { many, span } from './inventory'
 
 export interface Plan { hosts: string[]; visit: Visit; changes: Change[] }
 
@@ -44,6 +45,13 @@ const words = ['failed', 'changed', 'planned', 'drifted', 'skipped', 'ok']
 export function tally(counts: Record<string, number> | null | undefined): string {
   const rank = (k: string) => (words.indexOf(k) + words.length + 1) % (words.length + 1) // unknown ones last
   return Object.entries(counts ?? {}).filter(([, n]) => n > 0).sort(([a], [b]) => rank(a) - rank(b)).map(([k, n]) => `${n} ${k === 'ok' ? 'as declared' : k === 'planned' ? 'to change' : k}`).join(', ')
+}
+
+// past says how changes of a resource went before.
+export function past(h: History): string {
+  if (!h.changes) return 'never changed before'
+  const times = h.changes === 1 ? 'once' : `${h.changes} times${h.changes >= 100 ? ' or more' : ''}`
+  return `changed ${times} before on ${many(h.hosts, 'host')}, ${h.failed || 'none'} failed${(h.took ?? 0) >= 1e6 ? `, takes ${span(h.took ?? 0)}` : ''}`
 }
 
 const kinds: Record<string, string> = { plan: 'compared', converge: 'converged', heal: 'healed', rebuild: 'rebuilt', rollback: 'rolled back' }

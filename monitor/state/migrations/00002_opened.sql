@@ -1,0 +1,2 @@
+-- +goose Up
+CREATE INDEX state_incident_opened ON state_incident (opened);
