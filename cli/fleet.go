@@ -137,6 +137,13 @@ func driftTable(w io.Writer, all []client.Drift) {
 	for _, d := range all {
 		row(w, d.ID, d.Host, d.Ref, d.State, d.Since, d.Ended, d.By)
 	}
+	for _, d := range all {
+		for _, h := range d.Hints {
+			if d.State == "open" {
+				fmt.Fprintf(w, "%d  %s\n", d.ID, safe(h))
+			}
+		}
+	}
 	fmt.Fprintln(w)
 }
 

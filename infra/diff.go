@@ -120,4 +120,6 @@ type Drift struct {
 	Action Action    `json:"action,omitempty"`
 	Fields []Field   `json:"fields,omitempty"` // without values when the resource is sensitive
 	At     time.Time `json:"at"`
+	// Hints tell who was around then, as far as the host knows: no proofs.
+	Hints []string `json:"hints,omitempty"`
 }

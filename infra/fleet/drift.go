@@ -165,6 +165,9 @@ func (f *Fleet) Saw(ctx context.Context, host string, c Change, heal bool) error
 			d = open[0]
 		}
 		d.Action, d.Fields, d.Heal = c.Action, c.Fields, heal
+		if len(c.Hints) > 0 {
+			d.Hints = c.Hints
+		}
 		if err := writeDrift(ctx, tx, &d); err != nil {
 			return err
 		}

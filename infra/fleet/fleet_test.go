@@ -219,14 +219,14 @@ func TestRecords(t *testing.T) {
 		if err := s.Pause(ctx, Pause{Scope: "host", Name: "b", Person: "ada", Reason: "looking"}); err != nil {
 			t.Fatal(err)
 		}
-		c := Change{Ref: "file:/b", Status: "drifted", Action: "update"}
+		c := Change{Ref: "file:/b", Status: "drifted", Action: "update", Hints: []string{"logged in then: bob"}}
 		for range 2 { // a report may come twice
 			if err := s.Saw(ctx, "b", c, true); err != nil {
 				t.Fatal(err)
 			}
 		}
 		s.rest()
-		if d := s.detail("b"); d.Host.State != HasDrifted || d.Host.Drifts != 1 || !d.Drifts[0].Live || d.Host.Paused == nil || s.told(event.HostDrifted) != 1 {
+		if d := s.detail("b"); d.Host.State != HasDrifted || d.Host.Drifts != 1 || !d.Drifts[0].Live || len(d.Drifts[0].Hints) != 1 || d.Host.Paused == nil || s.told(event.HostDrifted) != 1 {
 			t.Errorf("%+v", d)
 		}
 		if err := s.Passed(ctx, "b", "file:/b"); err != nil || s.detail("b").Host.Drifts != 0 {

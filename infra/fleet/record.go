@@ -180,6 +180,8 @@ type Change struct {
 	Why    string        `json:"why,omitempty"`
 	Drift  bool          `json:"drift,omitempty"` // the definitions had not changed
 	Took   time.Duration `json:"took,omitempty"`  // ns
+	// Hints are of a host's own report: who was around then, as far as it knows.
+	Hints []string `json:"hints,omitempty"`
 	// History is of a plan's change: how it went before.
 	History *History `json:"history,omitempty"`
 }
@@ -218,6 +220,7 @@ type Drift struct {
 	Heals  int       `json:"heals,omitempty"` // how often it was put right within a day
 	Live   bool      `json:"live,omitempty"`  // the host itself told
 	Heal   bool      `json:"heal,omitempty"`  // of a live one: it is to be put right at once
+	Hints  []string  `json:"hints,omitempty"` // of a live one: who was around then, as far as the host knows
 	Tried  time.Time `json:"tried,omitzero"`  // last visit that did not
 }
 

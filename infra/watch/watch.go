@@ -55,7 +55,7 @@ type round struct {
 	units map[string][]int // resources by unit
 
 	mu      sync.Mutex
-	pending map[int]bool
+	pending map[int]bool // true: something was told of it just now
 	wake    chan struct{}
 }
 
@@ -95,7 +95,7 @@ func (w *Watcher) Run(ctx context.Context, all []infra.Declared) error {
 		r.o.Log.Error("files are compared every "+unaided.String()+" only", "error", blind)
 	}
 	context.AfterFunc(ctx, f.close)
-	wg.Go(func() { f.read(ctx, r.touch) })
+	wg.Go(func() { f.read(ctx, func(some []int) { r.touch(some, true) }) })
 	if len(supervised) > 0 {
 		wg.Go(func() { r.listen(ctx, supervised) })
 	}
@@ -104,12 +104,12 @@ func (w *Watcher) Run(ctx context.Context, all []infra.Declared) error {
 	return nil
 }
 
-// touch notes that resources may differ.
-func (r *round) touch(some []int) {
+// touch notes that resources may differ; told says that somebody did something just now.
+func (r *round) touch(some []int, told bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, i := range some {
-		r.pending[i] = true
+		r.pending[i] = r.pending[i] || told
 	}
 	select {
 	case r.wake <- struct{}{}:
@@ -122,7 +122,7 @@ func (r *round) touchAll() {
 	for i := range some {
 		some[i] = i
 	}
-	r.touch(some)
+	r.touch(some, false)
 }
 
 // work compares what was touched, a little later.
@@ -149,15 +149,17 @@ func (r *round) work(ctx context.Context, blind bool) {
 			}
 		}
 		r.mu.Lock()
-		some := slices.Sorted(maps.Keys(r.pending))
-		clear(r.pending)
+		told := r.pending
+		r.pending = map[int]bool{}
 		r.mu.Unlock()
+		some := slices.Sorted(maps.Keys(told))
 		h := infra.NewHost(ctx)
+		w := &witness{root: "/", now: time.Now(), host: h}
 		for _, i := range some {
 			if ctx.Err() != nil {
 				return
 			}
-			r.compare(ctx, h, i)
+			r.compare(ctx, h, i, told[i], w)
 		}
 	}
 }
@@ -175,7 +177,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // compare tells what differs, when that is news. Nobody can tell by looking whether a
 // command shall run, so these are left to runs.
-func (r *round) compare(ctx context.Context, h *infra.Host, i int) {
+func (r *round) compare(ctx context.Context, h *infra.Host, i int, told bool, w *witness) {
 	d := r.all[i]
 	_, watched := d.Resource.(infra.Watched)
 	_, supervised := d.Resource.(infra.Supervised)
@@ -189,7 +191,7 @@ func (r *round) compare(ctx context.Context, h *infra.Host, i int) {
 		return
 	}
 	if r.o.Busy != nil && r.o.Busy() { // a run began meanwhile, and may have been seen half done
-		r.touch([]int{i})
+		r.touch([]int{i}, told)
 		return
 	}
 	if diff.Action == infra.Report {
@@ -214,17 +216,23 @@ func (r *round) compare(ctx context.Context, h *infra.Host, i int) {
 	if d.Sensitive {
 		diff = diff.Masked()
 	}
-	r.o.Drift(infra.Drift{Ref: d.Ref(), Role: d.Role, Place: d.Place, Heal: d.Heal, Action: diff.Action, Fields: diff.Fields, At: time.Now().UTC()})
+	drift := infra.Drift{Ref: d.Ref(), Role: d.Role, Place: d.Place, Heal: d.Heal, Action: diff.Action, Fields: diff.Fields, At: time.Now().UTC()}
+	if told && is != "" { // of what differed before, those who are there now say nothing
+		drift.Hints = w.hints(ctx, d)
+	}
+	r.o.Drift(drift)
 }
 
 // listen hears about units, and asks now and then where nobody tells.
 func (r *round) listen(ctx context.Context, supervised []int) {
 	for ctx.Err() == nil {
+		connected := false // what differs by then did so before
 		err := listen(ctx, func(unit string) {
 			if unit == "" {
-				r.touch(supervised)
+				r.touch(supervised, connected)
+				connected = true
 			} else if some := r.units[unit]; len(some) > 0 {
-				r.touch(some)
+				r.touch(some, true)
 			}
 		})
 		if ctx.Err() != nil {
@@ -238,6 +246,6 @@ func (r *round) listen(ctx context.Context, supervised []int) {
 		if !pause(ctx, wait) {
 			return
 		}
-		r.touch(supervised)
+		r.touch(supervised, false)
 	}
 }

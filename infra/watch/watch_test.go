@@ -299,3 +299,37 @@ func TestUnits(t *testing.T) {
 		t.Logf("sysctl: seen after %s", time.Since(start).Round(time.Millisecond))
 	})
 }
+
+// TestHints: on a real host, who is logged in by SSH, whose file it is, what apt and
+// systemd wrote down is told with what changed, and not with what differed before.
+func TestHints(t *testing.T) {
+	infratest.InsideSystemd(t, func() {
+		write(t, "/etc/systemd/system/shop.service", "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n")
+		write(t, "/etc/motd", "welcome\n")
+		infratest.Shell(t, `systemctl daemon-reload; systemctl enable --now shop; useradd -m alice; touch /run/utmp
+mkdir -p /root/.ssh ~alice/.ssh /run/sshd; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id; cp /root/.ssh/id.pub ~alice/.ssh/authorized_keys; chown -R alice ~alice; chmod 700 ~alice/.ssh
+systemctl start ssh`)
+		w := begin(t, declare(t, [2]string{"service", "name: shop\n"}, [2]string{"file", "path: /etc/motd\nowner: root\ncontent: \"welcome\\n\"\n"},
+			[2]string{"file", "path: /etc/before\ncontent: \"x\"\n"}, [2]string{"file", "path: /etc/cron.d/shop\ncontent: \"x\"\n"}))
+		if d := w.next("file:/etc/before", infra.Create); len(d.Hints) > 0 {
+			t.Errorf("who is there now says nothing of what differed before: %+v", d)
+		}
+		infratest.Shell(t, `setsid ssh -tt -i /root/.ssh/id -o StrictHostKeyChecking=no alice@127.0.0.1 'touch /tmp/there; sleep 60' >/dev/null 2>&1 </dev/null &
+for i in $(seq 600); do [ -e /tmp/there ] && break; sleep 0.05; done; [ -e /tmp/there ]`)
+		has := func(d infra.Drift, want string) {
+			t.Helper()
+			if !strings.Contains(strings.Join(d.Hints, "\n"), want) {
+				t.Errorf("%q is not in %q", want, d.Hints)
+			}
+		}
+		infratest.Shell(t, "chown alice /etc/motd")
+		d := w.next("file:/etc/motd", infra.Update)
+		has(d, "logged in then: alice from 127.0.0.1")
+		has(d, "the file belongs to alice")
+		infratest.Shell(t, "systemctl stop shop")
+		has(w.next("service:shop", infra.Update), ": Stopped shop.service")
+		infratest.Shell(t, "SUDO_UID=$(id -u alice) apt-get remove -y cron >/dev/null 2>&1; mkdir -p /etc/cron.d; echo y > /etc/cron.d/shop")
+		has(w.next("file:/etc/cron.d/shop", infra.Update), "apt: apt-get remove -y cron, by alice")
+		t.Log(d.Hints)
+	})
+}

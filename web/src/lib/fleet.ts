@@ -42,7 +42,7 @@ export interface Visit {
 
 export interface Drift {
   id: number; host: string; ref: string; role?: string; place?: string; action?: string; fields?: Field[] | null
-  state: string; since: string; ended?: string; by?: string; visit?: number; heals?: number; live?: boolean
+  state: string; since: string; ended?: string; by?: string; visit?: number; heals?: number; live?: boolean; hints?: string[] | null
 }
 
 export interface Unmanaged { address: string; found: string; what?: string; seen: string }
