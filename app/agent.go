@@ -77,7 +77,9 @@ func runAgent(ctx context.Context, dir, version string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	a, err := agent.NewAgent(agent.AgentOptions{
 		Dir: dir, Version: version, Program: self, Log: log,
-		Watch:    func(ctx context.Context, drift func(infra.Drift)) error { return watchHost(ctx, dir, drift, log) },
+		Watch: func(ctx context.Context, drift func(infra.Drift), note func(string)) error {
+			return watchHost(ctx, dir, watch.Options{Drift: drift, Note: note, Log: log})
+		},
 		Measure:  measureHost,
 		Converge: func(ctx context.Context) (agent.Run, error) { return convergeAlone(ctx, dir, self) },
 		Replace: func(program string) error {
@@ -127,8 +129,9 @@ func keptManifest(dir string) ([]byte, error) {
 }
 
 // watchHost tells what drifts from the manifest that is kept.
-func watchHost(ctx context.Context, dir string, drift func(infra.Drift), log *slog.Logger) error {
-	w := watch.New(watch.Options{Busy: func() bool { return converge.Busy(dir) }, Drift: drift, Log: log})
+func watchHost(ctx context.Context, dir string, o watch.Options) error {
+	o.Busy = func() bool { return converge.Busy(dir) }
+	w := watch.New(o)
 	for ctx.Err() == nil {
 		round, cancel := context.WithCancel(ctx)
 		changed, err := watch.Changed(round, filepath.Join(dir, converge.ManifestFile))
@@ -142,7 +145,7 @@ func watchHost(ctx context.Context, dir string, drift func(infra.Drift), log *sl
 			all, err = infra.Decode(resourceKinds(), b)
 		}
 		if err != nil && fault.Of(err) != fault.NotFound {
-			log.Error("drift is not watched", "error", err)
+			o.Log.Error("drift is not watched", "error", err)
 		}
 		go func() {
 			<-changed

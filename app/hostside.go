@@ -108,7 +108,11 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		if _, err := agent.ReadIdentity(cmp.Or(c.Dir, converge.DefaultDir)); err == nil {
 			o.Keep = c.Resources // its agent watches them, and converges by them when the server is gone
 		}
-		return converge.Run(ctx, infra.Manifest{Resources: all}, o)
+		r, err := converge.Run(ctx, infra.Manifest{Resources: all}, o)
+		if s, wrong := agent.ReadStatus(cmp.Or(c.Dir, converge.DefaultDir)); wrong == nil && s.Watch != "" {
+			r.Notes = append(r.Notes, "its agent: "+s.Watch)
+		}
+		return r, err
 	case askGenerations, askRollback, askConfirm:
 		c := toRollback{}
 		if err := json.Unmarshal(body, &c); err != nil {

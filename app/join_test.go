@@ -65,7 +65,7 @@ func TestIdentityOfAHost(t *testing.T) {
 		t.Error(r)
 	}
 	a, err := agent.NewAgent(agent.AgentOptions{Dir: dir, Version: "v9", Program: os.Args[0], Log: slog.New(slog.DiscardHandler),
-		Watch: func(ctx context.Context, drift func(infra.Drift)) error {
+		Watch: func(ctx context.Context, drift func(infra.Drift), _ func(string)) error {
 			drift(infra.Drift{Ref: "file:/etc/motd", Action: infra.Update, At: time.Now()})
 			<-ctx.Done()
 			return nil

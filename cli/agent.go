@@ -112,7 +112,7 @@ server works on it; the server needs no way to the host.`,
 					}
 					row(w, "version", a.Version)
 					if a.Watch != "" {
-						row(w, "drift", "is not watched: "+a.Watch)
+						row(w, "drift", "is not wholly watched: "+a.Watch)
 					}
 					if a.Paused {
 						row(w, "paused", "does not converge by itself")

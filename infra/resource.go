@@ -94,7 +94,7 @@ const LargestCapture = 4 << 20
 
 // Watched is a resource whose drift the kernel can tell.
 type Watched interface {
-	Watch() []string // paths; with a slash at the end, all that is in the folder too
+	Watch() []string // paths; with a slash at the end, all that is in the folder too; with /** all below it
 }
 
 // Supervised is a resource whose drift systemd can tell.

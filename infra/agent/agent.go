@@ -24,8 +24,9 @@ type AgentOptions struct {
 	Program string // file of this program
 	// Serve answers the server over a connection with a program; nil starts the program.
 	Serve func(ctx context.Context, program string, conn io.ReadWriter) error
-	// Watch tells what drifts, until ctx ends; nil: nobody watches.
-	Watch func(ctx context.Context, drift func(infra.Drift)) error
+	// Watch tells what drifts, until ctx ends, and notes what it cannot see; nil: nobody
+	// watches.
+	Watch func(ctx context.Context, drift func(infra.Drift), note func(string)) error
 	// Measure sends figures of the host, until ctx ends; nil: it is not measured.
 	Measure func(ctx context.Context, send func([]Figure) error) error
 	// Converge makes the host what it should be by what it knows itself. NotFound: it
@@ -96,7 +97,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	if a.o.Watch != nil {
 		wg.Go(func() {
-			if err := a.o.Watch(ctx, func(d infra.Drift) { a.report(Report{At: d.At, Drift: &d}) }); err != nil && ctx.Err() == nil {
+			if err := a.o.Watch(ctx, func(d infra.Drift) { a.report(Report{At: d.At, Drift: &d}) }, func(text string) {
+				a.note(func(s *Status) { s.Watch = text }) //nolint:errcheck // the log has it
+			}); err != nil && ctx.Err() == nil {
 				a.log.Error("drift is not watched", "error", err)
 				a.note(func(s *Status) { s.Watch = err.Error() }) //nolint:errcheck // the log has it
 			}

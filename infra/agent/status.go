@@ -22,7 +22,7 @@ type Status struct {
 	Connected time.Time `json:"connected,omitzero"` // since when; zero: it is not
 	Contact   time.Time `json:"contact"`            // when the server was there last, when it is not connected
 	Error     string    `json:"error,omitempty"`    // of the last attempt to connect
-	Watch     string    `json:"watch,omitempty"`    // why drift is not watched
+	Watch     string    `json:"watch,omitempty"`    // which drift is not watched, and why
 	Paused    bool      `json:"paused"`             // it does not converge by itself
 	Alone     time.Time `json:"alone,omitzero"`     // when it last converged by itself
 }

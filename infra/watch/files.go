@@ -23,6 +23,7 @@ type files struct {
 	raw     syscall.RawConn
 	folders map[string]*folder
 	paths   map[int32][]string // of folders, by watch: one folder may have several names
+	trees   trees
 }
 
 // folder is what is of interest in a folder, by name.
@@ -43,6 +44,7 @@ func openFiles() (*files, error) {
 		return nil, fmt.Errorf("watch files: %w (sysctl fs.inotify.max_user_instances)", err)
 	}
 	f := &files{file: os.NewFile(uintptr(fd), "inotify"), folders: map[string]*folder{}, paths: map[int32][]string{}}
+	f.trees = trees{most: mostFolders, watched: map[string]int32{}, names: map[int32]string{}}
 	f.raw, err = f.file.SyscallConn()
 	return f, err
 }
@@ -85,10 +87,14 @@ func (f *files) folder(name string) *folder {
 }
 
 // want adds an interest of a resource: in a path, or in everything in a folder when it
-// ends with a slash.
+// ends with a slash, or in everything below it when it ends with /**.
 func (f *files) want(name string, resource int) {
 	if !path.IsAbs(name) {
 		return
+	}
+	if root, whole := strings.CutSuffix(name, "/**"); whole {
+		name = path.Clean("/" + root)
+		f.trees.wantAll(name, resource)
 	}
 	dir, base := path.Split(path.Clean(name))
 	if strings.HasSuffix(name, "/") {
@@ -130,6 +136,7 @@ func (f *files) cover() error {
 			}
 		}
 	}
+	f.coverTrees()
 	return errors.Join(errs...)
 }
 
@@ -142,6 +149,7 @@ func (f *files) read(ctx context.Context, touch func([]int)) {
 			return
 		}
 		touched, moved := f.events(buf[:n])
+		f.coverTrees() // the folder of one may be there now
 		if moved {
 			f.cover() //nolint:errcheck // what cannot be watched now could not before
 		}
@@ -170,8 +178,12 @@ func (f *files) events(b []byte) (touched []int, moved bool) {
 				touched = append(touched, in.everything()...)
 			}
 			moved = true
+			for _, one := range f.trees.all {
+				touched = append(touched, one.resources...)
+			}
 			continue
 		}
+		touched = append(touched, f.inTree(wd, mask, name)...)
 		for _, dir := range f.paths[wd] {
 			in := f.folders[dir]
 			if mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF) != 0 {

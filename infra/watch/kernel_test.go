@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -116,4 +118,29 @@ func FuzzSignal(f *testing.F) {
 			t.Errorf("%q %q in spite of %v", path, member, err)
 		}
 	})
+}
+
+func TestBoundOfFolders(t *testing.T) {
+	f, err := openFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	dir := t.TempDir()
+	for i := range 5 {
+		if err := os.MkdirAll(filepath.Join(dir, "tree", fmt.Sprint(i)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.want(dir+"/tree/**", 1)
+	f.want(dir+"/tree/3/**", 2)
+	if f.trees.most = 4; f.cover() != nil || len(f.trees.watched) != 4 || f.trees.note != "changes deep in "+dir+"/tree are seen by visits only: only 4 folders are watched" {
+		t.Errorf("%+v", f.trees)
+	}
+	if got := f.trees.of(dir + "/tree/3"); !slices.Equal(got, []int{1, 2}) {
+		t.Error(got)
+	}
+	if got := f.trees.of(dir + "/tree/33"); !slices.Equal(got, []int{1}) {
+		t.Error(got)
+	}
 }

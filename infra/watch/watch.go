@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -25,7 +26,10 @@ type Options struct {
 	Busy func() bool
 	// Drift gets each difference once, and its end, one call at a time.
 	Drift func(infra.Drift)
-	Log   *slog.Logger
+	// Note gets what is not watched and why, or nothing, at the begin of a round and
+	// when that changes.
+	Note func(string)
+	Log  *slog.Logger
 }
 
 // Watcher remembers which drift was told.
@@ -39,12 +43,16 @@ const (
 	settle  = 100 * time.Millisecond // between a change and its comparison: changes come in groups
 	again   = 250 * time.Millisecond // while a run of ours is under way
 	restful = 20 * time.Millisecond  // between readings of what the kernel tells
+	costly  = 20 * time.Millisecond  // for one comparison
 	unaided = 30 * time.Second       // between comparisons of what nobody tells about
 )
 
 // New returns a watcher that knows no drift.
 func New(o Options) *Watcher {
 	o.Log = cmp.Or(o.Log, slog.Default())
+	if o.Note == nil {
+		o.Note = func(string) {}
+	}
 	return &Watcher{o: o, known: map[string]string{}}
 }
 
@@ -55,14 +63,15 @@ type round struct {
 	units map[string][]int // resources by unit
 
 	mu      sync.Mutex
-	pending map[int]bool // true: something was told of it just now
+	pending map[int]bool      // true: something was told of it just now
+	rest    map[int]time.Time // not to be compared again before
 	wake    chan struct{}
 }
 
 // Run compares all resources, and from then on those of which something is told, until
 // ctx ends. It may be called again with other resources.
 func (w *Watcher) Run(ctx context.Context, all []infra.Declared) error {
-	r := &round{Watcher: w, all: all, units: map[string][]int{}, pending: map[int]bool{}, wake: make(chan struct{}, 1)}
+	r := &round{Watcher: w, all: all, units: map[string][]int{}, pending: map[int]bool{}, rest: map[int]time.Time{}, wake: make(chan struct{}, 1)}
 	refs := map[string]bool{}
 	for _, d := range all {
 		refs[d.Ref()] = true
@@ -91,17 +100,35 @@ func (w *Watcher) Run(ctx context.Context, all []infra.Declared) error {
 	defer wg.Wait()
 	defer cancel()
 	blind := f.cover() // before the first comparison: what changes after it is told
-	if blind != nil {
-		r.o.Log.Error("files are compared every "+unaided.String()+" only", "error", blind)
-	}
+	r.note(f.trees.note, blind)
 	context.AfterFunc(ctx, f.close)
-	wg.Go(func() { f.read(ctx, func(some []int) { r.touch(some, true) }) })
+	wg.Go(func() {
+		noted := f.trees.note
+		f.read(ctx, func(some []int) {
+			if f.trees.note != noted {
+				noted = f.trees.note
+				r.note(noted, blind)
+			}
+			r.touch(some, true)
+		})
+	})
 	if len(supervised) > 0 {
 		wg.Go(func() { r.listen(ctx, supervised) })
 	}
 	r.touchAll()
 	r.work(ctx, blind != nil)
 	return nil
+}
+
+// note tells what is not watched.
+func (r *round) note(deep string, blind error) {
+	if blind != nil {
+		deep = fmt.Sprintf("files are compared every %s only: %v", unaided, blind)
+	}
+	if deep != "" {
+		r.o.Log.Warn(deep)
+	}
+	r.o.Note(deep)
 }
 
 // touch notes that resources may differ; told says that somebody did something just now.
@@ -149,8 +176,7 @@ func (r *round) work(ctx context.Context, blind bool) {
 			}
 		}
 		r.mu.Lock()
-		told := r.pending
-		r.pending = map[int]bool{}
+		told := r.due(time.Now())
 		r.mu.Unlock()
 		some := slices.Sorted(maps.Keys(told))
 		h := infra.NewHost(ctx)
@@ -159,9 +185,31 @@ func (r *round) work(ctx context.Context, blind bool) {
 			if ctx.Err() != nil {
 				return
 			}
+			start := time.Now()
 			r.compare(ctx, h, i, told[i], w)
+			if took := time.Since(start); took > costly {
+				r.rest[i] = time.Now().Add(min(9*took, unaided))
+			}
 		}
 	}
+}
+
+// due takes what has to be compared now. What takes long, like a large tree in which
+// much comes and goes, takes no more than a tenth of the time.
+func (r *round) due(now time.Time) map[int]bool {
+	due, later := map[int]bool{}, time.Duration(0)
+	for i, told := range r.pending {
+		if wait := r.rest[i].Sub(now); wait <= 0 {
+			due[i] = told
+			delete(r.pending, i)
+		} else if later == 0 || wait < later {
+			later = wait
+		}
+	}
+	if later > 0 {
+		time.AfterFunc(later, func() { r.touch(nil, false) })
+	}
+	return due
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

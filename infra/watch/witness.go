@@ -47,7 +47,7 @@ func (w *witness) hints(ctx context.Context, d infra.Declared) []string {
 	hints := slices.Clone(w.all)
 	if f, ok := d.Resource.(infra.Watched); ok && (slices.Contains(ofFiles, d.Kind)) {
 		for _, p := range f.Watch() {
-			if owner := w.owner(strings.TrimSuffix(p, "/")); owner != "" {
+			if owner := w.owner(strings.TrimSuffix(p, "/**")); owner != "" {
 				hints = append(hints, owner)
 			}
 		}

@@ -92,10 +92,10 @@ func (f *Directory) Claims() []infra.Claim {
 	return []infra.Claim{{Name: "path:" + f.Path, As: as}}
 }
 
-// Watch names what to watch; below the first level of what is in it, runs look.
+// Watch names what to watch.
 func (f *Directory) Watch() []string {
 	if f.Recurse || f.Purge {
-		return []string{f.Path + "/"}
+		return []string{f.Path + "/**"}
 	}
 	return []string{f.Path}
 }
