@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"time"
@@ -30,30 +31,28 @@ type declared struct {
 
 // mostCommits bounds what is remembered: the newest, and those that roles were deployed
 // from to each environment.
-const mostCommits = 16
+const mostCommits = 24
 
-// at reads what a commit says of hosts; the newest few are remembered.
+// at reads what a commit, or a mix of several, says of hosts; the newest few are
+// remembered.
 func (k *keeper) at(ctx context.Context, commit string) (*declared, error) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	if d := k.commits[commit]; d != nil {
+	d := k.commits[commit]
+	if d != nil {
 		d.used = time.Now()
+	}
+	k.mu.Unlock()
+	if d != nil {
 		return d, nil
 	}
-	newest, files := k.definitions.Current()
-	if commit != newest {
-		var err error
-		if files, err = k.definitions.Repo().Files(ctx, commit); err != nil {
-			return nil, fmt.Errorf("read definitions %.8s: %w", commit, err)
-		}
-	}
-	d := &declared{files: files, used: time.Now()}
-	var err error
-	if d.library, err = role.Load(files, resourceKinds()); err != nil {
+	d, err := k.read(ctx, commit)
+	if err != nil {
 		return nil, err
 	}
-	if d.hosts, err = host.ReadInventory(files); err != nil {
-		return nil, err
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if other := k.commits[commit]; other != nil { // somebody else was faster
+		return other, nil
 	}
 	for len(k.commits) >= mostCommits {
 		oldest := ""
@@ -64,8 +63,29 @@ func (k *keeper) at(ctx context.Context, commit string) (*declared, error) {
 		}
 		delete(k.commits, oldest)
 	}
+	d.used = time.Now()
 	k.commits[commit] = d
 	return d, nil
+}
+
+func (k *keeper) read(ctx context.Context, commit string) (*declared, error) {
+	if m := readMix(commit); len(m.parts) > 0 {
+		return k.mixture(ctx, m)
+	}
+	newest, files := k.definitions.Current()
+	if commit != newest {
+		var err error
+		if files, err = k.definitions.Repo().Files(ctx, commit); err != nil {
+			return nil, fmt.Errorf("read definitions %.8s: %w", commit, err)
+		}
+	}
+	d := &declared{files: files}
+	var err error
+	if d.library, err = role.Load(files, resourceKinds()); err != nil {
+		return nil, err
+	}
+	d.hosts, err = host.ReadInventory(files)
+	return d, err
 }
 
 // sum is what a host should be, for telling apart: its entry, roles and secrets.
@@ -120,8 +140,8 @@ func (d *declared) piped(h host.Host) (names []string) {
 func (d *declared) has(h host.Host, name string) bool { return slices.Contains(d.piped(h), name) }
 
 // wanted reads for the fleet what groups of hosts should be: as the newest definitions
-// have them or, if one of their roles goes through a pipeline, as those that the newest
-// deploy of one of these named.
+// have them or, if roles of theirs go through a pipeline, each of these as its newest
+// deploy named it.
 func (k *keeper) wanted(ctx context.Context) ([]fleet.Wanted, error) {
 	commit, _ := k.definitions.Current()
 	d, err := k.at(ctx, commit)
@@ -149,8 +169,16 @@ func (k *keeper) wanted(ctx context.Context) ([]fleet.Wanted, error) {
 	for _, g := range groups {
 		slices.SortFunc(g.Hosts, func(a, b fleet.Declared) int { return cmp.Compare(a.Name, b.Name) })
 		of := d
-		if g.Commit, g.Waits = follows(g.Hosts, targets, commit); g.Commit != "" {
-			if of, err = k.at(ctx, g.Commit); err != nil { // a kind that is no more; other groups go on
+		deploys, waits := follows(g.Hosts, targets)
+		if g.Waits = waits; waits == "" {
+			var err error
+			if g.Commit = commit; len(deploys) > 0 {
+				g.Commit, err = k.mixOf(ctx, deploys)
+			}
+			if err == nil {
+				of, err = k.at(ctx, g.Commit)
+			}
+			if err != nil { // a kind that is no more; other groups go on
 				g.Commit, g.Waits = "", "the definitions that were deployed cannot be used any more: "+err.Error()
 			}
 		}
@@ -174,27 +202,25 @@ func (k *keeper) wanted(ctx context.Context) ([]fleet.Wanted, error) {
 	return all, nil
 }
 
-// follows is the commit that hosts of a group should be like, or why there is none yet.
-func follows(hosts []fleet.Declared, targets []fleet.Target, newest string) (commit, waits string) {
-	commit = newest
-	var deploy int64
+// follows are the newest deploys of the roles of hosts that go through a pipeline,
+// oldest first, or why hosts follow nothing yet. There are none for hosts without such
+// roles, which follow the newest commit.
+func follows(hosts []fleet.Declared, targets []fleet.Target) (deploys []fleet.Target, waits string) {
+	newest := map[string]fleet.Target{}
 	for _, h := range hosts {
 		for _, name := range h.Piped {
-			if deploy == 0 {
-				commit = ""
-				waits = cmp.Or(waits, fmt.Sprintf("waits for the first deploy of %s (steer deploy artifact=%s environment=%s version=latest)", name, name, h.Environment))
-			}
+			waits = cmp.Or(waits, fmt.Sprintf("waits for the first deploy of %s (steer deploy artifact=%s environment=%s version=latest)", name, name, h.Environment))
 			for _, t := range targets {
-				if t.Role == name && t.Environment == h.Environment && t.Deploy > deploy {
-					deploy, commit = t.Deploy, t.Commit
+				if t.Role == name && t.Environment == h.Environment && t.Deploy > newest[name].Deploy {
+					newest[name] = t
 				}
 			}
 		}
 	}
-	if deploy != 0 {
+	if len(newest) > 0 {
 		waits = ""
 	}
-	return commit, waits
+	return slices.SortedFunc(maps.Values(newest), func(a, b fleet.Target) int { return cmp.Compare(a.Deploy, b.Deploy) }), waits
 }
 
 func defaultConverge() (c host.Converge) {

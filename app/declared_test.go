@@ -10,28 +10,33 @@ import (
 	"steer/infra/fleet"
 )
 
-// Hosts follow the newest deploy among their roles, or the newest commit.
+// Hosts follow the newest deploy of each of their roles, or the newest commit.
 func TestFollows(t *testing.T) {
 	both := fleet.Declared{Name: "a", Environment: "ci", Piped: []string{"base", "web"}}
 	target := func(deploy int64, role, commit string) fleet.Target {
 		return fleet.Target{Deploy: deploy, Role: role, Environment: "ci", Commit: commit}
 	}
 	for _, c := range []struct {
-		name          string
-		hosts         []fleet.Declared
-		targets       []fleet.Target
-		commit, waits string
+		name           string
+		hosts          []fleet.Declared
+		targets        []fleet.Target
+		commits, waits string
 	}{
-		{"no pipeline", []fleet.Declared{{Name: "a"}}, []fleet.Target{target(1, "web", "one")}, "newest", ""},
+		{"no pipeline", []fleet.Declared{{Name: "a"}}, []fleet.Target{target(1, "web", "one")}, "", ""},
 		{"nothing deployed", []fleet.Declared{both}, nil, "", "waits for the first deploy of base (steer deploy artifact=base environment=ci version=latest)"},
 		{"one of two", []fleet.Declared{both}, []fleet.Target{target(1, "web", "one")}, "one", ""},
-		{"the newest", []fleet.Declared{both}, []fleet.Target{target(5, "base", "five"), target(4, "web", "four")}, "five", ""},
+		{"both", []fleet.Declared{both}, []fleet.Target{target(5, "base", "five"), target(4, "web", "four")}, "four five", ""},
 		{"another environment", []fleet.Declared{{Name: "a", Environment: "qa", Piped: []string{"web"}}}, []fleet.Target{target(1, "web", "one")}, "",
 			"waits for the first deploy of web (steer deploy artifact=web environment=qa version=latest)"},
 		{"a host beside without", []fleet.Declared{{Name: "b"}, both}, []fleet.Target{target(1, "web", "one")}, "one", ""},
 	} {
-		if commit, waits := follows(c.hosts, c.targets, "newest"); commit != c.commit || waits != c.waits {
-			t.Errorf("%s: %q %q", c.name, commit, waits)
+		deploys, waits := follows(c.hosts, c.targets)
+		var commits []string
+		for _, d := range deploys {
+			commits = append(commits, d.Commit)
+		}
+		if got := strings.Join(commits, " "); got != c.commits || waits != c.waits {
+			t.Errorf("%s: %q %q", c.name, got, waits)
 		}
 	}
 }

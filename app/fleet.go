@@ -39,6 +39,7 @@ type keeper struct {
 
 	mu      sync.Mutex
 	commits map[string]*declared // those read last
+	ages    map[[2]string]bool   // of pairs of commits: whether the second is newer
 	patched map[string]time.Time // when patches of a host were looked for
 }
 

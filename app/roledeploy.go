@@ -67,8 +67,10 @@ func (f followers) Nodes(ctx context.Context, e id.Environment, s id.Service, v 
 	nodes := []deploy.Node{}
 	for i, h := range hosts {
 		n := deploy.Node{ID: h.Name, Index: i + 1, State: "healthy", Serving: true, Reason: h.Error, Ports: map[string]int{}, Address: map[string]string{}, Started: since(h)}
-		if h.Commit == commit {
-			n.Version = v
+		if h.Commit != "" {
+			if same, err := f.keeper.same(ctx, string(s), readMix(h.Commit).of(string(s)), commit); err == nil && same {
+				n.Version = v
+			}
 		}
 		switch h.State {
 		case fleet.Waiting:

@@ -55,7 +55,7 @@ func (k *keeper) stage(ctx context.Context, j pipeline.Job) (pipeline.Result, er
 	if i := slices.IndexFunc(r.Pipeline, func(s role.Stage) bool { return s.Name == j.Stage }); i >= 0 {
 		out, err = k.throwAway(within, d, r, r.Pipeline[i], j, log)
 	} else {
-		out, err = k.lint(within, d, r, log)
+		out, err = k.lint(within, d, r, j.Commit, log)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -93,7 +93,7 @@ func (s *short) Write(b []byte) (int, error) {
 
 // lint checks the definitions as a whole, and compares the role with the hosts that
 // have it.
-func (k *keeper) lint(ctx context.Context, d *declared, r *role.Role, log io.Writer) (pipeline.Result, error) {
+func (k *keeper) lint(ctx context.Context, d *declared, r *role.Role, commit string, log io.Writer) (pipeline.Result, error) {
 	fmt.Fprintln(log, "lint")
 	if err := CheckDefinitions(d.files); err != nil {
 		return pipeline.Result{}, fault.New(fault.Invalid, "the definitions are wrong: %s", Problem(err))
@@ -116,7 +116,15 @@ func (k *keeper) lint(ctx context.Context, d *declared, r *role.Role, log io.Wri
 	plans := make(map[string]*plan, len(all))
 	var mu sync.Mutex
 	if _, err := host.Each(ctx, all, host.Waves{MaxFail: -1}, func(ctx context.Context, h host.Host) bool {
-		p := k.plan(ctx, d, h)
+		p := &plan{}
+		if of, err := k.planned(ctx, d, h, r.Name, commit); err != nil {
+			p.sum, p.failed = "cannot be put together", err.Error()
+		} else {
+			if with, ok := of.host(h.Name); ok {
+				h = with
+			}
+			p = k.plan(ctx, of, h)
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		plans[h.Name] = p

@@ -49,7 +49,7 @@ func (s *session) fleetTable(w io.Writer, f client.Fleet) {
 			if g.Phase == "done" {
 				commit = g.Good
 			}
-			row(w, g.Name, g.Members, s.state(orNone(g.Phase)), commit[:min(8, len(commit))], ago(g.Since), g.Reason)
+			row(w, g.Name, g.Members, s.state(orNone(g.Phase)), shortCommit(commit), ago(g.Since), g.Reason)
 		}
 		fmt.Fprintln(w)
 	}
@@ -88,6 +88,21 @@ func (s *session) fleetTable(w io.Writer, f client.Fleet) {
 	for _, u := range f.Unmanaged {
 		fmt.Fprintf(w, "nobody manages %s: %s\n", u.Address, u.What)
 	}
+}
+
+// shortCommit names a commit of the definitions, or several: BASE+ROLE@COMMIT.
+func shortCommit(commit string) string {
+	parts := strings.Split(commit, "+")
+	for i, p := range parts {
+		role, sha, mixed := strings.Cut(p, "@")
+		if !mixed {
+			role, sha = "", p
+		} else {
+			role += "@"
+		}
+		parts[i] = role + sha[:min(8, len(sha))]
+	}
+	return strings.Join(parts, "+")
 }
 
 func orNone(s string) string {
@@ -297,7 +312,7 @@ func (s *session) tonightTable(w io.Writer, t client.Tonight) {
 	if len(t.Rollouts) > 0 {
 		fmt.Fprintln(w, "\nOn their way:")
 		for _, g := range t.Rollouts {
-			fmt.Fprintf(w, "%s  %s %s  %s\n", s.paint(bold, g.Name), orNone(g.Phase), g.Candidate[:min(8, len(g.Candidate))], g.Reason)
+			fmt.Fprintf(w, "%s  %s %s  %s\n", s.paint(bold, g.Name), orNone(g.Phase), shortCommit(g.Candidate), g.Reason)
 		}
 	}
 	for _, h := range t.Late {

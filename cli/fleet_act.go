@@ -185,7 +185,7 @@ func (s *session) fleetDecide(what string, agree bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s.progress("%s of %s: %s", g.Candidate[:min(8, len(g.Candidate))], g.Name, g.Phase)
+			s.progress("%s of %s: %s", shortCommit(g.Candidate), g.Name, g.Phase)
 			return nil
 		},
 	}

@@ -353,7 +353,23 @@ type body struct {
 	To    int   `json:"to,omitempty"`
 }
 
-func short(commit string) string { return commit[:min(len(commit), 8)] }
+// short names a commit for people; of a mix of several, which is written
+// BASE+ROLE@COMMIT, all of them.
+func short(commit string) string {
+	var all []string
+	for part := range strings.SplitSeq(commit, "+") {
+		role, sha, mixed := strings.Cut(part, "@")
+		if !mixed {
+			role, sha = "", part
+		}
+		sha = sha[:min(len(sha), 8)]
+		if mixed {
+			sha = role + "@" + sha
+		}
+		all = append(all, sha)
+	}
+	return strings.Join(all, "+")
+}
 
 // Request queues visits that somebody asks for.
 func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason string) ([]Visit, error) {

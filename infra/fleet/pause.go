@@ -158,7 +158,7 @@ func (f *Fleet) Decide(ctx context.Context, group, commit string, agree bool, wh
 	if !ok {
 		return g, fault.New(fault.NotFound, "there is no group %q in hosts.yaml", group)
 	}
-	if len(commit) < 7 || len(g.Candidate) < len(commit) || g.Candidate[:len(commit)] != commit {
+	if len(commit) < 7 || len(g.Candidate) < len(commit) || g.Candidate[:len(commit)] != commit || len(commit) >= 40 && commit != g.Candidate {
 		return g, fault.New(fault.Conflict, "decide on %s: the change on its way is %s, not %s (look at its plan)", group, short(g.Candidate), short(commit))
 	}
 	if waits := g.Phase == Asking || g.Phase == Planning; !waits && !(g.Phase == Failed && agree) {

@@ -59,7 +59,7 @@ type Host struct {
 	// Severity is that of its incident, while it failed or cannot be reached.
 	Severity string `json:"severity,omitempty"`
 
-	Commit     string            `json:"commit,omitempty"` // of the definitions that it follows
+	Commit     string            `json:"commit,omitempty"` // of the definitions that it follows; of several: BASE+ROLE@COMMIT…
 	Digest     string            `json:"digest,omitempty"` // of its group when it was last as declared
 	Hash       string            `json:"hash,omitempty"`   // of the state of all its resources
 	Leaves     map[string]string `json:"-"`                // hash of each

@@ -386,7 +386,7 @@ func (c *compiler) read(r *Role, file string) ([]byte, error) {
 	if !fs.ValidPath(file) || !fs.ValidPath(full) {
 		return nil, fault.New(fault.Invalid, "%q is no file of the role (write a path below %s/%s, like files/motd)", file, folder, r.Name)
 	}
-	b, err := fs.ReadFile(c.files, full)
+	b, err := fs.ReadFile(r.files, full)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.Invalid, "there is no file %s", full)
 	}

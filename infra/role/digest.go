@@ -38,7 +38,7 @@ func (l *Library) Paths(name string) []string {
 		if file := l.roles[n].File; path.Dir(file) != dir {
 			all = append(all, file)
 		}
-		if _, err := fs.Stat(l.files, dir); err == nil {
+		if _, err := fs.Stat(l.roles[n].files, dir); err == nil {
 			all = append(all, dir)
 		}
 	}
@@ -49,8 +49,8 @@ func (l *Library) Paths(name string) []string {
 // one of their files does.
 func (l *Library) Digest(names []string) (string, error) {
 	sum := sha256.New()
-	file := func(name string) error {
-		f, err := l.files.Open(name)
+	file := func(files fs.FS, name string) error {
+		f, err := files.Open(name)
 		if err != nil {
 			return fmt.Errorf("read %s: %w", name, err)
 		}
@@ -63,15 +63,16 @@ func (l *Library) Digest(names []string) (string, error) {
 		return nil
 	}
 	for _, n := range l.Made(names) {
-		if err := file(l.roles[n].File); err != nil {
+		from := l.roles[n].files
+		if err := file(from, l.roles[n].File); err != nil {
 			return "", err
 		}
 		dir := path.Join(folder, n)
-		if _, err := fs.Stat(l.files, dir); err != nil {
+		if _, err := fs.Stat(from, dir); err != nil {
 			continue
 		}
 		var files []string
-		if err := fs.WalkDir(l.files, dir, func(name string, e fs.DirEntry, err error) error {
+		if err := fs.WalkDir(from, dir, func(name string, e fs.DirEntry, err error) error {
 			if err == nil && !e.IsDir() && name != l.roles[n].File {
 				files = append(files, name)
 			}
@@ -81,7 +82,7 @@ func (l *Library) Digest(names []string) (string, error) {
 		}
 		slices.Sort(files)
 		for _, name := range files {
-			if err := file(name); err != nil {
+			if err := file(from, name); err != nil {
 				return "", err
 			}
 		}

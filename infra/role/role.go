@@ -34,6 +34,8 @@ type Role struct {
 	Resources   []config.Raw         `yaml:"resources" json:"-" doc:"What is on the host, in order. Each item has one kind as a key, like \"- package: nginx\", and may have when, each, after, before, notify, subscribe, tags, heal and sensitive."`
 	Tests       []config.Raw         `yaml:"tests" json:"-" doc:"What has to hold on a host of this role."`
 	Checks      []config.Raw         `yaml:"checks" json:"-" doc:"What is watched of a host of this role, with the keys of a service's checks; texts are templates: {{ .host.name }}."`
+
+	files fs.FS // of the definitions that it is from
 }
 
 // Include is a role that another is made of.
@@ -115,7 +117,7 @@ func (l *Library) read(file string) error {
 	if err != nil {
 		return fmt.Errorf("read role %s: %w", n, err)
 	}
-	r := &Role{Name: n, File: file}
+	r := &Role{Name: n, File: file, files: l.files}
 	doc, err := config.Read(file, data, r)
 	switch {
 	case err != nil:

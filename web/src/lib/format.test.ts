@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ago, ahead, between, brief, duration, gap, number } from './format'
+import { ago, ahead, baseSha, between, brief, duration, gap, number, shortSha } from './format'
 
 describe('duration', () => {
   it.each([[0.25, '250 ms'], [3.14, '3.1 s'], [90, '90 s'], [600, '10 min'], [7200, '2 h'], [172800, '2 d'], [-5, '0 ms']])('%d s is %s', (s, text) => {
@@ -36,4 +36,11 @@ describe('times', () => {
     expect(gap(undefined, '2026-01-01T00:00:00Z')).toBe('')
   })
   it('measures a span', () => expect(between('2026-01-01T00:00:00Z', '2026-01-01T00:00:02.5Z')).toBe('2.5 s'))
+})
+
+it('names commits', () => {
+  expect(shortSha('0123456789abcdef')).toBe('01234567')
+  expect(shortSha('0123456789abcdef+web-base@fedcba9876543210')).toBe('01234567+web-base@fedcba98')
+  expect(shortSha('')).toBe('')
+  expect(baseSha('0123+web@4567')).toBe('0123')
 })

@@ -62,4 +62,8 @@ export function brief(text: string, most = 160): string {
   const line = text.trim().replace(/\s+/g, ' ')
   return line.length > most ? line.slice(0, most - 1) + '…' : line
 }
-export const shortSha = (sha: string) => sha.slice(0, 8)
+// shortSha names a commit, or those that definitions are put together from:
+// BASE+ROLE@COMMIT.
+export const shortSha = (sha: string) => sha.split('+').map((p) => p.replace(/^(.*@)?(.{0,8}).*$/, (_, role: string | undefined, s: string) => (role ?? '') + s)).join('+')
+// baseSha is the commit of which there is a page.
+export const baseSha = (sha: string) => sha.split('+')[0] ?? ''
