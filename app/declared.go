@@ -11,6 +11,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"steer/base/config"
@@ -134,6 +135,24 @@ func (d *declared) piped(h host.Host) (names []string) {
 		}
 	}
 	return names
+}
+
+// pipes is the role with a pipeline by which a host has what stands at a place of the
+// definitions; empty: it has that without one.
+func (d *declared) pipes(h host.Host, place string) (by id.Service) {
+	file, _, _ := strings.Cut(place, ":")
+	for _, name := range d.piped(h) {
+		for _, n := range d.library.Made([]string{name}) {
+			if r, err := d.library.Role(n); err != nil || r.File != file {
+				continue
+			}
+			if n == name {
+				return id.Service(name)
+			}
+			by = cmp.Or(by, id.Service(name))
+		}
+	}
+	return by
 }
 
 // has tells whether a host is made of a role with a pipeline.

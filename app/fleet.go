@@ -125,7 +125,7 @@ func (k *keeper) visit(ctx context.Context, t fleet.Task) (out fleet.Outcome, er
 	if t.Kind == fleet.Look || len(t.Refs) > 0 {
 		return out, nil
 	}
-	if out.Checks, err = hostChecks(m, h); err != nil {
+	if out.Checks, err = hostChecks(m, d, h); err != nil {
 		return out, err
 	}
 	if err := k.test(v, m, &out); err != nil {
@@ -219,7 +219,7 @@ func (k *keeper) test(v visit, m infra.Manifest, out *fleet.Outcome) error {
 		return err
 	}
 	for _, t := range r.Results {
-		one := fleet.Test{Name: t.Test, Status: string(t.Status), Severity: t.Severity, Repair: t.Repair}
+		one := fleet.Test{Name: t.Test, Status: string(t.Status), Severity: t.Severity, Rollback: t.Rollback, Repair: t.Repair}
 		if t.Status == verify.Error {
 			one.Status, one.Found = "failed", t.Why
 		}
@@ -234,8 +234,10 @@ func (k *keeper) test(v visit, m infra.Manifest, out *fleet.Outcome) error {
 	return nil
 }
 
-// hostChecks are the checks of a host's roles, as JSON.
-func hostChecks(m infra.Manifest, h host.Host) (json.RawMessage, error) {
+// hostChecks are the checks of a host's roles, as JSON. Those of a role that goes through
+// a pipeline, by itself or with one that includes it, are of that role as checks are of
+// services: one that turns critical after its deploy may take that back.
+func hostChecks(m infra.Manifest, d *declared, h host.Host) (json.RawMessage, error) {
 	all := []catalog.Check{}
 	for _, raw := range m.Checks {
 		c, err := hostCheck(raw, h.Name, h.Owner)
@@ -243,6 +245,7 @@ func hostChecks(m infra.Manifest, h host.Host) (json.RawMessage, error) {
 			return nil, err
 		}
 		c.Environment = cmp.Or(c.Environment, h.Environment)
+		c.Service = cmp.Or(c.Service, d.pipes(h, raw.Place()))
 		all = append(all, c)
 	}
 	return json.Marshal(all)
@@ -294,10 +297,20 @@ func (k *keeper) look(v visit, name string, changed bool, out *fleet.Outcome) {
 }
 
 // open opens an incident about a host or a group, unless one is open.
+// One after a deploy of a role, of which it is then an incident, may take that back.
 func (k *keeper) open(ctx context.Context, tx *sql.Tx, t fleet.Trouble) error {
-	_, err := k.monitor.checks.Open(ctx, tx, state.Incident{
-		Check: t.Key, Team: t.Owner, Environment: t.Env, Severity: t.Severity, Level: "CRITICAL", Title: t.Title, Summary: t.Summary, Cause: t.Cause,
-	})
+	i := state.Incident{Check: t.Key, Team: t.Owner, Environment: t.Env, Severity: t.Severity, Level: "CRITICAL", Title: t.Title, Summary: t.Summary, Cause: t.Cause}
+	if len(t.Roles) > 0 {
+		targets, err := k.fleet.Targets(ctx)
+		if err != nil {
+			return err
+		}
+		if deploys, _ := follows([]fleet.Declared{{Environment: t.Env, Piped: t.Roles}}, targets); len(deploys) > 0 {
+			last := deploys[len(deploys)-1]
+			i.Service, i.Version, i.Rollback = id.Service(last.Role), last.Version, t.Rollback
+		}
+	}
+	_, err := k.monitor.checks.Open(ctx, tx, i)
 	if fault.Of(err) == fault.Conflict {
 		return nil
 	}

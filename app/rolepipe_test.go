@@ -33,6 +33,10 @@ resources:
   - file: {path: /etc/motd, content: "` + motd + `\n"}
 ` + more + `tests:
   - file: {path: /etc/motd, contains: [` + motd + `]}
+  - command: {run: "! grep -q one /etc/motd || test ! -e /unwell"}
+    severity: page
+checks:
+  - {name: motd, query: 'constantLine(1)', above: 3}
 `}
 	}
 	made := "  make: {docker: {image: " + infratest.Image + ", run: [sleep, infinity]}}\n"
@@ -91,7 +95,7 @@ resources:
 	if got := log(b1, "commit"); !strings.Contains(got, "the definitions are fine") || !strings.Contains(got, "plan of ci\n") || !strings.Contains(got, "plan of production\n  "+one+": does not answer") {
 		t.Errorf("commit: %s", got)
 	}
-	if got := log(b1, "test"); !strings.Contains(got, "2 tests, 3 properties: 3 passed") {
+	if got := log(b1, "test"); !strings.Contains(got, "3 tests, 4 properties: 4 passed") {
 		t.Errorf("test: %s", got)
 	}
 	for _, g := range overview().Groups {
@@ -172,6 +176,34 @@ resources:
 		t.Error(err)
 	}
 
+	// One that is found bad after its deploy is taken back and kept out, as services are.
+	if d := deploy("b1", "ci"); d.State != "passed" || motd(ci) != "one" {
+		t.Errorf("%+v: %s", d, motd(ci))
+	}
+	if out, err := exec.Command("docker", "exec", ci, "touch", "/unwell").CombinedOutput(); err != nil {
+		t.Fatalf("%s", out)
+	}
+	s.until("nobody is there", func() error {
+		if r := s.as(s.token).do("POST", "/api/v1/fleet/visits", map[string]any{"hosts": []string{ci}, "kind": "converge"}); r.code != 200 {
+			return r
+		}
+		return nil
+	})
+	s.within(90*time.Second, "b1 is taken back", func() error {
+		all, err := s.api.Deploys(t.Context(), "web-base", "ci", 10)
+		if err != nil || len(all) == 0 || all[0].Kind != "auto-rollback" || all[0].State != "passed" || all[0].Version != "b3" || motd(ci) != "three" {
+			return fmt.Errorf("%+v %v: %s", all, err, motd(ci))
+		}
+		return nil
+	})
+	incidents := s.as(s.token).do("GET", "/api/v1/incidents?service=web-base", nil)
+	if !strings.Contains(incidents.body, `"check":"host/`+ci+`"`) || !strings.Contains(incidents.body, `"severity":"page"`) || !strings.Contains(incidents.body, `"version":"b1"`) {
+		t.Error(incidents)
+	}
+	if r := s.as(s.token).do("GET", "/api/v1/checks", nil); !strings.Contains(r.body, `web-base/`+ci+`-motd`) {
+		t.Error(r)
+	}
+
 	// What happened is told as it is of services.
 	why := s.as(s.token).do("GET", fmt.Sprintf("/api/v1/why?ref=run/%d", b3.ID), nil)
 	for _, want := range []string{"changed roles/web-base.yaml", "web-base b3 packaged", "web-base b3 serves in ci", "of web-base b3 to production failed"} {
@@ -180,7 +212,7 @@ resources:
 		}
 	}
 	figures := s.as(s.token).do("GET", "/api/v1/flow?service=web-base&environment=ci", nil)
-	if !strings.Contains(figures.body, `"deployments":{"count":3`) {
+	if !strings.Contains(figures.body, `"deployments":{"count":4`) {
 		t.Error(figures)
 	}
 	// Of other changes of the definitions nothing is run.

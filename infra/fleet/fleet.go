@@ -65,6 +65,10 @@ type Trouble struct {
 	Title    string
 	Summary  string
 	Cause    string // id of the event behind it
+	// Rollback says that a deploy is to be taken back for it, of one of Roles: those with
+	// a pipeline that the host is made of.
+	Rollback bool
+	Roles    []string
 }
 
 // Options are what a fleet needs.

@@ -200,7 +200,8 @@ type Test struct {
 	Status   string   `json:"status"` // passed, failed, skipped
 	Found    string   `json:"found,omitempty"`
 	Severity string   `json:"severity,omitempty"`
-	Repair   []string `json:"repair,omitempty"` // resources told because it failed
+	Rollback *bool    `json:"rollback,omitempty"` // a deploy is taken back for it; absent: when it is a page
+	Repair   []string `json:"repair,omitempty"`   // resources told because it failed
 }
 
 // Drift is a resource of a host that somebody changed.

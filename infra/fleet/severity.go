@@ -10,6 +10,20 @@ func worst(of ...string) string {
 	return slices.MaxFunc(of, func(a, b string) int { return slices.Index(severities, a) - slices.Index(severities, b) })
 }
 
+// rollback says whether a deploy is to be taken back for what is wrong now: when a
+// test that fails says so, or is a page and does not deny it.
+func (e *end) rollback() bool {
+	if !e.testsOnly {
+		return e.h.Severity == "page"
+	}
+	return slices.ContainsFunc(e.v.Tests, func(t Test) bool {
+		if t.Rollback != nil {
+			return t.Status == "failed" && *t.Rollback
+		}
+		return t.Status == "failed" && worst(t.Severity, e.settings.Severity) == "page"
+	})
+}
+
 // severity says who has to know of what is wrong with the host now: what its tests
 // say that fail, but at least what its group says. What is no test is a ticket.
 func (e *end) severity() string {

@@ -108,3 +108,34 @@ func TestBudget(t *testing.T) {
 		}
 	})
 }
+
+// TestRollback: a page takes a deploy back, and so does a test that says so; one that
+// denies it does not.
+func TestRollback(t *testing.T) {
+	yes, no := true, false
+	failed := func(severity string, rollback *bool) Test {
+		return Test{Status: "failed", Severity: severity, Rollback: rollback}
+	}
+	for _, c := range []struct {
+		name      string
+		tests     []Test // none: something else failed
+		severity  string // of the host
+		ofGroup   string
+		rollsBack bool
+	}{
+		{"a ticket", []Test{failed("ticket", nil)}, "ticket", "", false},
+		{"a page", []Test{failed("ticket", nil), failed("page", nil)}, "page", "", true},
+		{"a page that denies it", []Test{failed("page", &no)}, "page", "", false},
+		{"one of two pages denies it", []Test{failed("page", &no), failed("page", nil)}, "page", "", true},
+		{"a ticket that says so", []Test{failed("ticket", &yes)}, "ticket", "", true},
+		{"one that passed", []Test{{Status: "passed", Severity: "page", Rollback: &yes}, failed("info", nil)}, "info", "", false},
+		{"a page of the group", []Test{failed("info", nil)}, "page", "page", true},
+		{"a resource", nil, "ticket", "", false},
+		{"a resource, where the group says page", nil, "page", "page", true},
+	} {
+		e := &end{v: Visit{Tests: c.tests}, h: Host{Severity: c.severity}, settings: Settings{Severity: c.ofGroup}, testsOnly: c.tests != nil}
+		if got := e.rollback(); got != c.rollsBack {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

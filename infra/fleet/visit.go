@@ -91,6 +91,11 @@ func (f *Fleet) ended(ctx context.Context, v Visit, o Outcome, failure error) er
 		f.o.Log.Warn("read how hosts are kept", "group", v.Group, "error", err) // what was done counts all the same
 	} else if i := slices.IndexFunc(wanted, func(w Wanted) bool { return w.Name == v.Group }); i >= 0 {
 		e.settings = wanted[i].Settings
+		for _, d := range wanted[i].Hosts {
+			if d.Name == h.Name {
+				e.piped = d.Piped
+			}
+		}
 	}
 	switch v.Commit {
 	case g.Candidate:
@@ -117,6 +122,7 @@ type end struct {
 	digest   string   // of what the host should be
 	settings Settings // of its group
 	now      time.Time
+	piped    []string // its roles with a pipeline
 	// testsOnly says that nothing but tests failed.
 	testsOnly bool
 }
@@ -252,7 +258,7 @@ func (e *end) write(ctx context.Context, tx *sql.Tx) error {
 		// What a change broke is an incident of the group.
 		if failed && e.v.Kind != Look && e.v.Cause != "change" {
 			t := e.trouble("host/"+e.h.Name, ev.Summary, e.h.Error, ev.ID)
-			t.Severity = e.h.Severity
+			t.Severity, t.Rollback, t.Roles = e.h.Severity, e.rollback(), e.piped
 			trouble = append(trouble, t)
 		}
 	}

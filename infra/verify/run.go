@@ -60,6 +60,7 @@ type Result struct {
 	Attempts   int           `json:"attempts"`
 	Took       time.Duration `json:"took"` // nanoseconds, with all attempts
 	Properties []Property    `json:"properties"`
+	Rollback   *bool         `json:"rollback,omitempty"`
 	Repair     []string      `json:"repair,omitempty"`
 }
 
@@ -121,7 +122,7 @@ func anew(h *infra.Host) *infra.Host { return &infra.Host{Facts: h.Facts} }
 // run repeats a test until it passes or its time is over.
 func run(ctx context.Context, h *infra.Host, t Test, within time.Duration) Result {
 	start := time.Now()
-	r := Result{Test: t.Name, Kind: t.Kind, ID: t.Subject.ID(), Place: t.Place, Severity: t.Severity, Repair: t.Repair}
+	r := Result{Test: t.Name, Kind: t.Kind, ID: t.Subject.ID(), Place: t.Place, Severity: t.Severity, Rollback: t.Rollback, Repair: t.Repair}
 	if t.Skip != "" {
 		r.Status, r.Why = Skipped, t.Skip
 		r.Properties = all(t.Subject, Skipped, t.Skip)

@@ -31,6 +31,7 @@ type Test struct {
 	Skip     string        // why it is not run; empty: it is
 	Retry    time.Duration // how long it may take to pass
 	Severity string        // page, ticket, info
+	Rollback *bool         // whether a failure takes a deploy of the role back; nil: when it is a page
 	Repair   []string      // resources to tell when it fails on an unattended visit
 	Place    string        // FILE:LINE
 }
@@ -41,6 +42,7 @@ type common struct {
 	Skip     string          `yaml:"skip" doc:"Why the test is not run. It is reported as skipped, and fails nothing."`
 	Retry    config.Duration `yaml:"retry" doc:"How long the test may be repeated until it passes, for what takes a while to start." default:"0s"`
 	Severity string          `yaml:"severity" doc:"page, ticket or info: who is told when it fails as a check." default:"ticket"`
+	Rollback *bool           `yaml:"rollback" doc:"Take a role with a pipeline back when the test fails on a visit shortly after its deploy. Default: yes for page."`
 	Repair   []string        `yaml:"repair" doc:"Resources of the role, like service:nginx or command:clean-logs, that a server tells when the test fails on one of its visits: the service restarts, the command runs. The test is then made once more."`
 }
 
@@ -119,7 +121,7 @@ func decode(item config.Raw) (Test, error) {
 	if err != nil {
 		return Test{}, err
 	}
-	t := Test{Kind: kind.Name, Name: c.Name, Subject: subject, Skip: c.Skip, Retry: c.Retry.Std(), Severity: c.Severity, Repair: c.Repair, Place: item.Place()}
+	t := Test{Kind: kind.Name, Name: c.Name, Subject: subject, Skip: c.Skip, Retry: c.Retry.Std(), Severity: c.Severity, Rollback: c.Rollback, Repair: c.Repair, Place: item.Place()}
 	if t.Name == "" {
 		t.Name = kind.Name + " " + subject.ID()
 	}
