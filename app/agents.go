@@ -79,7 +79,7 @@ func (a *App) saw(ctx context.Context, host id.Host, d infra.Drift) error {
 	}
 	c := fleet.Change{Ref: d.Ref, Role: d.Role, Place: d.Place, Status: string(converge.Drifted), Action: string(d.Action), Drift: true}
 	for _, hint := range d.Hints[:min(len(d.Hints), 10)] {
-		c.Hints = append(c.Hints, hint[:min(len(hint), 1000)])
+		c.Hints = append(c.Hints, strings.ToValidUTF8(hint[:min(len(hint), 1000)], ""))
 	}
 	for _, f := range d.Fields[:min(len(d.Fields), 50)] {
 		c.Fields = append(c.Fields, fleet.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})

@@ -275,7 +275,7 @@ checks:
 	if out, err := exec.Command("docker", "rm", "-f", names[2]).CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
-	s.until("it is replaced", func() error {
+	s.within(90*time.Second, "it is replaced", func() error {
 		all := visits("kind=rebuild&host=" + names[2])
 		if len(all) == 1 && all[0].Cause == "dead" && all[0].State == fleet.Passed {
 			return nil

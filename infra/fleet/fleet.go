@@ -7,7 +7,6 @@ import (
 	"embed"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -15,7 +14,6 @@ import (
 
 	"steer/base/database"
 	"steer/base/event"
-	"steer/base/fault"
 	"steer/base/id"
 	"steer/base/work"
 )
@@ -244,24 +242,6 @@ func (f *Fleet) Step(ctx context.Context) error {
 	return nil
 }
 
-// trouble is that of a group that failed.
-func (w World) trouble(e event.Event) Trouble {
-	t := Trouble{Key: e.Subject, Group: e.Subject[len("group/"):], Title: e.Summary, Summary: e.Reason, Cause: e.ID, Severity: "ticket"}
-	for _, want := range w.Wanted {
-		if want.Name != t.Group {
-			continue
-		}
-		t.Severity = worst(t.Severity, want.Settings.Severity)
-		for _, d := range want.Hosts {
-			t.Owner, t.Env = cmp.Or(t.Owner, d.Owner), cmp.Or(t.Env, d.Environment)
-			if h := w.Hosts[d.Name]; h.State == HasFailed {
-				t.Severity = worst(t.Severity, h.Severity)
-			}
-		}
-	}
-	return t
-}
-
 // world collects what Plan looks at, and takes hosts in that are new.
 func (f *Fleet) world(ctx context.Context, wanted []Wanted) (World, error) {
 	w := World{Now: f.o.Now(), Wanted: wanted}
@@ -373,98 +353,6 @@ func short(commit string) string {
 		all = append(all, sha)
 	}
 	return strings.Join(all, "+")
-}
-
-// Request queues visits that somebody asks for.
-func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason string) ([]Visit, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	wanted, err := f.o.Wanted(ctx)
-	if err != nil {
-		return nil, err
-	}
-	hosts, err := f.hosts(ctx, wanted)
-	if err != nil {
-		return nil, err
-	}
-	groups, err := readGroups(ctx, f.o.DB.Read())
-	if err != nil {
-		return nil, err
-	}
-	chosen, err := choose(wanted, r.Hosts)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case r.Kind == Heal && len(r.Refs) == 0:
-		return nil, fault.New(fault.Invalid, "heal: name the resources to put right")
-	case r.Kind == Rebuild && len(chosen) > 1:
-		return nil, fault.New(fault.Invalid, "rebuild: name one host at a time (a group would be gone at once)")
-	}
-	var visits []Visit
-	for _, d := range chosen {
-		h, g := hosts[d.Name], groups[d.Group]
-		commit := cmp.Or(r.Commit, (&planner{g: g}).follows(h), g.Candidate)
-		switch {
-		case h.Running != 0:
-			return nil, fault.New(fault.Conflict, "visit %s: visit %d is under way there (wait for its end)", h.Name, h.Running)
-		case r.Kind == Rebuild && !d.Made:
-			return nil, fault.New(fault.Invalid, "rebuild %s: hosts.yaml does not say how to make it (add make:)", h.Name)
-		case commit == "":
-			return nil, fmt.Errorf("visit %s: %w", h.Name, waits(wanted, d.Group))
-		}
-		visits = append(visits, Visit{Host: h.Name, Group: d.Group, Kind: r.Kind, Cause: "person", Commit: commit, Refs: r.Refs, Actor: who, Reason: reason})
-	}
-	err = f.o.DB.Tx(ctx, func(tx *sql.Tx) error {
-		for i := range visits {
-			if err := f.queue(ctx, tx, &visits[i], r.To); err != nil {
-				return err
-			}
-			if r.Kind != Back {
-				continue
-			}
-			// Else the next visit would bring back what somebody took back.
-			p := Pause{Scope: "host", Name: visits[i].Host, Person: who, Since: f.o.Now().UTC(), Reason: strings.TrimSuffix("rolled back: "+reason, ": ")}
-			if err := f.pause(ctx, tx, p); err != nil {
-				return err
-			}
-		}
-		for _, v := range visits {
-			e := event.Event{Source: source, Type: event.HostAsked, Subject: "host/" + v.Host, Actor: who, Reason: reason, Environment: hosts[v.Host].Environment,
-				Summary: "Visit " + v.Host + ": " + v.Kind}
-			if err := f.o.Journal(ctx, tx, &e); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	f.o.Work.Wake()
-	return visits, err
-}
-
-// choose finds hosts by their names and those of groups.
-func choose(wanted []Wanted, names []string) ([]Declared, error) {
-	var some []Declared
-	seen := map[string]bool{}
-	for _, name := range names {
-		found := false
-		for _, w := range wanted {
-			for _, d := range w.Hosts {
-				if d.Name != name && d.Group != name {
-					continue
-				}
-				found = true
-				if !seen[d.Name] {
-					seen[d.Name] = true
-					some = append(some, d)
-				}
-			}
-		}
-		if !found {
-			return nil, fault.New(fault.NotFound, "no host or group of hosts.yaml is called %q", name)
-		}
-	}
-	return some, nil
 }
 
 const source = "/steer/fleet"

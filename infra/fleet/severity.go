@@ -1,6 +1,11 @@
 package fleet
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+
+	"steer/base/event"
+)
 
 // severities are those of incidents, the worst last.
 var severities = []string{"", "info", "ticket", "page"}
@@ -39,4 +44,22 @@ func (e *end) severity() string {
 		said = "ticket"
 	}
 	return worst(said, e.settings.Severity)
+}
+
+// trouble is that of a group that failed.
+func (w World) trouble(e event.Event) Trouble {
+	t := Trouble{Key: e.Subject, Group: e.Subject[len("group/"):], Title: e.Summary, Summary: e.Reason, Cause: e.ID, Severity: "ticket"}
+	for _, want := range w.Wanted {
+		if want.Name != t.Group {
+			continue
+		}
+		t.Severity = worst(t.Severity, want.Settings.Severity)
+		for _, d := range want.Hosts {
+			t.Owner, t.Env = cmp.Or(t.Owner, d.Owner), cmp.Or(t.Env, d.Environment)
+			if h := w.Hosts[d.Name]; h.State == HasFailed {
+				t.Severity = worst(t.Severity, h.Severity)
+			}
+		}
+	}
+	return t
 }

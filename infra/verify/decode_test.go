@@ -69,6 +69,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"{file: /etc/motd, retri: 3s}", `tests[0].retri: unknown key (did you mean "retry"?)`},
 		{"{file: /etc/motd, retry: 2h}", "tests[0].retry: has to be between 0s and 1h"},
 		{"{file: /etc/motd, severity: pgae}", `did you mean "page"?`},
+		{"{file: /etc/motd, rollback: perhaps}", "rollback"},
 		{"{file: motd}", `roles/web.yaml:1:17: tests[0].file: "motd" is no absolute path`},
 		{"{file: {path: /a, mdoe: 1}}", `tests[0].file.mdoe: unknown key (did you mean "mode"?)`},
 		{"{file: {path: /a, exists: maybe}}", `"maybe" is not true or false`},
