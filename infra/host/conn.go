@@ -139,7 +139,7 @@ func (p *Program) Run(ctx context.Context, c Call) error {
 		return ctx.Err()
 	case errors.As(err, &exit):
 		// 125 is how docker says that itself could not.
-		if len(p.Before) > 0 && p.Before[0] == "docker" && (exit.ExitCode() == 125 || exit.ExitCode() == 1 && strings.Contains(end.String(), "No such container")) {
+		if len(p.Before) > 0 && p.Before[0] == "docker" && (exit.ExitCode() == 125 || exit.ExitCode() == 1 && away.MatchString(end.String())) {
 			return fault.New(fault.Unavailable, "reach container %s: %s", p.Before[len(p.Before)-1], end)
 		}
 		return &Exit{exit.ExitCode(), end.String()}
@@ -148,6 +148,10 @@ func (p *Program) Run(ctx context.Context, c Call) error {
 	}
 	return nil
 }
+
+// away is how docker says that a container cannot be worked on, in the words of all
+// its versions.
+var away = regexp.MustCompile(`No such container|[Cc]ontainer \S+ is (not running|paused)`)
 
 // feed copies from, nil for nothing, to a program's input. The end of the program is
 // not held up by a reader that has more to say.
