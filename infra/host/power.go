@@ -17,6 +17,19 @@ const (
 	Cut    = "cut"    // it goes on, without a network
 )
 
+// Said is what became of a host that was stopped in a way.
+func Said(way string) string {
+	switch way {
+	case Kill:
+		return "killed"
+	case Freeze:
+		return "frozen"
+	case Cut:
+		return "cut off"
+	}
+	return "stopped"
+}
+
 // switched is a maker whose hosts can be stopped, and started again.
 type switched interface {
 	// ways are those that it knows.

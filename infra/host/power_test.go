@@ -41,7 +41,7 @@ func TestPower(t *testing.T) {
 	sees := func() bool {
 		return Container(other.Name).Run(t.Context(), Call{Args: []string{"getent", "hosts", h.Name}}) == nil
 	}
-	for _, way := range []string{Off, Kill, Freeze, Cut, Off} {
+	for _, way := range []string{Off, Kill, Freeze, Cut} {
 		if err := answers(); err != nil || !sees() {
 			t.Fatalf("before %s: %v", way, err)
 		}
@@ -123,7 +123,9 @@ func TestPower(t *testing.T) {
 // is a way out.
 func TestPowerOfOthers(t *testing.T) {
 	said := filepath.Join(t.TempDir(), "said")
-	say := func(word string) []string { return []string{"sh", "-c", "echo " + word + ` "$1" >>` + said, "sh", "{}"} }
+	say := func(word string) []string {
+		return []string{"sh", "-c", "echo " + word + ` "$1" >>` + said, "sh", "{}"}
+	}
 	h := Host{Name: "a", Entry: Entry{Make: &Make{Command: &Programs{Create: say("create"), Destroy: say("destroy"), Stop: say("stop"), Start: say("start")}}}}
 	for _, err := range []error{SwitchOff(t.Context(), h, Off), SwitchOn(t.Context(), h)} {
 		if err != nil {
