@@ -31,6 +31,7 @@ type Task struct {
 	Attempt int  // 1 is the first
 	// Repair names resources to tell since tests asked for it.
 	Repair []string
+	How    json.RawMessage // how the host was made, for Destroy
 }
 
 // Outcome is what a visit saw.
@@ -51,6 +52,7 @@ type Outcome struct {
 	Rebuild        time.Duration // what making the host anew took
 	FailedConverge bool          // some resource is not as declared
 	Notes          []string      // of the host, for people
+	Up             bool          // a host that was stopped runs again
 }
 
 // Trouble is something that people have to know.
@@ -195,7 +197,8 @@ func (f *Fleet) Step(ctx context.Context) error {
 		return err
 	}
 	groups, visits := Plan(w)
-	if len(groups)+len(visits) == 0 {
+	ends := ending(w)
+	if len(groups)+len(visits)+len(ends) == 0 {
 		return nil
 	}
 	err = f.o.DB.Tx(ctx, func(tx *sql.Tx) error {
@@ -212,6 +215,11 @@ func (f *Fleet) Step(ctx context.Context) error {
 				return err
 			}
 		}
+		warnings, err := warn(ctx, tx, ends)
+		if err != nil {
+			return err
+		}
+		events = append(events, warnings...)
 		for i := range events {
 			if err := f.o.Journal(ctx, tx, &events[i]); err != nil {
 				return err
@@ -284,12 +292,10 @@ func (f *Fleet) hosts(ctx context.Context, wanted []Wanted) (map[string]Host, er
 				h = Host{Name: d.Name, State: Waiting, Seen: now.UTC()}
 			}
 			h.Group, h.Owner, h.Environment, h.Roles, h.Made, h.Gone = d.Group, d.Owner, d.Environment, d.Roles, d.Made, false
+			h.Warned = h.Warned && h.Until.Equal(d.Until) // it may be longer now
+			h.Lent = d.Lent
 			if after, _ := json.Marshal(h); string(after) != string(before) {
 				changed = append(changed, h)
-			}
-			h.Running = running[h.Name]
-			for _, p := range []place{{"all", ""}, {"group", h.Group}, {"host", h.Name}} {
-				h.Paused = cmp.Or(pauses[p], h.Paused)
 			}
 			all[h.Name] = h
 		}
@@ -297,9 +303,13 @@ func (f *Fleet) hosts(ctx context.Context, wanted []Wanted) (map[string]Host, er
 	for name, h := range all {
 		if !declared[name] && !h.Gone {
 			h.Gone = true
-			all[name] = h
 			changed = append(changed, h)
 		}
+		h.Running = running[name]
+		for _, p := range []place{{"all", ""}, {"group", h.Group}, {"host", name}} {
+			h.Paused = cmp.Or(pauses[p], h.Paused)
+		}
+		all[name] = h
 	}
 	if len(changed) == 0 {
 		return all, nil
@@ -349,6 +359,9 @@ func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason st
 	if err != nil {
 		return nil, err
 	}
+	if r.Kind == Destroy {
+		return f.destroy(ctx, hosts, r.Hosts, who, reason)
+	}
 	chosen, err := choose(wanted, r.Hosts)
 	if err != nil {
 		return nil, err
@@ -368,6 +381,10 @@ func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason st
 			return nil, fault.New(fault.Conflict, "visit %s: visit %d is under way there (wait for its end)", h.Name, h.Running)
 		case r.Kind == Rebuild && !d.Made:
 			return nil, fault.New(fault.Invalid, "rebuild %s: hosts.yaml does not say how to make it (add make:)", h.Name)
+		case switches(r.Kind) && !able(d, r.Kind):
+			return nil, fault.New(fault.Invalid, "%s %s: what makes it %s", r.Kind, h.Name, canDo(d.Ways))
+		case h.State == Stopped && !switches(r.Kind) && r.Kind != Rebuild:
+			return nil, fault.New(fault.Conflict, "visit %s: it was %s (steer fleet start %[1]s)", h.Name, h.Error)
 		case commit == "":
 			return nil, fmt.Errorf("visit %s: %w", h.Name, waits(wanted, d.Group))
 		}
@@ -378,11 +395,15 @@ func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason st
 			if err := f.queue(ctx, tx, &visits[i], r.To); err != nil {
 				return err
 			}
-			if r.Kind != Back {
+			p := Pause{Scope: "host", Name: visits[i].Host, Person: who, Since: f.o.Now().UTC()}
+			switch {
+			case r.Kind == Back: // else the next visit would bring back what somebody took back
+				p.Reason = strings.TrimSuffix("rolled back: "+reason, ": ")
+			case stops(r.Kind) && !f.keepsAway(ctx, p.Name):
+				p.Reason, p.Stopped = strings.TrimSuffix(stopped(r.Kind)+": "+reason, ": "), true
+			default:
 				continue
 			}
-			// Else the next visit would bring back what somebody took back.
-			p := Pause{Scope: "host", Name: visits[i].Host, Person: who, Since: f.o.Now().UTC(), Reason: strings.TrimSuffix("rolled back: "+reason, ": ")}
 			if err := f.pause(ctx, tx, p); err != nil {
 				return err
 			}
