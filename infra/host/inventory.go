@@ -185,11 +185,8 @@ func parseInventory(data []byte) ([]Host, map[string]*Entry, error) {
 			item, e = e.Like, e.like(e.Like, *of)
 			entries[name] = e
 		}
-		for i := range e.Number {
-			h := Host{Name: name, Item: item, Entry: *e}
-			if e.Number > 1 || e.Service != nil {
-				h.Name = fmt.Sprintf("%s-%d", name, i+1)
-			}
+		for _, one := range e.names(name) {
+			h := Host{Name: one, Item: item, Entry: *e}
 			h.Address = strings.ReplaceAll(e.Connect, "{}", h.Name)
 			if h.Address == "" {
 				h.Address = "ssh://root@" + h.Name

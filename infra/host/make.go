@@ -139,6 +139,12 @@ func output(ctx context.Context, words ...string) (string, error) {
 	return out.String(), nil
 }
 
+// DestroyMade destroys a container of which only the name is known, if this program
+// made it.
+func DestroyMade(ctx context.Context, name string) error {
+	return (&Docker{}).destroy(ctx, Host{Name: name})
+}
+
 // Made lists the containers that this program made, whether a definition has them
 // or not. Without a Docker engine there are none.
 func Made(ctx context.Context) ([]string, error) {

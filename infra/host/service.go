@@ -2,6 +2,7 @@ package host
 
 import (
 	"cmp"
+	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
@@ -41,6 +42,19 @@ func (e *Entry) like(name string, of Entry) *Entry {
 type Named struct {
 	Name string
 	Entry
+}
+
+// Hosts are the names of its hosts.
+func (n Named) Hosts() []string { return n.names(n.Name) }
+
+func (e *Entry) names(name string) (all []string) {
+	if e.Number == 1 && e.Service == nil {
+		return []string{name}
+	}
+	for i := range e.Number {
+		all = append(all, fmt.Sprintf("%s-%d", name, i+1))
+	}
+	return all
 }
 
 // ReadEntries reads the entries of hosts.yaml, by name, also those without hosts.
