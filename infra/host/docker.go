@@ -148,7 +148,7 @@ func (d *Docker) network(ctx context.Context) error {
 // noNetwork tells that a network is not there, in the words of old and new engines.
 func noNetwork(err error) bool {
 	text := strings.ToLower(err.Error())
-	return strings.Contains(text, "no such network") || strings.Contains(text, "network") && strings.HasSuffix(text, "not found")
+	return strings.Contains(text, "no such network") || strings.Contains(text, "network") && strings.Contains(text, "not found")
 }
 
 // leaveNetwork removes the network with its last host, if this program made it.
