@@ -205,11 +205,7 @@ func (s lender) Scale(ctx context.Context, who access.Identity, entry string, nu
 }
 
 func atMost(e host.Named, lent int) string {
-	text := fmt.Sprintf("there may be %d hosts at most", e.Service.Most)
-	if lent > 0 {
-		text += fmt.Sprintf(", and %d are there for a time", lent)
-	}
-	return text + " (self_service of its entry in hosts.yaml)"
+	return fmt.Sprintf("there may be %d hosts at most; now %d stay, and %d are there for a time (self_service of its entry in hosts.yaml)", e.Service.Most, e.Number, lent)
 }
 
 // longest is how long hosts may be lent.

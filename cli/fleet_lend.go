@@ -158,6 +158,10 @@ func (p *waiting) until(ctx context.Context, s *session, c *client.Client, hosts
 			case h.State == "converged":
 			case h.State == "failed" && h.Running == 0:
 				return fault.New(fault.Conflict, "%s is not as declared: %s", name, h.Error)
+			case h.State == "waiting":
+				if err := neverComes(ctx, c, h); err != nil {
+					return err
+				}
 			}
 			if err == nil && h.State == "converged" {
 				break
@@ -170,6 +174,18 @@ func (p *waiting) until(ctx context.Context, s *session, c *client.Client, hosts
 		}
 	}
 	return nil
+}
+
+// neverComes says why a host is not made: its group has no commit that its hosts could
+// follow.
+func neverComes(ctx context.Context, c *client.Client, h client.FleetHost) error {
+	f, err := c.Fleet(ctx)
+	for _, g := range f.Groups {
+		if g.Name == h.Group && g.Good == "" && g.Phase == "failed" {
+			return fault.New(fault.Conflict, "%s is not made, since the first hosts of %s do not get along: %s (put that right, or try again: steer fleet approve %[2]s)", h.Name, g.Name, g.Reason)
+		}
+	}
+	return err
 }
 
 func needReason(reason string) error {
