@@ -24,12 +24,13 @@ type Fleet interface {
 	Propose(ctx context.Context, drift int64, commit bool, who id.Person, reason string) (fleet.Proposal, error)
 	Roles(context.Context) ([]fleet.Role, error)
 	Decide(ctx context.Context, group, commit string, agree bool, who id.Person, reason string) (fleet.Group, error)
+	Lender
 }
 
 // VisitRequest asks for visits.
 type VisitRequest struct {
 	Hosts  []string `json:"hosts" minItems:"1" maxItems:"1000" doc:"Names of hosts or groups."`
-	Kind   string   `json:"kind" enum:"plan,converge,heal,rebuild,rollback" doc:"plan compares only; heal puts the named resources right whatever they say about drift."`
+	Kind   string   `json:"kind" enum:"plan,converge,heal,rebuild,rollback,stop,kill,freeze,cut,start,restart,destroy" doc:"plan compares only; heal puts the named resources right whatever they say about drift; kill, freeze and cut (off its network) stop a host as a failure would; destroy is for hosts that no definition has any more."`
 	Refs   []string `json:"refs,omitempty" maxItems:"1000" doc:"Only these resources, like file:/etc/motd."`
 	Commit string   `json:"commit,omitempty" doc:"Of the definitions; default: the one that the group follows."`
 	To     int      `json:"to,omitempty" minimum:"0" doc:"Generation to go back to; default: the one before."`
@@ -101,9 +102,13 @@ func (a *API) fleet() {
 			}
 			return f.Tonight(ctx, in.From, in.Until)
 		})
-	operation(a, http.MethodPost, "/fleet/visits", "visit", "Visit hosts now", operator,
+	placed(a, http.MethodPost, "/fleet/visits", "visit", "Visit hosts now", developer,
 		func(ctx context.Context, in *struct{ Body VisitRequest }) ([]fleet.Visit, error) {
 			b := in.Body
+			who, _ := caller(ctx)
+			if err := f.May(ctx, who, b.Kind, b.Commit != "", b.Hosts); err != nil {
+				return nil, err
+			}
 			return f.Request(ctx, fleet.Request{Hosts: b.Hosts, Kind: b.Kind, Refs: b.Refs, Commit: b.Commit, To: b.To}, person(ctx), b.Reason)
 		})
 	operation(a, http.MethodPost, "/fleet/pauses", "pause", "Keep automation away from hosts", operator,
@@ -134,6 +139,7 @@ func (a *API) fleet() {
 		}) (fleet.Proposal, error) {
 			return f.Propose(ctx, in.ID, !in.Body.DryRun, person(ctx), in.Body.Reason)
 		})
+	a.lending()
 	operation(a, http.MethodGet, "/fleet/roles", "list-roles", "Roles with their description and hosts", viewer,
 		func(ctx context.Context, _ *none) ([]fleet.Role, error) {
 			all, err := f.Roles(ctx)

@@ -26,9 +26,13 @@ import (
 type declared struct {
 	files   fs.FS
 	library *role.Library
-	hosts   []host.Host
+	hosts   []host.Host // also those whose time is over, see alive
+	entries []host.Named
 	used    time.Time
 }
+
+// alive are the hosts whose time is not over.
+func (d *declared) alive() []host.Host { return host.Lasting(d.hosts, time.Now()) }
 
 // mostCommits bounds what is remembered: the newest, and those that roles were deployed
 // from to each environment.
@@ -85,12 +89,32 @@ func (k *keeper) read(ctx context.Context, commit string) (*declared, error) {
 	if d.library, err = role.Load(files, resourceKinds()); err != nil {
 		return nil, err
 	}
+	if d.entries, err = host.ReadEntries(files); err != nil {
+		return nil, err
+	}
 	d.hosts, err = host.ReadInventory(files)
 	return d, err
 }
 
-// sum is what a host should be, for telling apart: its entry, roles and secrets.
+// sums are what hosts should be, for telling apart. It does not matter how many there
+// are of one kind.
+func (d *declared) sums(hosts []host.Host) (string, error) {
+	var all []string
+	for _, h := range hosts {
+		one, err := d.sum(h)
+		if err != nil {
+			return "", err
+		}
+		all = append(all, one)
+	}
+	slices.Sort(all)
+	sum := sha256.Sum256([]byte(strings.Join(slices.Compact(all), "\n")))
+	return hex.EncodeToString(sum[:16]), nil
+}
+
+// sum is what a host should be, but for its name: its entry, roles and secrets.
 func (d *declared) sum(h host.Host) (string, error) {
+	h.Number = 0                 // others come and go
 	h.Converge = host.Converge{} // how it is visited is not what it is
 	entry, err := json.Marshal(h.Entry)
 	if err != nil {
@@ -108,7 +132,7 @@ func (d *declared) sum(h host.Host) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%q", []string{h.Name, string(entry), string(with), roles, secretsDigest(d.files, h.Environment)}), nil
+	return fmt.Sprintf("%q", []string{string(entry), string(with), roles, secretsDigest(d.files, h.Environment)}), nil
 }
 
 func roleNames(h host.Host) (names []string) {
@@ -125,6 +149,18 @@ func (d *declared) host(name string) (host.Host, bool) {
 		return host.Host{}, false
 	}
 	return d.hosts[i], true
+}
+
+// sibling is the host, or one of the same entry, as it is here; of an entry that is not
+// here, the host.
+func (d *declared) sibling(h host.Host) host.Host {
+	if was, ok := d.host(h.Name); ok {
+		return was
+	}
+	if i := slices.IndexFunc(d.hosts, func(o host.Host) bool { return o.Item == h.Item }); i >= 0 {
+		return d.hosts[i]
+	}
+	return h
 }
 
 // piped are the roles with a pipeline that a host is made of.
@@ -173,15 +209,30 @@ func (k *keeper) wanted(ctx context.Context) ([]fleet.Wanted, error) {
 	}
 	groups := map[string]*fleet.Wanted{}
 	hosts := map[string][]host.Host{}
-	for _, h := range d.hosts {
-		g := groups[h.Group]
+	for _, e := range d.entries {
+		g := groups[e.Group]
 		if g == nil {
-			g = &fleet.Wanted{Name: h.Group, Settings: settings(h.Converge)}
-			groups[h.Group] = g
-		} else if h.Converge != defaultConverge() {
-			g.Settings = settings(h.Converge)
+			g = &fleet.Wanted{Name: e.Group, Settings: settings(e.Converge)}
+			groups[e.Group] = g
+		} else if e.Converge != defaultConverge() {
+			g.Settings = settings(e.Converge)
 		}
-		g.Hosts = append(g.Hosts, fleet.Declared{Name: h.Name, Group: h.Group, Owner: h.Owner, Environment: h.Environment, Made: h.Make != nil, Roles: roleNames(h), Piped: d.piped(h)})
+		if e.Removed == "destroy" && e.Like == "" {
+			g.Destroys = append(g.Destroys, e.Name)
+		}
+		if e.Number == 0 {
+			hosts[e.Group] = append(hosts[e.Group], host.Host{Item: e.Name, Entry: e.Entry}) // what they would be
+		}
+	}
+	for _, h := range d.alive() {
+		g := groups[h.Group]
+		lent := fleet.Lent{Entry: h.Item, Ways: host.Ways(h), Until: h.Until, By: h.RequestedBy, Why: h.Reason}
+		if h.Make != nil {
+			if lent.How, err = json.Marshal(h); err != nil {
+				return nil, fmt.Errorf("read hosts: %w", err)
+			}
+		}
+		g.Hosts = append(g.Hosts, fleet.Declared{Name: h.Name, Group: h.Group, Owner: h.Owner, Environment: h.Environment, Made: h.Make != nil, Roles: roleNames(h), Piped: d.piped(h), Lent: lent})
 		hosts[h.Group] = append(hosts[h.Group], h)
 	}
 	var all []fleet.Wanted
@@ -202,18 +253,12 @@ func (k *keeper) wanted(ctx context.Context) ([]fleet.Wanted, error) {
 			}
 		}
 		if g.Commit != "" {
-			sum := sha256.New()
-			for _, h := range hosts[g.Name] {
-				if was, ok := of.host(h.Name); ok {
-					h = was
-				}
-				one, err := of.sum(h)
-				if err != nil {
-					return nil, err
-				}
-				fmt.Fprintln(sum, one)
+			for i, h := range hosts[g.Name] {
+				hosts[g.Name][i] = of.sibling(h)
 			}
-			g.Digest = hex.EncodeToString(sum.Sum(nil)[:16])
+			if g.Digest, err = of.sums(hosts[g.Name]); err != nil {
+				return nil, err
+			}
 		}
 		all = append(all, *g)
 	}

@@ -59,6 +59,20 @@ func checkHosts(files fs.FS, c *catalog.Catalog) error {
 			errs = append(errs, err)
 		}
 	}
+	entries, err := host.ReadEntries(files)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Service == nil || c == nil || len(c.Teams) == 0 {
+			continue
+		}
+		for _, t := range e.Service.By {
+			if _, ok := c.Teams[t]; !ok {
+				errs = append(errs, config.Problem{File: host.InventoryFile, Line: 1, Column: 1, Key: e.Name + ".self_service.by", Text: fmt.Sprintf("no team %q in teams.yaml", t)})
+			}
+		}
+	}
 	for _, h := range hosts {
 		for _, u := range h.Roles {
 			r, err := library.Role(u.Role)

@@ -64,11 +64,21 @@ func (a *App) openFleet(ctx context.Context) (err error) {
 
 // visit does what the fleet decided.
 func (k *keeper) visit(ctx context.Context, t fleet.Task) (out fleet.Outcome, err error) {
+	if t.Kind == fleet.Destroy {
+		return out, k.destroy(ctx, t)
+	}
 	d, h, err := k.find(ctx, t.Commit, t.Host)
 	if err != nil {
 		return out, err
 	}
 	switch {
+	case slices.Contains(host.Ways(h), t.Kind):
+		return out, host.SwitchOff(ctx, h, t.Kind)
+	case t.Kind == fleet.Start || t.Kind == fleet.Restart:
+		if err := switchOn(ctx, h, t.Kind == fleet.Restart); err != nil {
+			return out, err
+		}
+		out.Up = true
 	case t.First && h.Make != nil && t.Kind != fleet.Rebuild:
 		if _, err := host.Create(ctx, h); err != nil {
 			return out, err
@@ -115,7 +125,7 @@ func (k *keeper) visit(ctx context.Context, t fleet.Task) (out fleet.Outcome, er
 		take(&out, r)
 		return out, err
 	}
-	r, err := run(toConverge{DryRun: t.Kind == fleet.Look, Unattended: t.Kind == fleet.Converge || t.Kind == fleet.Look, Refs: t.Refs})
+	r, err := run(toConverge{DryRun: t.Kind == fleet.Look, Unattended: t.Kind != fleet.Heal && t.Kind != fleet.Rebuild, Refs: t.Refs})
 	if err != nil {
 		return out, err
 	}
@@ -354,7 +364,7 @@ func (k *keeper) propose(ctx context.Context, d fleet.Drift, commit bool, who id
 		p.File = name
 		p.Diff += string(diff.Diff(name, old, name, files[name]))
 	}
-	for _, o := range definitions.hosts {
+	for _, o := range definitions.alive() {
 		if o.Name != h.Name && slices.ContainsFunc(o.Roles, func(u host.Use) bool {
 			return slices.ContainsFunc(h.Roles, func(w host.Use) bool { return w.Role == u.Role })
 		}) {

@@ -91,7 +91,7 @@ func openFleet(a cli.HostArgs) (*selection, error) {
 	for i := range all {
 		all[i].Folder = a.Definitions
 	}
-	f.hosts, err = host.Select(all, a.Limit)
+	f.hosts, err = host.Select(host.Lasting(all, time.Now()), a.Limit)
 	f.uses = inventoryUses
 	return f, err
 }
@@ -325,7 +325,7 @@ func addTest(ctx context.Context, kind, name string) ([]byte, error) {
 func listHosts(_ context.Context, a cli.HostArgs) ([]cli.HostInfo, error) {
 	all, err := host.ReadInventory(os.DirFS(a.Definitions))
 	if err == nil {
-		all, err = host.Select(all, a.Limit)
+		all, err = host.Select(host.Lasting(all, time.Now()), a.Limit)
 	}
 	if err != nil {
 		return nil, err
@@ -341,8 +341,8 @@ func listHosts(_ context.Context, a cli.HostArgs) ([]cli.HostInfo, error) {
 	return out, nil
 }
 
-// makeHosts creates, rebuilds or destroys hosts of the inventory, and converges those
-// that are there afterwards.
+// makeHosts creates, starts, rebuilds, stops or destroys hosts of the inventory, and
+// converges those that are there afterwards.
 func makeHosts(ctx context.Context, a cli.HostArgs, what string, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
 	f, err := openFleet(a)
 	if err != nil {
@@ -354,21 +354,34 @@ func makeHosts(ctx context.Context, a cli.HostArgs, what string, tell func(cli.H
 		defer mu.Unlock()
 		tell(cli.HostEvent{Host: h.Name, Status: "step", Why: text})
 	}
+	since := func(start time.Time) string { return time.Since(start).Round(time.Millisecond).String() }
 	var all []cli.HostResult
 	var there []host.Host
 	started := map[string]time.Time{}
 	_, err = host.Each(ctx, f.hosts, host.Waves{MaxFail: -1}, func(ctx context.Context, h host.Host) bool {
 		start := time.Now()
 		var err error
-		if what != "create" {
+		over := false // there is nothing to converge
+		switch what {
+		case "start":
+			if err = host.SwitchOn(ctx, h); err == nil {
+				step(h, "runs, after "+since(start))
+			}
+		case host.Off, host.Kill, host.Freeze, host.Cut:
+			over = true
+			if err = host.SwitchOff(ctx, h, what); err == nil {
+				step(h, host.Said(what)+" in "+since(start))
+			}
+		case "destroy", "rebuild":
+			over = what == "destroy"
 			if err = host.Destroy(ctx, h); err == nil {
 				step(h, "destroyed")
 			}
 		}
-		if what != "destroy" && err == nil {
+		if (what == "create" || what == "rebuild") && err == nil {
 			var made bool
 			if made, err = host.Create(ctx, h); err == nil && made {
-				step(h, "made in "+time.Since(start).Round(time.Millisecond).String())
+				step(h, "made in "+since(start))
 			}
 		}
 		mu.Lock()
@@ -376,7 +389,7 @@ func makeHosts(ctx context.Context, a cli.HostArgs, what string, tell func(cli.H
 		switch started[h.Name] = start; {
 		case err != nil:
 			all = append(all, cli.HostResult{Host: h.Name, Failed: true, Error: err.Error(), Took: time.Since(start)})
-		case what == "destroy":
+		case over:
 			all = append(all, cli.HostResult{Host: h.Name, Counts: map[string]int{}, Took: time.Since(start)})
 		default:
 			there = append(there, h)

@@ -15,6 +15,7 @@ import (
 	"steer/base/fault"
 	"steer/base/id"
 	"steer/catalog"
+	"steer/infra/host"
 )
 
 // Validate checks the files at path as a push would: a definitions repository, a
@@ -28,14 +29,23 @@ func Validate(path string) (summary string, err error) {
 	if info.IsDir() {
 		file = filepath.Join(path, "steer.yaml")
 		if !exists(file) {
-			if !exists(filepath.Join(path, "environments.yaml")) {
-				return "", fault.New(fault.NotFound, "validate %s: it holds neither environments.yaml (definitions) nor steer.yaml (a service); 'steer init DIR' writes definitions to start from", path)
+			hosts := exists(filepath.Join(path, host.InventoryFile))
+			if !hosts && !exists(filepath.Join(path, "environments.yaml")) {
+				return "", fault.New(fault.NotFound, "validate %s: it holds neither environments.yaml nor hosts.yaml (definitions) nor steer.yaml (a service); 'steer init DIR' writes definitions to start from", path)
 			}
 			c, err := loadDefinitions(os.DirFS(path))
 			if err != nil {
 				return "", err
 			}
-			return fmt.Sprintf("%s is fine: %s, %s, %s, %s, %s", path, count(len(c.Environments), "environment"), count(len(c.Services), "service"), count(len(c.Teams), "team"), count(len(c.Checks), "check"), count(len(c.Dashboards), "dashboard")), nil
+			text := fmt.Sprintf("%s is fine: %s, %s, %s, %s, %s", path, count(len(c.Environments), "environment"), count(len(c.Services), "service"), count(len(c.Teams), "team"), count(len(c.Checks), "check"), count(len(c.Dashboards), "dashboard"))
+			if hosts {
+				all, err := host.ReadInventory(os.DirFS(path))
+				if err != nil {
+					return "", err
+				}
+				text += ", " + count(len(all), "host")
+			}
+			return text, nil
 		}
 	}
 	b, err := os.ReadFile(file)

@@ -173,7 +173,7 @@ func (k *keeper) mixture(ctx context.Context, m mix) (*declared, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &declared{files: base.files, hosts: slices.Clone(base.hosts)}
+	d := &declared{files: base.files, entries: base.entries, hosts: slices.Clone(base.hosts)}
 	var parts []role.Part
 	for _, p := range m.parts {
 		from, err := k.at(ctx, p.commit)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"steer/base/config"
@@ -18,6 +19,7 @@ import (
 	"steer/base/journal"
 	"steer/catalog"
 	"steer/deliver/pipeline"
+	"steer/infra/host"
 	"steer/infra/role"
 )
 
@@ -143,17 +145,12 @@ func (d *declared) digest(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintln(sum, text)
-	for _, h := range d.hosts {
-		if !d.has(h, name) {
-			continue
-		}
-		one, err := d.sum(h)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintln(sum, one)
+	hosts := slices.DeleteFunc(d.alive(), func(h host.Host) bool { return !d.has(h, name) })
+	of, err := d.sums(hosts)
+	if err != nil {
+		return "", err
 	}
+	fmt.Fprintln(sum, text, of)
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
@@ -190,7 +187,7 @@ func (k *keeper) environment(e id.Environment, s id.Service) (env catalog.Enviro
 		return env, 0, false, nil
 	}
 	var names []string
-	for _, h := range d.hosts {
+	for _, h := range d.alive() {
 		switch {
 		case !d.has(h, string(s)):
 		case h.Environment == e:

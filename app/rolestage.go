@@ -100,7 +100,7 @@ func (k *keeper) lint(ctx context.Context, d *declared, r *role.Role, commit str
 	}
 	hosts := map[id.Environment][]host.Host{}
 	var all []host.Host
-	for _, h := range d.hosts {
+	for _, h := range d.alive() {
 		if d.has(h, r.Name) {
 			hosts[h.Environment] = append(hosts[h.Environment], h)
 			all = append(all, h)

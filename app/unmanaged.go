@@ -59,7 +59,7 @@ func (k *keeper) unmanaged(ctx context.Context, managed []fleet.Declared) ([]fle
 	made, err := host.Made(ctx)
 	for _, name := range made {
 		if !slices.ContainsFunc(managed, func(d fleet.Declared) bool { return d.Name == name }) {
-			found = append(found, fleet.Unmanaged{Address: "docker://" + name, Found: "docker", What: "made by Steer, and in no hosts.yaml any more", Seen: now})
+			found = append(found, fleet.Unmanaged{Address: "docker://" + name, Name: name, Found: "docker", What: "made by Steer, and in no hosts.yaml any more", Seen: now})
 		}
 	}
 	addresses, _ := k.o.Infra.addresses()

@@ -30,7 +30,11 @@ func (s *session) fleet() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(s.fleetHost(), s.fleetVisits(), s.fleetTonight(), s.fleetDrift(),
-		s.fleetVisit(), s.fleetPause(), s.fleetResume(), s.fleetDecide("approve", true), s.fleetDecide("refuse", false), s.fleetAccept())
+		s.fleetVisit(), s.fleetPause(), s.fleetResume(), s.fleetDecide("approve", true), s.fleetDecide("refuse", false), s.fleetAccept(),
+		s.fleetPower("stop", "Stop hosts in order, and keep automation away until 'steer fleet start'"),
+		s.fleetPower("start", "Start hosts again, however they were stopped, and converge them"),
+		s.fleetPower("restart", "Stop and start hosts, and converge them"),
+		s.fleetFail(), s.fleetDestroy(), s.fleetOffers(), s.fleetScale(), s.fleetRequest(), s.fleetReturn())
 	return cmd
 }
 
@@ -79,6 +83,9 @@ func (s *session) fleetTable(w io.Writer, f client.Fleet) {
 				tests = fmt.Sprintf("%d of %d", h.Tests-h.Failing, h.Tests)
 			}
 			note := h.Error
+			if !h.Until.IsZero() {
+				note = strings.TrimPrefix(note+"; ends "+clock(h.Until), "; ")
+			}
 			if len(h.Unequal) > 0 && note == "" {
 				note = "not equal to " + strings.Join(h.Unequal, ", ")
 			}
@@ -86,7 +93,11 @@ func (s *session) fleetTable(w io.Writer, f client.Fleet) {
 		}
 	}
 	for _, u := range f.Unmanaged {
-		fmt.Fprintf(w, "nobody manages %s: %s\n", u.Address, u.What)
+		fmt.Fprintf(w, "nobody manages %s: %s", u.Address, u.What)
+		if u.Name != "" {
+			fmt.Fprintf(w, " (steer fleet destroy %s)", u.Name)
+		}
+		fmt.Fprintln(w)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,46 +31,7 @@ the host and makes it anew; rollback undoes its newest generation, or all down t
 					return err
 				}
 			}
-			c, err := s.client()
-			if err != nil {
-				return err
-			}
-			all, err := c.RequestVisits(cmd.Context(), r)
-			if err != nil {
-				return err
-			}
-			if !later {
-				for i := range all {
-					s.progress("visit %d to %s …", all[i].ID, all[i].Host)
-					for all[i].State == "queued" || all[i].State == "running" {
-						select {
-						case <-cmd.Context().Done():
-							return cmd.Context().Err()
-						case <-time.After(200 * time.Millisecond):
-						}
-						if all[i], err = c.Visit(cmd.Context(), fmt.Sprint(all[i].ID)); err != nil {
-							return err
-						}
-					}
-				}
-			}
-			if err := s.show(all, func(w io.Writer) {
-				s.visitTable(w, all)
-				for _, v := range all {
-					if len(v.Changes) > 0 {
-						fmt.Fprintf(w, "\n%s\n", s.paint(bold, v.Host))
-					}
-					s.changes(w, v)
-				}
-			}); err != nil {
-				return err
-			}
-			for _, v := range all {
-				if v.State == "failed" {
-					return fault.New(fault.Conflict, "visit %d to %s failed: %s", v.ID, v.Host, v.Error)
-				}
-			}
-			return nil
+			return s.visitNow(cmd.Context(), r, later)
 		},
 	}
 	f := cmd.Flags()
@@ -81,6 +43,50 @@ the host and makes it anew; rollback undoes its newest generation, or all down t
 	f.BoolVar(&later, "no-wait", false, "do not wait for the end")
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
+}
+
+// visitNow asks for visits and shows them, when they ended unless later.
+func (s *session) visitNow(ctx context.Context, r client.VisitRequest, later bool) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	all, err := c.RequestVisits(ctx, r)
+	if err != nil {
+		return err
+	}
+	if !later {
+		for i := range all {
+			s.progress("visit %d to %s …", all[i].ID, all[i].Host)
+			for all[i].State == "queued" || all[i].State == "running" {
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(200 * time.Millisecond):
+				}
+				if all[i], err = c.Visit(ctx, fmt.Sprint(all[i].ID)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if err := s.show(all, func(w io.Writer) {
+		s.visitTable(w, all)
+		for _, v := range all {
+			if len(v.Changes) > 0 {
+				fmt.Fprintf(w, "\n%s\n", s.paint(bold, v.Host))
+			}
+			s.changes(w, v)
+		}
+	}); err != nil {
+		return err
+	}
+	for _, v := range all {
+		if v.State == "failed" {
+			return fault.New(fault.Conflict, "visit %d to %s failed: %s", v.ID, v.Host, v.Error)
+		}
+	}
+	return nil
 }
 
 // where reads whom a pause is about.

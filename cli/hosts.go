@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,10 +15,12 @@ import (
 )
 
 func (s *session) hosts() *cobra.Command {
-	cmd := &cobra.Command{Use: "host", Short: "List, make, roll back, rebuild and destroy hosts", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "host", Short: "List, make, stop, start, roll back, rebuild and destroy hosts", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(s.hostList(), s.hostFacts(), s.hostInvite(), s.hostAgents(), s.hostRevoke(), s.hostGenerations(), s.hostRollback(),
 		s.hostMake("create", "Make hosts that do not exist yet, and converge them", false),
+		s.hostMake("stop", "Stop hosts, in order", false), s.hostFail(),
+		s.hostMake("start", "Start hosts again, however they were stopped, and converge them", false),
 		s.hostMake("rebuild", "Destroy hosts, make them again and converge them", true),
 		s.hostMake("destroy", "Destroy hosts, with everything on them but their volumes", true))
 	return cmd
@@ -68,19 +73,14 @@ func (s *session) hostMake(what, short string, destroys bool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: what + " HOST…", Short: short,
 		Long: short + ".\nHosts are names or groups of hosts.yaml, whose make: says how they are made; * and ? work.",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return fmt.Errorf("name at least one host of hosts.yaml")
-			}
-			return nil
-		},
+		Args: namedHosts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h.Limit = args
-			all, err := s.Infra.Hosts(cmd.Context(), h)
-			if err != nil {
-				return err
-			}
 			if destroys && !yes {
+				all, err := s.Infra.Hosts(cmd.Context(), h)
+				if err != nil {
+					return err
+				}
 				var names []string
 				for _, i := range all {
 					names = append(names, i.Host)
@@ -89,19 +89,7 @@ func (s *session) hostMake(what, short string, destroys bool) *cobra.Command {
 					return err
 				}
 			}
-			w, err := s.hostWriter()
-			if err != nil {
-				return err
-			}
-			results, err := s.Infra.Make(cmd.Context(), h, what, w.event)
-			if err != nil {
-				return err
-			}
-			sortResults(results)
-			if err := w.recap(results, "", ""); err != nil {
-				return err
-			}
-			return (&planned{results: results}).end(false)
+			return s.makeHosts(cmd.Context(), h, what)
 		},
 	}
 	hostFlags(cmd, &h)
@@ -110,6 +98,68 @@ func (s *session) hostMake(what, short string, destroys bool) *cobra.Command {
 		cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	}
 	return cmd
+}
+
+func namedHosts(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return errors.New("name at least one host of hosts.yaml")
+	}
+	return nil
+}
+
+func (s *session) makeHosts(ctx context.Context, h HostArgs, what string) error {
+	w, err := s.hostWriter()
+	if err != nil {
+		return err
+	}
+	results, err := s.Infra.Make(ctx, h, what, w.event)
+	if err != nil {
+		return err
+	}
+	sortResults(results)
+	if err := w.recap(results, "", ""); err != nil {
+		return err
+	}
+	return (&planned{results: results}).end(false)
+}
+
+// failures are what hosts can be made to suffer.
+func failures() []string { return []string{"kill", "freeze", "cut"} }
+
+const failHelp = `--how kill switches hosts off like a power cut, freeze keeps them from doing anything,
+cut takes their network away while they go on. start undoes each.`
+
+func (s *session) hostFail() *cobra.Command {
+	var h HostArgs
+	how := ""
+	cmd := &cobra.Command{
+		Use: "fail HOST…", Short: "Make hosts fail, to see that the service goes on", Args: namedHosts,
+		Long:    "Make hosts fail, to see that the service goes on without them.\n" + failHelp,
+		Example: "steer host fail web-1 --how kill\nsteer test host lb\nsteer host start web-1",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := knownFailure(how); err != nil {
+				return err
+			}
+			h.Limit = args
+			return s.makeHosts(cmd.Context(), h, how)
+		},
+	}
+	hostFlags(cmd, &h)
+	cmd.Flags().Lookup("limit").Hidden = true
+	howFlag(cmd, &how)
+	return cmd
+}
+
+func howFlag(cmd *cobra.Command, how *string) {
+	cmd.Flags().StringVar(how, "how", "kill", strings.Join(failures(), ", "))
+	cmd.RegisterFlagCompletionFunc("how", cobra.FixedCompletions(failures(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+func knownFailure(how string) error {
+	if !slices.Contains(failures(), how) {
+		return fault.Usage(fmt.Errorf("--how %q: write %s", how, strings.Join(failures(), ", ")))
+	}
+	return nil
 }
 
 // hostRun is this program on the other side of a conversation between hosts.

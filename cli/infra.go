@@ -21,7 +21,8 @@ type Infra struct {
 	TestRole func(ctx context.Context, t RoleTest, out io.Writer) (ok bool, err error)
 	// Hosts lists the hosts of the inventory.
 	Hosts func(ctx context.Context, h HostArgs) ([]HostInfo, error)
-	// Make creates, rebuilds or destroys hosts.
+	// Make creates, starts, rebuilds or destroys hosts, or stops them: stop, kill, freeze
+	// or cut.
 	Make func(ctx context.Context, h HostArgs, what string, tell func(HostEvent)) ([]HostResult, error)
 	// Roles documents the roles of a definitions repository, as Markdown.
 	Roles func(h HostArgs, names []string) ([]byte, error)

@@ -25,6 +25,10 @@ type (
 	VisitRequest  = api.VisitRequest
 	PauseRequest  = api.PauseRequest
 	ResumeRequest = api.ResumeRequest
+	Offer         = fleet.Offer
+	Loan          = fleet.Loan
+	ScaleRequest  = api.ScaleRequest
+	LoanRequest   = api.LoanRequest
 )
 
 // Fleet is all hosts, groups and pauses.
@@ -77,4 +81,25 @@ func (c *Client) DecideGroup(ctx context.Context, group, commit string, agree bo
 // AcceptDrift makes a drift the declaration; dryRun only shows the commit.
 func (c *Client) AcceptDrift(ctx context.Context, id string, dryRun bool, reason string) (Proposal, error) {
 	return Post[Proposal](ctx, c, "/api/v1/fleet/drifts/"+url.PathEscape(id)+"/accept", api.AcceptRequest{DryRun: dryRun, Reason: reason})
+}
+
+// Offers are the hosts of which people decide by themselves how many there are.
+func (c *Client) Offers(ctx context.Context) ([]Offer, error) {
+	return Get[[]Offer](ctx, c, "/api/v1/fleet/offers", nil)
+}
+
+// Scale sets how many hosts an entry has.
+func (c *Client) Scale(ctx context.Context, r ScaleRequest) (Offer, error) {
+	return Post[Offer](ctx, c, "/api/v1/fleet/scale", r)
+}
+
+// RequestHosts asks for hosts for a time.
+func (c *Client) RequestHosts(ctx context.Context, r LoanRequest) (Loan, error) {
+	return Post[Loan](ctx, c, "/api/v1/fleet/loans", r)
+}
+
+// ReturnHosts gives them back before.
+func (c *Client) ReturnHosts(ctx context.Context, name, reason string) error {
+	_, err := Post[api.Done](ctx, c, "/api/v1/fleet/returns", api.ReturnRequest{Name: name, Reason: reason})
+	return err
 }

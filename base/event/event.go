@@ -89,6 +89,10 @@ const (
 	HostUnreachable = "dev.cdeventsx.steer-host.unreachable.0.1.0" // it does not answer
 	HostRebuilt     = "dev.cdeventsx.steer-host.rebuilt.0.1.0"
 	HostRolledBack  = "dev.cdeventsx.steer-host.rolledback.0.1.0"
+	HostStopped     = "dev.cdeventsx.steer-host.stopped.0.1.0" // somebody wanted it so
+	HostStarted     = "dev.cdeventsx.steer-host.started.0.1.0"
+	HostDestroyed   = "dev.cdeventsx.steer-host.destroyed.0.1.0"
+	HostEnds        = "dev.cdeventsx.steer-host.ends.0.1.0"     // its time is over soon
 	DriftAccepted   = "dev.cdeventsx.steer-host.accepted.0.1.0" // what it drifted to is the declaration now
 	HostsPaused     = "dev.cdeventsx.steer-host.paused.0.1.0"
 	HostsResumed    = "dev.cdeventsx.steer-host.resumed.0.1.0"

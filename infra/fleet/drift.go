@@ -65,7 +65,7 @@ func writeDrift(ctx context.Context, tx *sql.Tx, d *Drift) error {
 // drifts brings the list of drifts up to what a visit saw.
 func (e *end) drifts(ctx context.Context, tx *sql.Tx) ([]Trouble, error) {
 	v := e.v
-	if v.Kind == Look || e.h.State == Unreachable {
+	if v.Kind == Look || e.h.State == Unreachable || e.unseen {
 		return nil, nil
 	}
 	open, err := readDrifts(ctx, tx, `WHERE host = $1 AND state = 'open'`, v.Host)

@@ -29,6 +29,7 @@ type Task struct {
 	Attempt int  // 1 is the first
 	// Repair names resources to tell since tests asked for it.
 	Repair []string
+	How    json.RawMessage // how the host was made, for Destroy
 }
 
 // Outcome is what a visit saw.
@@ -49,6 +50,7 @@ type Outcome struct {
 	Rebuild        time.Duration // what making the host anew took
 	FailedConverge bool          // some resource is not as declared
 	Notes          []string      // of the host, for people
+	Up             bool          // a host that was stopped runs again
 }
 
 // Trouble is something that people have to know.
@@ -201,7 +203,8 @@ func (f *Fleet) Step(ctx context.Context) error {
 		return err
 	}
 	groups, visits := Plan(w)
-	if len(groups)+len(visits) == 0 {
+	ends := ending(w)
+	if len(groups)+len(visits)+len(ends) == 0 {
 		return nil
 	}
 	err = f.o.DB.Tx(ctx, func(tx *sql.Tx) error {
@@ -218,6 +221,11 @@ func (f *Fleet) Step(ctx context.Context) error {
 				return err
 			}
 		}
+		warnings, err := warn(ctx, tx, ends)
+		if err != nil {
+			return err
+		}
+		events = append(events, warnings...)
 		for i := range events {
 			if err := f.o.Journal(ctx, tx, &events[i]); err != nil {
 				return err
@@ -290,12 +298,10 @@ func (f *Fleet) hosts(ctx context.Context, wanted []Wanted) (map[string]Host, er
 				h = Host{Name: d.Name, State: Waiting, Seen: now.UTC()}
 			}
 			h.Group, h.Owner, h.Environment, h.Roles, h.Made, h.Gone = d.Group, d.Owner, d.Environment, d.Roles, d.Made, false
+			h.Warned = h.Warned && h.Until.Equal(d.Until) // it may be longer now
+			h.Lent = d.Lent
 			if after, _ := json.Marshal(h); string(after) != string(before) {
 				changed = append(changed, h)
-			}
-			h.Running = running[h.Name]
-			for _, p := range []place{{"all", ""}, {"group", h.Group}, {"host", h.Name}} {
-				h.Paused = cmp.Or(pauses[p], h.Paused)
 			}
 			all[h.Name] = h
 		}
@@ -303,9 +309,13 @@ func (f *Fleet) hosts(ctx context.Context, wanted []Wanted) (map[string]Host, er
 	for name, h := range all {
 		if !declared[name] && !h.Gone {
 			h.Gone = true
-			all[name] = h
 			changed = append(changed, h)
 		}
+		h.Running = running[name]
+		for _, p := range []place{{"all", ""}, {"group", h.Group}, {"host", name}} {
+			h.Paused = cmp.Or(pauses[p], h.Paused)
+		}
+		all[name] = h
 	}
 	if len(changed) == 0 {
 		return all, nil

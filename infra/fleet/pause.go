@@ -126,6 +126,15 @@ func subject(scope, name string) string {
 // Resume ends a pause.
 func (f *Fleet) Resume(ctx context.Context, scope, name string, who id.Person, reason string) error {
 	defer f.Wake()
+	if scope == "host" {
+		hosts, err := readHosts(ctx, f.o.DB.Read())
+		if err != nil {
+			return err
+		}
+		if h := hosts[name]; h.State == Stopped && !h.Gone {
+			return fault.New(fault.Conflict, "resume %s: it was %s (steer fleet start %[1]s lets automation on, too)", name, h.Error)
+		}
+	}
 	return f.o.DB.Tx(ctx, func(tx *sql.Tx) error {
 		r, err := tx.ExecContext(ctx, `DELETE FROM fleet_pause WHERE scope = $1 AND name = $2`, scope, name)
 		if err != nil {

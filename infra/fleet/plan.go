@@ -57,7 +57,7 @@ func Plan(w World) (groups []Group, visits []Visit) {
 		}
 		visits = append(visits, p.visits...)
 	}
-	return groups, visits
+	return groups, append(visits, leave(w)...)
 }
 
 // planner plans one group.
@@ -78,7 +78,11 @@ func (p *planner) take(host string, v Visit) bool {
 	return true
 }
 
-func (p *planner) held(host string) bool { return p.Paused != nil || p.Hosts[host].Paused != nil }
+// held tells whether automation keeps away: somebody paused it, or stopped the host.
+func (p *planner) held(host string) bool {
+	h := p.Hosts[host]
+	return p.Paused != nil || h.Paused != nil || h.State == Stopped
+}
 
 func (p *planner) phase(phase, reason string) {
 	p.g.Phase, p.g.Since, p.g.Reason = phase, p.Now, reason
@@ -291,13 +295,13 @@ func (p *planner) live() {
 	}
 }
 
-// Next is when a host is visited again by itself; zero: never.
+// Next is when a host is visited by itself; zero: only when somebody asks.
 func Next(h Host, s Settings) time.Time {
+	if h.Visited.IsZero() {
+		return h.Seen // also one that came to its group later
+	}
 	if s.Every <= 0 {
 		return time.Time{}
-	}
-	if h.Visited.IsZero() {
-		return h.Seen
 	}
 	if !h.Silent.IsZero() {
 		return h.Visited.Add(min(retry, s.Every))

@@ -31,6 +31,18 @@ type Declared struct {
 	Roles       []string
 	Piped       []string // roles with a pipeline that it is made of: it follows what was deployed of them
 	Made        bool     // Steer can make it anew
+	Lent
+}
+
+// Lent is what people may do with a host, and for how long it is there.
+type Lent struct {
+	Entry string    `json:"entry,omitempty"` // of hosts.yaml
+	Ways  []string  `json:"ways,omitempty"`  // how it can be stopped, see the kinds of visits
+	Until time.Time `json:"until,omitzero"`  // when it goes; zero: it stays
+	By    id.Person `json:"requested_by,omitempty"`
+	Why   string    `json:"why,omitempty"`
+	// How is how it was made, for destroying it when no definition has it any more.
+	How json.RawMessage `json:"how,omitempty"`
 }
 
 // Wanted is a group as the newest definitions have it.
@@ -40,6 +52,7 @@ type Wanted struct {
 	Hosts    []Declared // by name
 	Commit   string     // of the definitions that they should follow; empty: none yet
 	Waits    string     // why Commit is empty, for people
+	Destroys []string   // entries whose hosts are destroyed when they are too many
 	// Digest changes when what these hosts should be may have: their entries, roles
 	// and secrets.
 	Digest string
@@ -53,7 +66,9 @@ type Host struct {
 	Environment id.Environment `json:"environment,omitempty"`
 	Roles       []string       `json:"roles"`
 	Made        bool           `json:"made"` // Steer can make it anew
-	// State is waiting (never visited), converged, drifted, failed or unreachable.
+	Lent
+	Warned bool `json:"warned,omitempty"` // it was told that its time is over soon
+	// State is waiting (never visited), converged, drifted, failed, unreachable or stopped.
 	State string `json:"state"`
 	Error string `json:"error,omitempty"` // why it failed or cannot be reached
 	// Severity is that of its incident, while it failed or cannot be reached.
@@ -94,6 +109,7 @@ const (
 	HasDrifted  = "drifted"
 	HasFailed   = "failed"
 	Unreachable = "unreachable"
+	Stopped     = "stopped" // somebody wanted it so
 )
 
 // Group is how far a group is with the newest definitions.
@@ -131,7 +147,7 @@ type Visit struct {
 	Host     string         `json:"host"`
 	Group    string         `json:"group"`
 	Kind     string         `json:"kind"`  // see the constants
-	Cause    string         `json:"cause"` // schedule, change, back, drift, dead, drill or person
+	Cause    string         `json:"cause"` // schedule, change, back, drift, dead, drill, removed or person
 	State    string         `json:"state"` // queued, running, passed or failed
 	Commit   string         `json:"commit,omitempty"`
 	Refs     []string       `json:"refs,omitempty"` // only these resources
@@ -159,6 +175,16 @@ const (
 	Heal     = "heal"     // somebody agreed to put the named resources right
 	Rebuild  = "rebuild"  // destroys the host, makes it and converges it
 	Back     = "rollback" // goes back to an earlier generation
+
+	// These stop it, the first in order, the others as a failure would; it is paused.
+	Off    = "stop"
+	Kill   = "kill"
+	Freeze = "freeze"
+	Cut    = "cut" // off its network
+
+	Start   = "start"   // runs it again, and converges it
+	Restart = "restart" // stops and starts it
+	Destroy = "destroy" // of a host that no definition has any more
 )
 
 // States of visits.
@@ -233,4 +259,6 @@ type Pause struct {
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 	Until  time.Time `json:"until,omitzero"` // zero: until somebody ends it
+	// Stopped says that it came with stopping the host, and ends with its start.
+	Stopped bool `json:"stopped,omitempty"`
 }

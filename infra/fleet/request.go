@@ -28,6 +28,9 @@ func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason st
 	if err != nil {
 		return nil, err
 	}
+	if r.Kind == Destroy {
+		return f.destroy(ctx, hosts, r.Hosts, who, reason)
+	}
 	chosen, err := choose(wanted, r.Hosts)
 	if err != nil {
 		return nil, err
@@ -47,6 +50,10 @@ func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason st
 			return nil, fault.New(fault.Conflict, "visit %s: visit %d is under way there (wait for its end)", h.Name, h.Running)
 		case r.Kind == Rebuild && !d.Made:
 			return nil, fault.New(fault.Invalid, "rebuild %s: hosts.yaml does not say how to make it (add make:)", h.Name)
+		case switches(r.Kind) && !able(d, r.Kind):
+			return nil, fault.New(fault.Invalid, "%s %s: what makes it %s", r.Kind, h.Name, canDo(d.Ways))
+		case h.State == Stopped && !switches(r.Kind) && r.Kind != Rebuild:
+			return nil, fault.New(fault.Conflict, "visit %s: it was %s (steer fleet start %[1]s)", h.Name, h.Error)
 		case commit == "":
 			return nil, fmt.Errorf("visit %s: %w", h.Name, waits(wanted, d.Group))
 		}
@@ -57,11 +64,15 @@ func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason st
 			if err := f.queue(ctx, tx, &visits[i], r.To); err != nil {
 				return err
 			}
-			if r.Kind != Back {
+			p := Pause{Scope: "host", Name: visits[i].Host, Person: who, Since: f.o.Now().UTC()}
+			switch {
+			case r.Kind == Back: // else the next visit would bring back what somebody took back
+				p.Reason = strings.TrimSuffix("rolled back: "+reason, ": ")
+			case stops(r.Kind) && !f.keepsAway(ctx, p.Name):
+				p.Reason, p.Stopped = strings.TrimSuffix(stopped(r.Kind)+": "+reason, ": "), true
+			default:
 				continue
 			}
-			// Else the next visit would bring back what somebody took back.
-			p := Pause{Scope: "host", Name: visits[i].Host, Person: who, Since: f.o.Now().UTC(), Reason: strings.TrimSuffix("rolled back: "+reason, ": ")}
 			if err := f.pause(ctx, tx, p); err != nil {
 				return err
 			}

@@ -34,7 +34,7 @@ func (f *Fleet) Overview(ctx context.Context) (Overview, error) {
 	}
 	o := Overview{Hosts: []Host{}, Groups: []Group{}, Pauses: []Pause{}, Unmanaged: []Unmanaged{}}
 	for _, h := range all {
-		h.Facts, h.Checks = nil, nil // long, and on the page of the host
+		h.Facts, h.Checks, h.How = nil, nil, nil // long, and on the page of the host
 		o.Hosts = append(o.Hosts, h)
 	}
 	slices.SortFunc(o.Hosts, func(a, b Host) int { return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Name, b.Name)) })
@@ -82,7 +82,7 @@ func (f *Fleet) known(ctx context.Context, wanted []Wanted) (map[string]Host, er
 	}
 	for name, h := range all {
 		h.Drifts = open[name]
-		if !h.Gone && h.Paused == nil {
+		if !h.Gone && h.Paused == nil && h.State != Stopped {
 			h.Next = Next(h, settings[h.Group])
 		}
 		for _, o := range all {
@@ -115,6 +115,7 @@ func (f *Fleet) Detail(ctx context.Context, name string) (Detail, error) {
 	if !ok {
 		return Detail{}, fault.New(fault.NotFound, "there is no host %q", name)
 	}
+	h.How = nil
 	d := Detail{Host: h, Tests: []Test{}, Siblings: []Sibling{}}
 	if d.Visits, err = f.list(ctx, Filter{Host: name, Limit: 50}, false); err != nil {
 		return d, err
@@ -207,7 +208,7 @@ func late(o Overview, now time.Time) (some []Host) {
 			if since.IsZero() {
 				since = h.Seen
 			}
-			if e := g.Settings.Every; g.Name == h.Group && !h.Gone && e > 0 && now.Sub(since) > 2*e {
+			if e := g.Settings.Every; g.Name == h.Group && !h.Gone && h.State != Stopped && e > 0 && now.Sub(since) > 2*e {
 				some = append(some, h)
 			}
 		}
@@ -292,9 +293,15 @@ func (f *Fleet) Facts(ctx context.Context) (map[string]json.RawMessage, error) {
 	return f.each(ctx, func(h Host) json.RawMessage { return h.Facts })
 }
 
-// Checks are those of the roles of each host, as its last visit found them.
+// Checks are those of the roles of each host, as its last visit found them. Nobody
+// watches a host that somebody stopped.
 func (f *Fleet) Checks(ctx context.Context) (map[string]json.RawMessage, error) {
-	return f.each(ctx, func(h Host) json.RawMessage { return h.Checks })
+	return f.each(ctx, func(h Host) json.RawMessage {
+		if h.State == Stopped {
+			return nil
+		}
+		return h.Checks
+	})
 }
 
 // each is something that is known of the hosts that are declared.

@@ -16,7 +16,8 @@ type Overview struct {
 // Unmanaged is a host that nobody manages.
 type Unmanaged struct {
 	Address string    `json:"address"`
-	Found   string    `json:"found"` // how: docker, network
+	Name    string    `json:"name,omitempty"` // of one that Steer made, and can destroy
+	Found   string    `json:"found"`          // how: docker, network
 	What    string    `json:"what,omitempty"`
 	Seen    time.Time `json:"seen"`
 }

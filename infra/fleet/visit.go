@@ -41,7 +41,7 @@ func (f *Fleet) visit(ctx context.Context, j work.Job) error {
 	if err != nil {
 		return err
 	}
-	out, err := f.o.Visit(ctx, Task{Visit: v, To: b.To, Attempt: v.Attempts, First: hosts[v.Host].Contact.IsZero()})
+	out, err := f.o.Visit(ctx, Task{Visit: v, To: b.To, Attempt: v.Attempts, First: hosts[v.Host].Contact.IsZero(), How: hosts[v.Host].How})
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // the server stops: it is made again
 	}
@@ -106,7 +106,7 @@ func (f *Fleet) ended(ctx context.Context, v Visit, o Outcome, failure error) er
 	e.take(o, failure)
 	err = f.o.DB.Tx(ctx, func(tx *sql.Tx) error { return e.write(ctx, tx) })
 	if err == nil && e.h.State != HasFailed && e.h.State != Unreachable && (e.was.State == HasFailed || e.was.State == Unreachable) {
-		f.o.Close(ctx, "host/"+h.Name, h.Name+" is "+e.h.State+" again")
+		f.o.Close(ctx, "host/"+h.Name, e.over())
 	}
 	if err == nil && e.rebuilt() && !e.slow() {
 		f.o.Close(ctx, "rebuild/"+v.Group, fmt.Sprintf("%s was made anew in %s", h.Name, round(e.h.Rebuild)))
@@ -125,6 +125,8 @@ type end struct {
 	piped    []string // its roles with a pipeline
 	// testsOnly says that nothing but tests failed.
 	testsOnly bool
+	unseen    bool // the visit looked at no resource
+	events    []event.Event
 }
 
 // take works out what the visit means for the host.
@@ -132,6 +134,9 @@ func (e *end) take(o Outcome, failure error) {
 	v, h := &e.v, &e.h
 	v.Finished, v.Counts, v.Hash, v.Tests, v.Changes, v.Cut, v.CutOff, v.Notes = e.now, o.Counts, o.Hash, o.Tests, o.Changes, o.Cut, o.CutOff, o.Notes
 	h.Visited = e.now
+	if e.switched(o, failure) {
+		return
+	}
 	unreachable := fault.Of(failure) == fault.Unavailable
 	switch {
 	case unreachable:
@@ -246,6 +251,9 @@ func (e *end) write(ctx context.Context, tx *sql.Tx) error {
 	if err := e.remember(ctx, tx); err != nil {
 		return err
 	}
+	if err := e.settle(ctx, tx); err != nil {
+		return err
+	}
 	trouble, err := e.drifts(ctx, tx)
 	if err != nil {
 		return err
@@ -295,6 +303,12 @@ func (e *end) tell() (event.Event, bool) {
 	switch {
 	case v.Kind == Look:
 		return ev, false
+	case v.State == Passed && switches(v.Kind):
+		e.toldSwitched(&ev)
+		return ev, true
+	case e.unseen:
+		ev.Type, ev.Summary = event.HostFailed, fmt.Sprintf("%s of %s failed: %s", v.Kind, h.Name, v.Error)
+		return ev, true
 	case h.State == Unreachable:
 		ev.Type, ev.Summary = event.HostUnreachable, h.Name+" does not answer"
 		return ev, e.was.State != Unreachable

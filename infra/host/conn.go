@@ -138,9 +138,15 @@ func (p *Program) Run(ctx context.Context, c Call) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &exit):
-		// 125 is how docker says that itself could not.
-		if len(p.Before) > 0 && p.Before[0] == "docker" && (exit.ExitCode() == 125 || exit.ExitCode() == 1 && strings.Contains(end.String(), "No such container")) {
-			return fault.New(fault.Unavailable, "reach container %s: %s", p.Before[len(p.Before)-1], end)
+		if len(p.Before) > 0 && p.Before[0] == "docker" {
+			name := p.Before[len(p.Before)-1]
+			// 125 is how docker says that itself could not.
+			switch why := away.FindStringSubmatch(end.String()); {
+			case exit.ExitCode() == 1 && why != nil && why[1] != "":
+				return fault.New(fault.Unavailable, "reach container %s: it is %s (steer host start %[1]s starts it)", name, why[1])
+			case exit.ExitCode() == 125 || exit.ExitCode() == 1 && why != nil:
+				return fault.New(fault.Unavailable, "reach container %s: %s", name, end)
+			}
 		}
 		return &Exit{exit.ExitCode(), end.String()}
 	case err != nil:
@@ -148,6 +154,10 @@ func (p *Program) Run(ctx context.Context, c Call) error {
 	}
 	return nil
 }
+
+// away is how docker says that a container cannot be worked on, in the words of all
+// its versions.
+var away = regexp.MustCompile(`No such container|[Cc]ontainer \S+ is (not running|paused)`)
 
 // feed copies from, nil for nothing, to a program's input. The end of the program is
 // not held up by a reader that has more to say.

@@ -20,7 +20,7 @@ type Docker struct {
 	CPUs    float64           `yaml:"cpus" json:"cpus,omitempty" doc:"Processors that it may use; 0: all."`
 	Memory  string            `yaml:"memory" json:"memory,omitempty" doc:"Memory that it may use, like 512m; empty: all."`
 	Network string            `yaml:"network" json:"network,omitempty" doc:"Network; default: the engine's own. none: no network. Any other is made when it is missing, and removed with its last host; on it hosts find each other by name."`
-	Volumes map[string]string `yaml:"volumes" json:"volumes,omitempty" doc:"Volumes by their path in the host. They outlive it."`
+	Volumes map[string]string `yaml:"volumes" json:"volumes,omitempty" doc:"Volumes by their path in the host; {} stands for its name. They outlive it."`
 	Publish []string          `yaml:"publish" json:"publish,omitempty" doc:"Ports, as docker run --publish takes them."`
 	// Rights are what a virtual machine would have, and a container does not by itself.
 	Rights []string `yaml:"rights" json:"rights,omitempty" doc:"Capabilities, like NET_ADMIN for a firewall or SYS_ADMIN for mounts and systemd."`
@@ -43,14 +43,7 @@ func (d *Docker) address(name string) string { return "docker://" + name }
 const label = "steer.host"
 
 func (d *Docker) create(ctx context.Context, h Host) (bool, error) {
-	state, err := output(ctx, "docker", "container", "inspect", "--format", "{{.State.Running}} {{index .Config.Labels \""+label+"\"}}", h.Name)
-	switch {
-	case err == nil && strings.HasPrefix(state, "true"):
-		return false, nil
-	case err == nil:
-		_, err := output(ctx, "docker", "start", h.Name)
-		return false, err
-	case !strings.Contains(err.Error(), "No such container"):
+	if err := d.start(ctx, h); fault.Of(err) != fault.NotFound {
 		return false, err
 	}
 	if err := d.network(ctx); err != nil {
@@ -68,7 +61,7 @@ func (d *Docker) create(ctx context.Context, h Host) (bool, error) {
 		add("--cpus", fmt.Sprint(d.CPUs))
 	}
 	for _, at := range sortedKeys(d.Volumes) {
-		add("--volume", d.Volumes[at]+":"+at)
+		add("--volume", strings.ReplaceAll(d.Volumes[at], "{}", h.Name)+":"+at)
 	}
 	for _, p := range d.Publish {
 		add("--publish", p)
@@ -80,7 +73,7 @@ func (d *Docker) create(ctx context.Context, h Host) (bool, error) {
 		args = append(args, "--security-opt=seccomp=unconfined")
 	}
 	if len(d.Run) > 0 && d.Run[0] == "/sbin/init" {
-		args = append(args, "--cgroupns=private", "--tmpfs=/run", "--tmpfs=/run/lock")
+		args = append(args, "--cgroupns=private", "--tmpfs=/run", "--tmpfs=/run/lock", "--stop-signal=SIGRTMIN+3")
 	}
 	if _, err := output(ctx, append(append(args, d.Image), d.Run...)...); err != nil {
 		return false, fmt.Errorf("make host %s: %w", h.Name, err)
@@ -155,7 +148,7 @@ func (d *Docker) network(ctx context.Context) error {
 // noNetwork tells that a network is not there, in the words of old and new engines.
 func noNetwork(err error) bool {
 	text := strings.ToLower(err.Error())
-	return strings.Contains(text, "no such network") || strings.Contains(text, "network") && strings.HasSuffix(text, "not found")
+	return strings.Contains(text, "no such network") || strings.Contains(text, "network") && strings.Contains(text, "not found")
 }
 
 // leaveNetwork removes the network with its last host, if this program made it.
@@ -163,9 +156,13 @@ func (d *Docker) leaveNetwork(ctx context.Context) error {
 	if !d.own() {
 		return nil
 	}
-	mark, err := output(ctx, "docker", "network", "inspect", "--format", "{{index .Labels \""+networkLabel+"\"}} {{len .Containers}}", d.Network)
-	if err != nil || strings.TrimSpace(mark) != d.Network+" 0" {
-		return nil // somebody else's, in use, or gone already
+	mark, err := output(ctx, "docker", "network", "inspect", "--format", "{{index .Labels \""+networkLabel+"\"}}", d.Network)
+	if err != nil || strings.TrimSpace(mark) != d.Network {
+		return nil // somebody else's, or gone already
+	}
+	// Those that are stopped need it, too.
+	if on, err := output(ctx, "docker", "ps", "--all", "--quiet", "--filter", "network="+d.Network); err != nil || strings.TrimSpace(on) != "" {
+		return err
 	}
 	if _, err = output(ctx, "docker", "network", "rm", d.Network); err != nil && (strings.Contains(err.Error(), "active endpoints") || noNetwork(err)) {
 		return nil // a host that is made, or destroyed, at this moment

@@ -30,6 +30,12 @@ type Entry struct {
 	Converge    Converge       `yaml:"converge" json:"converge" doc:"How a server keeps the group as declared. Entries of one group say it once."`
 	Immutable   bool           `yaml:"immutable" json:"immutable,omitempty" doc:"Nothing on it is ever changed: apply refuses, and what differs is a reason to bake its image anew and to rebuild it."`
 	Make        *Make          `yaml:"make" json:"make,omitempty" doc:"How steer host create makes it. Without it, the host exists."`
+	Service     *SelfService   `yaml:"self_service" json:"-" doc:"Who may change how many there are, and stop, start and rebuild them, without being an operator. Its hosts are called NAME-1, NAME-2 … also when there is one."`
+	Removed     string         `yaml:"removed" json:"-" doc:"What a server does with hosts that are too many after number: keep (they are shown as hosts that nobody manages) or destroy." default:"keep"`
+	Like        string         `yaml:"like" json:"-" doc:"Name of another entry: these are further hosts of it, and only number, until, requested_by and reason are said here. It needs until."`
+	Until       time.Time      `yaml:"until" json:"-" doc:"When its hosts go, as 2026-11-26T20:00:00Z: a server destroys those that Steer made. Default: they stay."`
+	RequestedBy id.Person      `yaml:"requested_by" json:"-" doc:"Who asked for hosts that are there for a time."`
+	Reason      string         `yaml:"reason" json:"-" doc:"Why."`
 }
 
 // Converge is how a server keeps a group of hosts as declared.
@@ -105,6 +111,7 @@ type Host struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
 	Folder  string `json:"-"` // of the definitions, from which paths of make are
+	Item    string `json:"-"` // name of its entry, or of the one that is like
 	Entry   `json:"entry"`
 }
 
@@ -113,50 +120,97 @@ var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-
 // Check says what is wrong with the entry by itself.
 func (e *Entry) Check() error {
 	var all []error
-	if e.Number < 1 || e.Number > 1000 {
-		all = append(all, fault.New(fault.Invalid, "number: %d hosts are not between 1 and 1000", e.Number))
+	add := func(format string, args ...any) { all = append(all, fault.New(fault.Invalid, format, args...)) }
+	least := 1
+	if s := e.Service; s != nil {
+		if least = s.Least; s.Most > 0 && e.Number > s.Most {
+			add("number: %d hosts are more than self_service allows (most: %d)", e.Number, s.Most)
+		}
+	}
+	if e.Number < least || e.Number > 1000 {
+		add("number: %d hosts are not between %d and 1000", e.Number, least)
+	}
+	if e.Removed != "keep" && e.Removed != "destroy" {
+		add("removed: %q is neither keep nor destroy", e.Removed)
+	}
+	if e.Like != "" {
+		if len(e.Roles) > 0 || e.Connect != "" || e.Group != "" || e.Owner != "" || e.Environment != "" || e.Make != nil || e.Service != nil {
+			add("like: they are what %s is (only number, until, requested_by and reason are said here)", e.Like)
+		}
+		if e.Until.IsZero() {
+			add("until: is missing (hosts that stay are a higher number of %s)", e.Like)
+		}
+		return errors.Join(all...)
 	}
 	if len(e.Roles) == 0 {
-		all = append(all, fault.New(fault.Invalid, "roles: are missing (list what the host is, like [web])"))
+		add("roles: are missing (list what the host is, like [web])")
 	}
 	if (e.Converge.Replace || e.Converge.Drill.Every > 0) && e.Make == nil {
-		all = append(all, fault.New(fault.Invalid, "converge: replace and drill need make, since Steer has to make the host anew"))
+		add("converge: replace and drill need make, since Steer has to make the host anew")
 	}
-	if e.Number > 1 && e.Connect != "" && !strings.Contains(e.Connect, "{}") {
-		all = append(all, fault.New(fault.Invalid, "connect: is the same for all %d hosts (write {} where their names differ)", e.Number))
+	if e.Removed == "destroy" && e.Make == nil {
+		add("removed: destroy needs make, since Steer destroys only what it made")
+	}
+	if (e.Number > 1 || e.Service != nil) && e.Connect != "" && !strings.Contains(e.Connect, "{}") {
+		add("connect: is the same for all %d hosts (write {} where their names differ)", e.Number)
 	}
 	return errors.Join(all...)
 }
 
-// ReadInventory reads hosts.yaml. A repository without the file has no hosts.
+// ReadInventory reads hosts.yaml. A repository without the file has no hosts. Hosts
+// whose time is over are among them, see Lasting.
 func ReadInventory(files fs.FS) ([]Host, error) {
+	all, _, err := readInventory(files)
+	return all, err
+}
+
+// readInventory also returns the entries.
+func readInventory(files fs.FS) ([]Host, map[string]*Entry, error) {
 	data, err := fs.ReadFile(files, InventoryFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read hosts: %w", err)
+		return nil, nil, fmt.Errorf("read hosts: %w", err)
 	}
+	return parseInventory(data)
+}
+
+// parseInventory returns hosts and entries, of which some may have no hosts.
+func parseInventory(data []byte) ([]Host, map[string]*Entry, error) {
 	var entries map[string]*Entry
 	doc, err := config.Read(InventoryFile, data, &entries)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var all []Host
 	var errs []error
+	wrong := func(key, format string, args ...any) {
+		errs = append(errs, doc.Problem(key, fmt.Sprintf(format, args...)))
+	}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		e := entries[name]
 		if !hostName.MatchString(name) || len(name) > 60 {
-			errs = append(errs, doc.Problem(name, "is no name for a host (write small letters, digits, - and dots)"))
+			wrong(name, "is no name for a host (write small letters, digits, - and dots)")
 		}
 		if e.Group == "" {
 			e.Group = name
 		}
-		for i := range e.Number {
-			h := Host{Name: name, Entry: *e}
-			if e.Number > 1 {
-				h.Name = fmt.Sprintf("%s-%d", name, i+1)
+		item := name
+		if e.Like != "" {
+			of := entries[e.Like]
+			switch {
+			case of == nil || of.Like != "":
+				wrong(name+".like", "%s is no entry with roles%s", e.Like, config.Suggest(e.Like, slices.Sorted(maps.Keys(entries))))
+				continue
+			case of.Connect != "" && !strings.Contains(of.Connect, "{}"):
+				wrong(name+".like", "connect of %s is the same for all hosts (write {} there where their names differ)", e.Like)
 			}
+			item, e = e.Like, e.like(e.Like, *of)
+			entries[name] = e
+		}
+		for _, one := range e.names(name) {
+			h := Host{Name: one, Item: item, Entry: *e}
 			h.Address = strings.ReplaceAll(e.Connect, "{}", h.Name)
 			if h.Address == "" {
 				h.Address = "ssh://root@" + h.Name
@@ -164,13 +218,13 @@ func ReadInventory(files fs.FS) ([]Host, error) {
 					h.Address = e.Make.makers()[0].address(h.Name)
 				}
 			}
-			if i := slices.IndexFunc(all, func(o Host) bool { return o.Name == h.Name }); i >= 0 {
-				errs = append(errs, doc.Problem(name, "makes a host "+h.Name+", which another entry has too"))
+			if slices.ContainsFunc(all, func(o Host) bool { return o.Name == h.Name }) {
+				wrong(name, "makes a host %s, which another entry has too", h.Name)
 			}
 			all = append(all, h)
 		}
 	}
-	return all, config.Join(errs...)
+	return all, entries, config.Join(errs...)
 }
 
 // Select keeps the hosts that one of the patterns names: names or groups, with * and ?.

@@ -88,12 +88,17 @@ func Locate(ctx context.Context, h Host) (string, error) {
 type Programs struct {
 	Create  []string `yaml:"create" json:"create" doc:"Program with arguments that makes the host; {} stands for its name. It ends with 0 once connect reaches it."`
 	Destroy []string `yaml:"destroy" json:"destroy" doc:"Program with arguments that destroys it; one that does not exist is no error."`
+	Stop    []string `yaml:"stop" json:"stop,omitempty" doc:"Program with arguments that stops it; one that is stopped is no error."`
+	Start   []string `yaml:"start" json:"start,omitempty" doc:"Program with arguments that starts it again; one that runs is no error."`
 }
 
 // Check says what is wrong.
 func (p *Programs) Check() error {
 	if len(p.Create) == 0 || len(p.Destroy) == 0 {
 		return fault.New(fault.Invalid, "both create and destroy are needed")
+	}
+	if (len(p.Stop) == 0) != (len(p.Start) == 0) {
+		return fault.New(fault.Invalid, "stop and start belong together (give both, or none)")
 	}
 	return nil
 }
@@ -132,6 +137,12 @@ func output(ctx context.Context, words ...string) (string, error) {
 		return "", fault.New(fault.Unavailable, "run %s: %w", words[0], err)
 	}
 	return out.String(), nil
+}
+
+// DestroyMade destroys a container of which only the name is known, if this program
+// made it.
+func DestroyMade(ctx context.Context, name string) error {
+	return (&Docker{}).destroy(ctx, Host{Name: name})
 }
 
 // Made lists the containers that this program made, whether a definition has them

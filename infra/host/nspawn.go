@@ -27,7 +27,7 @@ type Nspawn struct {
 	CPUs     float64           `yaml:"cpus" json:"cpus,omitempty" doc:"Processors that it may use; 0: all. Needs systemd on this machine."`
 	Memory   string            `yaml:"memory" json:"memory,omitempty" doc:"Memory that it may use, like 512M; empty: all. Needs systemd on this machine."`
 	Network  string            `yaml:"network" json:"network,omitempty" doc:"Bridge of this machine that it is on, as systemd-nspawn --network-bridge takes it; none: no network. Default: the network of this machine, with its ports."`
-	Volumes  map[string]string `yaml:"volumes" json:"volumes,omitempty" doc:"Folders of this machine by their path in the host. They outlive it."`
+	Volumes  map[string]string `yaml:"volumes" json:"volumes,omitempty" doc:"Folders of this machine by their path in the host; {} stands for its name. They outlive it."`
 }
 
 // Check says what is wrong.
@@ -90,7 +90,7 @@ func (n *Nspawn) words(name string, managed bool) ([]string, error) {
 		words = append(words, "--network-bridge="+n.Network)
 	}
 	for _, at := range sortedKeys(n.Volumes) {
-		words = append(words, "--bind="+n.Volumes[at]+":"+at)
+		words = append(words, "--bind="+strings.ReplaceAll(n.Volumes[at], "{}", name)+":"+at)
 	}
 	return words, nil
 }
@@ -187,16 +187,47 @@ func (n *Nspawn) destroy(ctx context.Context, h Host) error {
 	return nil
 }
 
-// halt ends a container. What it runs is about to be destroyed, and is not asked.
+// poweroff is the signal that tells systemd to: SIGRTMIN+4.
+const poweroff = syscall.Signal(34 + 4)
+
+func (n *Nspawn) ways() []string { return []string{Off, Kill} }
+
+func (n *Nspawn) stop(ctx context.Context, h Host, way string) error {
+	if way == Off {
+		err := signal(ctx, h.Name, poweroff, time.Minute)
+		if fault.Of(err) != fault.Unavailable || ctx.Err() != nil {
+			return err
+		}
+	}
+	return halt(ctx, h.Name)
+}
+
+func (n *Nspawn) start(ctx context.Context, h Host) error {
+	if _, err := os.Stat(n.folder(h.Name)); errors.Is(err, os.ErrNotExist) {
+		return notMade(h.Name)
+	}
+	if _, err := n.up(ctx, h); err != nil {
+		return fmt.Errorf("start %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// halt ends a container, and asks nobody in it.
 func halt(ctx context.Context, name string) error {
+	return signal(ctx, name, syscall.SIGKILL, 20*time.Second)
+}
+
+// signal tells the first process of a container something that ends it, and waits
+// until it did.
+func signal(ctx context.Context, name string, s syscall.Signal, within time.Duration) error {
 	pid := leader(name)
 	if pid == 0 {
 		return nil
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -127,10 +127,21 @@ func TestNspawn(t *testing.T) {
 	if err := conn.Run(t.Context(), Call{Args: []string{"sh", "-c", script}, Stdout: &out}); err != nil || out.String() != "systemd\nactive\nlo\n" {
 		t.Errorf("%q %v", out.String(), err)
 	}
+	for _, way := range []string{Off, Kill} {
+		if err := SwitchOff(t.Context(), h, way); err != nil || leader(h.Name) != 0 {
+			t.Errorf("%s: %v", way, err)
+		}
+		if err := SwitchOn(t.Context(), h); err != nil || leader(h.Name) == 0 {
+			t.Errorf("start after %s: %v", way, err)
+		}
+	}
 	for range 2 {
 		if err := Destroy(t.Context(), h); err != nil {
 			t.Error(err)
 		}
+	}
+	if err := SwitchOn(t.Context(), h); fault.Of(err) != fault.NotFound {
+		t.Error(err)
 	}
 	if b, err := os.ReadFile(volume + "/file"); err != nil || string(b) != "kept\n" {
 		t.Errorf("the volume has %q, %v", b, err)

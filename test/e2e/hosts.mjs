@@ -3,7 +3,7 @@
 // files and nothing of this machine changes.
 
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { assert, check, until } from './check.mjs'
@@ -19,6 +19,8 @@ export const hostPages = [
   ['group', '/hosts/groups/web'],
   ['visit', '/hosts/visits/1'],
   ['tonight', '/hosts/tonight'],
+  ['group-offered', '/hosts/groups/pool'],
+  ['host-stopped', '/hosts/pool-1'],
   ['roles', '/roles/web'],
   ['now-hosts', '/'],
 ]
@@ -63,6 +65,21 @@ box:
   converge: {every: 1h}
 `,
 })
+
+// pool is an entry that a team decides about.
+const pool = (folder) => `pool:
+  number: 1   # for now
+  roles: [base]
+  connect: command:${folder}/into ${folder} {}
+  self_service: {by: [storefront], most: 3}
+  removed: destroy
+  make:
+    command:
+      create: [mkdir, -p, "${folder}/{}"]
+      destroy: [rm, -rf, "${folder}/{}"]
+      stop: [touch, "${folder}/{}.off"]
+      start: [rm, -f, "${folder}/{}.off"]
+`
 
 export async function noHosts(page, url) {
   await check('Hosts: without any, the page says what to write', async () => {
@@ -248,6 +265,72 @@ export async function hosts(page, url, api, watch) {
     await page.getByRole('link', { name: 'web-1', exact: true }).waitFor()
   })
 
+  await check('Group: more hosts are a number and a reason, and come by themselves', async () => {
+    const now = await api('/api/v1/definitions')
+    await api('/api/v1/definitions', { base: now.revision, message: 'A pool', files: { 'hosts.yaml': now.files['hosts.yaml'] + pool(folder) } })
+    await until('the first is there', async () => (await group('pool'))?.phase === 'done', patient)
+    await page.goto(url + '/hosts/groups/pool')
+    const plus = page.getByRole('button', { name: 'More hosts of pool' })
+    await plus.waitFor()
+    assert.equal(await page.getByRole('button', { name: 'Fewer hosts of pool' }).isDisabled(), true)
+    await plus.focus()
+    await page.keyboard.press('Enter')
+    await dialog.getByText('Made: pool-2.').waitFor()
+    await accessible(page)
+    await dialog.getByRole('button', { name: 'Commit' }).click()
+    assert.equal(await dialog.isVisible(), true) // it asks for a reason
+    await dialog.getByLabel(/^Why/).fill('more visitors')
+    await dialog.getByRole('button', { name: 'Commit' }).click()
+    await page.getByRole('status').getByText('pool has 2 hosts').waitFor()
+    await until('it is made', async () => (await host('pool-2').catch(() => ({}))).state === 'converged', patient)
+    assert.match((await api('/api/v1/definitions')).files['hosts.yaml'], /number: 2   # for now/)
+    await page.getByRole('link', { name: 'pool-2', exact: true }).first().waitFor({ timeout: patient })
+  })
+
+  await check('Group: a host for a time comes, says when it goes, and is returned', async () => {
+    await page.getByRole('button', { name: 'Request …' }).click()
+    await dialog.getByLabel('For').selectOption('1h')
+    await dialog.getByLabel(/^Why/).fill('a test')
+    await dialog.getByRole('button', { name: 'Commit' }).click()
+    await page.getByRole('button', { name: /^Return pool-/ }).waitFor()
+    await page.getByText('There are as many as there may be').waitFor()
+    const { name } = (await api('/api/v1/fleet/offers'))[0].loans[0]
+    await until('it is made', async () => (await host(name).catch(() => ({}))).state === 'converged', patient)
+    await page.goto(url + '/hosts/' + name)
+    await page.getByText(/and destroyed then/).waitFor()
+    await accessible(page)
+    await page.goto(url + '/hosts/groups/pool')
+    await page.getByRole('button', { name: 'Return ' + name }).click()
+    await dialog.getByText(name + ': destroyed').waitFor()
+    await dialog.getByRole('button', { name: 'Destroy' }).click()
+    await page.getByRole('status').getByText('is destroyed now').waitFor()
+    await until('it is gone', async () => !(await api('/api/v1/fleet')).hosts.some((h) => h.name === name), patient)
+  })
+
+  await check('Host: stopped by somebody it is left alone, and starts again', async () => {
+    await page.goto(url + '/hosts/pool-1')
+    const press = async (what) => {
+      await page.getByLabel('More actions').click()
+      await page.getByRole('button', { name: what }).click()
+    }
+    await press('Stop …')
+    await dialog.getByText('nothing visits or replaces it').waitFor()
+    await dialog.getByLabel(/^Why/).fill('new memory')
+    await dialog.getByRole('button', { name: 'Stop', exact: true }).click()
+    await page.waitForURL(/\/hosts\/visits\/\d+/)
+    await until('it is stopped', async () => (await host('pool-1')).state === 'stopped', patient)
+    await page.goto(url + '/hosts')
+    await page.getByRole('link', { name: 'Start pool-1' }).click()
+    await page.getByText('It was stopped by admin: new memory').waitFor()
+    await page.getByRole('button', { name: 'Start …' }).click()
+    await dialog.getByRole('button', { name: 'Start', exact: true }).click()
+    await until('it runs', async () => (await host('pool-1')).state === 'converged', patient)
+    await page.goto(url + '/hosts/pool-1')
+    await press('Stop …') // and stays so for the pictures
+    await dialog.getByRole('button', { name: 'Stop', exact: true }).click()
+    await until('it is stopped', async () => (await host('pool-1')).state === 'stopped', patient)
+  })
+
   await check('Host: one that does not exist says so', () => watch.expecting(/404/, async () => {
     await page.goto(url + '/hosts/none')
     assert.match(await page.getByRole('alert').innerText(), /Not found.*no host "none"/s)
@@ -260,8 +343,15 @@ export async function hosts(page, url, api, watch) {
         const now = await api('/api/v1/definitions')
         await api('/api/v1/definitions', { base: now.revision, message: 'No hosts any more', files: Object.fromEntries(Object.keys(definitions(folder)).map((f) => [f, null])) })
         await page.goto(url + '/hosts')
-        await page.getByRole('link', { name: '3 not declared any more' }).click()
+        await page.getByRole('link', { name: '5 not declared any more' }).click()
         await page.getByRole('group', { name: 'Hosts' }).getByText('web-2').first().waitFor()
+        // One that Steer made is destroyed by whoever types its name.
+        await page.goto(url + '/hosts/pool-2')
+        await page.getByRole('button', { name: 'Destroy …' }).click()
+        await dialog.getByLabel(/^Type pool-2/).fill('pool-2')
+        await dialog.getByRole('button', { name: 'Destroy', exact: true }).click()
+        await until('it is gone', async () => !(await api('/api/v1/fleet')).hosts.some((h) => h.name === 'pool-2'), patient)
+        assert.equal(existsSync(join(folder, 'pool-2')), false)
         await until('no visit is under way', async () => (await api('/api/v1/fleet')).hosts.every((h) => !h.running), patient)
       })
       rmSync(folder, { recursive: true, force: true })

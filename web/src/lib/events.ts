@@ -33,7 +33,7 @@ export const kinds: Kind[] = [
   { key: 'incidents', name: 'checks and incidents', types: [own('check.changed'), cd('incident.detected.0.3.0'), own('incident.acknowledged'), cd('incident.resolved.0.3.0')] },
   { key: 'notifications', name: 'notifications', types: [own('notification.sent'), own('notification.failed')] },
   { key: 'nodes', name: 'nodes', types: [own('node.started'), own('node.stopped'), own('node.died')] },
-  { key: 'hosts', name: 'hosts', types: [...['asked', 'converged', 'changed', 'drifted', 'failed', 'unreachable', 'rebuilt', 'rolledback', 'accepted', 'paused', 'resumed'].map((n) => own(`host.${n}`)), ...['begins', 'asks', 'approved', 'refused', 'failed', 'follows'].map((n) => own(`group.${n}`))] },
+  { key: 'hosts', name: 'hosts', types: [...['asked', 'converged', 'changed', 'drifted', 'failed', 'unreachable', 'rebuilt', 'rolledback', 'accepted', 'paused', 'resumed', 'stopped', 'started', 'destroyed', 'ends'].map((n) => own(`host.${n}`)), ...['begins', 'asks', 'approved', 'refused', 'failed', 'follows'].map((n) => own(`group.${n}`))] },
   { key: 'server', name: 'definitions, access, server', types: [own('definitions.changed'), own('token.created'), own('token.revoked'), own('server.started'), own('server.stopped')] },
 ]
 

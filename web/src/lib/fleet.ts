@@ -1,12 +1,13 @@
 // The records of /api/v1/fleet: hosts, and what was done to them.
 
-export interface Pause { scope: 'all' | 'group' | 'host'; name?: string; person: string; reason: string; since: string; until?: string }
+export interface Pause { scope: 'all' | 'group' | 'host'; name?: string; person: string; reason: string; since: string; until?: string; stopped?: boolean }
 
 export interface Host {
   name: string; group: string; owner?: string; environment?: string; roles: string[] | null; made: boolean
   state: string; error?: string; severity?: string; commit?: string; hash?: string; generation: number; facts?: Facts | null
   updates?: number; security?: number; reboot?: boolean; tests: number; failing: number
   seen: string; rebuilt?: string; rebuild?: number; contact?: string; visited?: string; converged?: string; silent?: string
+  entry?: string; ways?: string[] | null; until?: string; requested_by?: string; why?: string
   gone?: boolean; paused?: Pause | null; next?: string; running?: number; drifts?: number; unequal?: string[] | null
 }
 
@@ -45,7 +46,7 @@ export interface Drift {
   state: string; since: string; ended?: string; by?: string; visit?: number; heals?: number; live?: boolean; hints?: string[] | null
 }
 
-export interface Unmanaged { address: string; found: string; what?: string; seen: string }
+export interface Unmanaged { address: string; name?: string; found: string; what?: string; seen: string }
 export interface Habits {
   visits: number; unattended: number; narrow: number; around: number; late: number; paused_for: string; oldest_plan: string
 }
@@ -62,6 +63,12 @@ export interface Tonight {
   rollouts: Group[] | null; drifts: Drift[] | null; late: Host[] | null; pauses: Pause[] | null
 }
 export interface Proposal { drift: Drift; file: string; diff: string; commit?: string; affects?: string[] | null }
+// What people decide about hosts by themselves, whether or not they are operators.
+export interface Loan { name: string; entry: string; hosts: string[] | null; until: string; requested_by?: string; why?: string }
+export interface Offer {
+  entry: string; group: string; environment?: string; number: number; least: number; most: number; removed: 'keep' | 'destroy'
+  teams: string[] | null; hosts: string[] | null; loans: Loan[] | null; may: boolean; why?: string
+}
 export interface Role { name: string; description: string; document: string; hosts: string[] | null; groups: string[] | null }
 
 export const hostPage = (name: string) => `/hosts/${encodeURIComponent(name)}`

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Group, Host, Overview, Settings } from './fleet'
-import { concerns, counts, fits, follows, manner, steps } from './inventory'
+import type { Group, Host, Offer, Overview, Settings } from './fleet'
+import { come, concerns, counts, failures, fits, follows, goes, list, manner, room, steps } from './inventory'
 
 const host = (name: string, h: Partial<Host> = {}): Host => ({ name, group: 'web', roles: ['base', 'web'], made: false, state: 'converged', generation: 1, tests: 0, failing: 0, seen: '', ...h })
 const settings: Settings = { every: 3600e9, canary: 2, soak: 600e9, approve: true, replace: false, dead: 600e9, drill: 0 }
@@ -52,4 +52,27 @@ it('says how a group is kept', () => {
   expect(manner(settings)).toBe('every 60 min · 2 hosts first, watched for 10 min · somebody has to agree')
   expect(manner({ ...settings, every: 0, canary: 1, soak: 0, approve: false, drill: 7 * 86400e9 })).toBe('only when somebody asks · 1 host first · rebuilt for practice every 7 d')
   expect(manner({ ...settings, canary: 0, approve: false, within: 300e9, severity: 'page' })).toBe('every 60 min · made anew within 5 min · what goes wrong is at least a page')
+})
+
+describe('hosts of an entry that people decide about', () => {
+  const offer = { entry: 'web', group: 'web', number: 2, least: 1, most: 5, removed: 'keep', teams: ['shop'], hosts: ['web-1', 'web-2'], may: true,
+    loans: [{ name: 'web-x', entry: 'web', hosts: ['web-x-1', 'web-x-2'], until: '2026-11-26T20:00:00Z' }] } as Offer
+  it('names those that come and go', () => {
+    expect(come(offer, 4)).toEqual(['web-3', 'web-4'])
+    expect(come(offer, 1)).toEqual([])
+    expect(goes(offer, 1)).toEqual(['web-2'])
+    expect(goes(offer, 3)).toEqual([])
+  })
+  it('counts those that are there for a time', () => {
+    expect(room(offer)).toBe(1)
+    expect(room({ ...offer, loans: null })).toBe(3)
+  })
+  it('lists no more than fit', () => {
+    expect(list(['a', 'b', 'c'], 2)).toBe('a, b and 1 more')
+    expect(list([])).toBe('')
+  })
+  it('offers the failures that a host can suffer', () => {
+    expect(failures({ ways: ['stop', 'kill', 'cut'] } as Host).map(([k]) => k)).toEqual(['kill', 'cut'])
+    expect(failures({} as Host)).toEqual([])
+  })
 })

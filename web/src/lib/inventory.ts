@@ -1,7 +1,7 @@
 // The list of hosts: what is looked for in it, and what it comes to.
 
 import { duration } from './format'
-import type { Group, Host, Overview, Settings } from './fleet'
+import type { Group, Host, Offer, Overview, Settings } from './fleet'
 
 // flags are what a host is besides its state; "is:paused" finds them.
 export function flags(h: Host): string[] {
@@ -28,7 +28,7 @@ export function fits(h: Host, filter: string): boolean {
 }
 
 // order is from what needs somebody most to what needs nobody.
-const order = ['unreachable', 'failed', 'drifted', 'waiting', 'converged']
+const order = ['unreachable', 'failed', 'drifted', 'waiting', 'stopped', 'converged']
 
 // counts are how many hosts are in each state, worst first.
 export function counts(hosts: Host[]): [state: string, n: number][] {
@@ -57,6 +57,27 @@ export function concerns(o: Overview): Concern[] {
     ...of('unreachable', (n) => `${many(n, 'host')} cannot be reached`), ...of('failed', (n) => `${many(n, 'host')} failed`),
     ...groups('failed', 'did not get its change'), ...groups('asking', 'waits for approval'), ...of('drifted', (n) => `${many(n, 'host')} drifted`),
   ]
+}
+
+// failures are the ways in which a host can be stopped as a failure would, of those that
+// what makes it knows.
+export const failures = (h: Host): [kind: 'kill' | 'freeze' | 'cut', text: string][] =>
+  ([['kill', 'kill: it is off at once'], ['freeze', 'freeze: it is there, and does nothing'], ['cut', 'cut: it goes on without a network']] as ['kill' | 'freeze' | 'cut', string][])
+    .filter(([kind]) => h.ways?.includes(kind))
+
+// goes are the hosts that go when there are fewer: those with the highest numbers.
+export function goes(o: Offer, number: number): string[] { return (o.hosts ?? []).slice(number) }
+
+// come are the names of those that are made when there are more.
+export function come(o: Offer, number: number): string[] {
+  return Array.from({ length: Math.max(0, number - o.number) }, (_, i) => `${o.entry}-${o.number + i + 1}`)
+}
+
+// room is how many more there may be.
+export const room = (o: Offer) => o.most - o.number - (o.loans ?? []).reduce((n, l) => n + (l.hosts?.length ?? 0), 0)
+
+export function list(names: string[], most = 6): string {
+  return names.slice(0, most).join(', ') + (names.length > most ? ` and ${names.length - most} more` : '')
 }
 
 const phases: Record<string, string> = {
