@@ -86,7 +86,7 @@ func (l *look) quickFix() (all []Evidence) {
 			if e.Type == event.IncidentAcked && e.Subject != incidentRef(i.Number) {
 				continue
 			}
-			all = append(all, shows(e, "", e.Summary))
+			all = append(all, shows(e, visitRef(e), e.Summary))
 		}
 	}
 	text := fmt.Sprintf("it ended by itself: %s", cmp.Or(i.Reason, "no reason is known"))
