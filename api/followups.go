@@ -17,13 +17,13 @@ type Learned struct {
 
 // Because is a reason that has to be given.
 type Because struct {
-	Reason string `json:"reason" minLength:"1" maxLength:"1000" doc:"Why; kept in the journal."`
+	Reason string `json:"reason" maxLength:"1000" doc:"Why; kept in the journal."`
 }
 
 // Waiver says that steps of an incident's follow-up are not worth it.
 type Waiver struct {
 	Steps  []string `json:"steps,omitempty" maxItems:"6" doc:"Names of steps; empty: all that are open."`
-	Reason string   `json:"reason" minLength:"1" maxLength:"1000" doc:"Why; kept in the journal."`
+	Reason string   `json:"reason" maxLength:"1000" doc:"Why; kept in the journal."`
 }
 
 func (a *API) followups() {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
 	"steer/base/fault"
 	"steer/catalog"
 	"steer/improve/followup"
+	"steer/infra/fleet"
 	"steer/monitor/notify"
 	"steer/monitor/state"
 )
@@ -53,10 +55,10 @@ func (a *App) followed(ctx context.Context, i state.Incident) (followup.Incident
 		out.Commit = made.Commit
 	}
 	var err error
-	if out.Host, err = a.hostOf(ctx, i); err != nil || out.Host == "" {
+	if out.Hosts, err = a.hostsOf(ctx, i); err != nil || len(out.Hosts) == 0 {
 		return out, err
 	}
-	d, err := a.keeper.fleet.Detail(ctx, out.Host)
+	d, err := a.keeper.fleet.Detail(ctx, out.Hosts[0])
 	if err != nil && fault.Of(err) != fault.NotFound { // it may be gone since
 		return out, err
 	}
@@ -64,36 +66,38 @@ func (a *App) followed(ctx context.Context, i state.Incident) (followup.Incident
 	return out, nil
 }
 
-// hostOf names the host that an incident is about, or "".
-func (a *App) hostOf(ctx context.Context, i state.Incident) (string, error) {
+// mostHosts bounds the hosts of a group whose visits may be evidence.
+const mostHosts = 50
+
+// hostsOf names the hosts that an incident is about.
+func (a *App) hostsOf(ctx context.Context, i state.Incident) (names []string, err error) {
 	kind, rest, _ := strings.Cut(i.Check, "/")
+	name, _, _ := strings.Cut(rest, "/")
 	switch {
 	case i.Service != "":
-		return "", nil
-	case i.Query == "":
-		if kind != "host" && kind != "drift" {
-			return "", nil
+		return nil, nil
+	case i.Query == "" && (kind == "host" || kind == "drift"):
+		return []string{name}, nil
+	case i.Query == "" && kind == "group":
+		visits, err := a.keeper.fleet.Visits(ctx, fleet.Filter{Group: name, Since: i.Began.Add(-time.Hour), Limit: 500})
+		for _, v := range visits {
+			if !slices.Contains(names, v.Host) && len(names) < mostHosts {
+				names = append(names, v.Host)
+			}
 		}
-		name, _, _ := strings.Cut(rest, "/")
-		return name, nil
+		return names, err
+	case i.Query == "":
+		return nil, nil
 	}
 	// A check of a role: which host has it?
 	hosts, err := a.keeper.fleet.Checks(ctx)
-	if err != nil {
-		return "", err
-	}
-	for name, b := range hosts {
+	for host, b := range hosts {
 		var checks []catalog.Check
-		if json.Unmarshal(b, &checks) != nil {
-			continue
-		}
-		for _, c := range checks {
-			if state.Key(c) == i.Check {
-				return name, nil
-			}
+		if json.Unmarshal(b, &checks) == nil && slices.ContainsFunc(checks, func(c catalog.Check) bool { return state.Key(c) == i.Check }) {
+			return []string{host}, err
 		}
 	}
-	return "", nil
+	return nil, err
 }
 
 // watched are the checks, and how long each needs to see a fault.

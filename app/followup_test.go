@@ -2,8 +2,12 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -115,9 +119,12 @@ func (s *server) resolved(number string) (i client.Incident) {
 func TestFromIncidentToImprovement(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	s := start(t, data, "state.interval=200ms")
+	told := &buffer{}
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(told, r.Body) }))
+	t.Cleanup(receiver.Close)
+	s := start(t, data, "state.interval=200ms", "followup.remind=1s")
 	places := map[string]string{"storage.yaml": "- {name: shop, pattern: ^shop, retentions: '1s:1h'}\n", "environments.yaml": "production:\n  nodes:\n  - services: [shop]\n    number: 1\n",
-		"services.yaml": "shop: {}\n", "teams.yaml": "web: {members: [ada], notify: []}\n"}
+		"services.yaml": "shop: {}\n", "teams.yaml": "web: {members: [ada], notify: [{webhook: '" + receiver.URL + "'}]}\n"}
 	s.define(places)
 	var odd atomic.Bool
 	s.measured("b2", &odd)
@@ -177,6 +184,13 @@ checks:
 		t.Error(err)
 	}
 
+	s.within(90*time.Second, "the team is reminded", func() error {
+		if !regexp.MustCompile(`"transition": ?"reminder".*"severity": ?"info"`).MatchString(told.String()) {
+			return errors.New(told.String())
+		}
+		return nil
+	})
+
 	// A test that fails on it, then the fix.
 	r.commit("A test", map[string]string{"test.sh": "! grep -q wrong shop.sh\n"})
 	r.ended("b3", "failed")
@@ -188,6 +202,9 @@ checks:
 	want("fix", "found", "deploy/4", "shop b4 is deployed in production, and passed commit, which b3 failed")
 	want("test-passes", "found", "run/4/commit", "stage commit passed on b4")
 	want("check-passes", "found", "check/shop/wrong", "was OK for 2s with b4")
+	if n := strings.Count(told.String(), "reminder"); n != 1 {
+		t.Errorf("reminded %d times: %s", n, told)
+	}
 	s.until("the journal tells it", func() error {
 		if a := s.as(s.token).do("GET", "/api/v1/events?subject=incident/1", nil); !strings.Contains(a.body, "led to an improvement: all steps are done") {
 			return a
@@ -205,7 +222,7 @@ checks:
 	if a := ada.do("POST", "/api/v1/incidents/2/waive", map[string]any{"reason": "why not"}); a.code != 403 {
 		t.Error(a)
 	}
-	if f, err := s.api.Waive(t.Context(), "2", []string{"test"}, "cannot be tested"); err != nil || f.Done != 4 {
+	if f, err := s.api.Waive(t.Context(), "2", []string{"test"}, "cannot be tested"); err != nil || f.Done != 2 || f.Waived != 2 {
 		t.Errorf("%+v %v", f, err)
 	}
 	s.stop()

@@ -12,7 +12,11 @@ import (
 )
 
 func (s *session) followupTable(w io.Writer, f client.Followup) {
-	fmt.Fprintf(w, "From incident to improvement: %s, %d of %d steps\n", s.state(f.State), f.Done, len(f.Steps))
+	waived := ""
+	if f.Waived > 0 {
+		waived = fmt.Sprintf(", %d waived", f.Waived)
+	}
+	fmt.Fprintf(w, "From incident to improvement: %s, %d of %d steps%s\n", s.state(f.State), f.Done, len(f.Steps), waived)
 	if f.ReturnOf != 0 {
 		fmt.Fprintf(w, "It is the return of incident %d. (If not: steer incident doubt %d return --reason …)\n", f.ReturnOf, f.Incident)
 	}
@@ -27,7 +31,7 @@ func (s *session) followupTable(w io.Writer, f client.Followup) {
 		case "waived":
 			mark = "[-]"
 		}
-		fmt.Fprintf(w, "  %s %-12s  %s", mark, step.Name, s.state(step.State))
+		fmt.Fprintf(w, "  %s %-12s  %s", mark, step.Name, step.State)
 		if step.By != "" {
 			fmt.Fprintf(w, " by %s", step.By)
 		}
@@ -77,7 +81,7 @@ deploy/14, commit/SHA, definitions/SHA, check/SERVICE/NAME, visit/3, or the
 address of a page elsewhere. Steer looks whether the journal shows it: a test
 has to have failed, a check to have been CRITICAL, a fix to be deployed.`,
 		Example: "  steer incident learn 7 fix\n  steer incident learn 7 test run/12/acceptance",
-		Args:    cobra.RangeArgs(2, 3),
+		Args:    between("the incident's number, a step (see 'steer incident NUMBER'), and maybe its evidence", 2, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref := strings.Join(args[2:], "")
 			return s.aboutStep(args[0], func(c *client.Client, number string) (client.Followup, error) {
@@ -113,7 +117,7 @@ func (s *session) waiveSteps() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "waive INCIDENT [STEP…]", Short: "Say that steps are not worth it",
 		Example: "  steer incident waive 7 test test-passes --reason 'the service is retired in May'\n  steer incident waive 7 --reason 'same fault as incident 6'",
-		Args:    cobra.RangeArgs(1, 7),
+		Args:    between("the incident's number, and maybe steps (see 'steer incident NUMBER')", 1, 7),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.aboutStep(args[0], func(c *client.Client, number string) (client.Followup, error) {
 				return c.Waive(cmd.Context(), number, args[1:], reason)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -50,7 +51,10 @@ and ` + "`check-passes`" + `. Steer finds their evidence where the journal shows
 			if err != nil {
 				return err
 			}
-			if without {
+			switch {
+			case without && (all || len(args) > 0):
+				return fault.Usage(errors.New("--without lists incidents, and takes neither a number nor --all"))
+			case without:
 				return s.unimproved(cmd.Context(), c)
 			}
 			if len(args) == 1 {

@@ -113,7 +113,7 @@ func (l *look) check() (all []Evidence) {
 			}
 			text := "a visit saw it: " + e.Summary
 			if names := hostData(e).Failing; len(names) > 0 {
-				text = fmt.Sprintf("the tests of %s saw it: %s", cmp.Or(i.Host, "the host"), strings.Join(names, ", "))
+				text = fmt.Sprintf("the tests of %s saw it: %s", i.about(), strings.Join(names, ", "))
 			}
 			all = append(all, shows(e, visitRef(e), text))
 		}

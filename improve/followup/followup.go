@@ -58,8 +58,8 @@ type Incident struct {
 	Team        id.Team
 	Version     id.Version // that had the fault
 	Commit      string     // of that version
-	Host        string     // it is about; "" if about none
-	Roles       []string   // of that host
+	Hosts       []string   // it is about
+	Roles       []string   // of those hosts
 	Began       time.Time
 	Opened      time.Time
 	Resolved    time.Time // zero: it is not over
@@ -108,7 +108,8 @@ type Followup struct {
 	Team        id.Team        `json:"team"`
 	State       string         `json:"state" enum:"following,complete,without,waived,returned"`
 	Steps       []Step         `json:"steps"`
-	Done        int            `json:"done"`           // steps that are not open
+	Done        int            `json:"done"`           // steps that have evidence
+	Waived      int            `json:"waived"`         // steps that are waived
 	Next        string         `json:"next,omitempty"` // what to do now, in one sentence
 	Opened      time.Time      `json:"opened"`
 	Resolved    *time.Time     `json:"resolved,omitempty"`

@@ -269,8 +269,8 @@ func (f *Followups) events(ctx context.Context, i Incident, said []said) ([]even
 		}
 	}
 	queries = append(queries, journal.Query{Subject: incidentRef(i.Number), Since: since})
-	if i.Host != "" {
-		queries = append(queries, journal.Query{Subject: "host/" + i.Host, Since: since})
+	for _, h := range i.Hosts {
+		queries = append(queries, journal.Query{Subject: "host/" + h, Since: since})
 	}
 	if i.Service != "" {
 		queries = append(queries, journal.Query{Service: i.Service, Types: about, Since: since})

@@ -36,7 +36,14 @@ func visitRef(e event.Event) string {
 	return e.Subject
 }
 
-var well = []string{event.HostConverged, event.HostChanged, event.HostDrifted, event.HostRebuilt, event.GroupFollows}
+// well are the types of events that say that the host, or all hosts of the group, are
+// as declared.
+func (i Incident) well() []string {
+	if strings.HasPrefix(i.Check, "group/") {
+		return []string{event.GroupFollows}
+	}
+	return []string{event.HostConverged, event.HostChanged, event.HostRebuilt}
+}
 
 // hosts are the events of the incident's host or group of these types after a time.
 func (l *look) hosts(after time.Time, types ...string) (all []event.Event) {
@@ -61,7 +68,7 @@ func (l *look) hostTest() (all []Evidence) {
 // hostFix is a change of the definitions after the incident that a visit brought.
 func (l *look) hostFix() (all []Evidence) {
 	i := l.incident
-	for _, e := range l.hosts(i.Opened, well...) {
+	for _, e := range l.hosts(i.Opened, i.well()...) {
 		d := hostData(e)
 		n := slices.IndexFunc(l.events, func(c event.Event) bool {
 			return c.Type == event.DefinitionsChanged && c.Subject == "definitions/"+d.Commit && c.Time.After(i.Opened)
@@ -85,7 +92,7 @@ func lower(s string) string {
 
 // hostPasses is a visit at or after a time that found all as declared.
 func (l *look) hostPasses(after time.Time, what string) (all []Evidence) {
-	for _, e := range l.hosts(after, well...) {
+	for _, e := range l.hosts(after, l.incident.well()...) {
 		if d := hostData(e); len(d.Failing) == 0 {
 			all = append(all, shows(e, visitRef(e), fmt.Sprintf("%s %s: %s", what, strings.TrimPrefix(strings.TrimPrefix(e.Subject, "host/"), "group/"), e.Summary)))
 		}

@@ -29,7 +29,7 @@ func (l *look) next(step string) string {
 		return fmt.Sprintf("Add a check, or a test to the role, that would have seen this, and name it: steer incident learn %d check REF.", i.Number)
 	case Test:
 		if i.Service == "" {
-			return fmt.Sprintf("Write a test beside the role that fails as %s is now; a visit or a run of the role's pipeline that fails on it shows it.", orWord(i.Host, "the host"))
+			return fmt.Sprintf("Write a test beside the role that fails as %s did; a visit or a run of the role's pipeline that fails on it shows it.", i.about())
 		}
 		return fmt.Sprintf("Write a test that fails%s, and push it without the fix: Steer sees the red run.", l.like())
 	case Fix:
@@ -100,6 +100,17 @@ func refCheck(e *Evidence) (string, bool) {
 		return "", false
 	}
 	return strings.CutPrefix(e.Ref, "check/")
+}
+
+// about names what the incident is about.
+func (i Incident) about() string {
+	switch {
+	case i.Service != "":
+		return string(i.Service)
+	case len(i.Hosts) == 1:
+		return i.Hosts[0]
+	}
+	return "the hosts"
 }
 
 // days writes a time for people.

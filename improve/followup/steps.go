@@ -95,15 +95,18 @@ func (s *Step) hear(all []said) (refused map[string]bool) {
 // judge says how the whole is, from its steps and the clock; due is when a step
 // may be done by waiting.
 func (out *Followup) judge(f facts, due time.Time) {
-	waived := false
 	for _, s := range out.Steps {
-		if s.State != Open {
+		switch s.State {
+		case Open:
+		case Waived:
+			out.Waived++
+		default:
 			out.Done++
 		}
-		waived = waived || s.State == Waived
 	}
-	switch all := out.Done == len(out.Steps); {
-	case all && waived:
+	// Nothing is done for good before the incident is over.
+	switch all := out.Done+out.Waived == len(out.Steps) && out.Resolved != nil; {
+	case all && out.Waived > 0:
 		out.State = Waived
 	case all && f.after != 0:
 		out.State = Returned
@@ -124,7 +127,7 @@ func (out *Followup) judge(f facts, due time.Time) {
 	case out.State == Without:
 		out.Settled = out.Until
 	}
-	if out.Done < len(out.Steps) && !due.IsZero() && (out.due.IsZero() || due.Before(out.due)) {
+	if !due.IsZero() && (out.due.IsZero() || due.Before(out.due)) {
 		out.due = due
 	}
 }

@@ -187,7 +187,7 @@ func TestSteps(t *testing.T) {
 		if o := outline(got); o != c.want || !strings.Contains(got.Next, c.next) {
 			t.Errorf("%s:\n got %s\nwant %s\nnext %q", c.name, o, c.want, got.Next)
 		}
-		if (got.Next == "") != (got.Done == len(got.Steps)) {
+		if (got.Next == "") != (got.Done+got.Waived == len(got.Steps)) {
 			t.Errorf("%s: %d done, next %q", c.name, got.Done, got.Next)
 		}
 	}
@@ -239,11 +239,29 @@ func TestStepsOfAHost(t *testing.T) {
 		c.more(s)
 		last := s.events[len(s.events)-1].Time
 		got := follow(facts{events: s.events, within: time.Hour, now: last, incident: Incident{
-			Number: 7, Check: "host/web-1", Host: "web-1", Roles: []string{"web"}, Environment: "production", Level: "CRITICAL",
+			Number: 7, Check: "host/web-1", Hosts: []string{"web-1"}, Roles: []string{"web"}, Environment: "production", Level: "CRITICAL",
 			Began: at(10), Opened: at(10), Resolved: last, Cause: opened.ID}})
 		if o := outline(got); o != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, o, c.want)
 		}
+	}
+}
+
+func TestStepsOfAGroup(t *testing.T) {
+	s := &story{}
+	s.host(9, event.HostFailed, "bad", 3, "port:80")
+	opened := s.add(10, event.Event{Type: event.GroupFailed, Subject: "group/web", Summary: "bad does not reach all hosts of web", Data: data(d{"good": "old", "candidate": "bad"})})
+	s.definitions(18, "new")
+	s.host(20, event.HostChanged, "new", 3) // the first of its hosts
+	f := facts{events: s.events, within: time.Hour, now: at(21), incident: Incident{
+		Number: 7, Check: "group/web", Hosts: []string{"web-1", "web-2"}, Level: "CRITICAL", Began: at(10), Opened: at(10), Resolved: at(22), Cause: opened.ID}}
+	if o := outline(follow(f)); o != "following visit/20 group/web visit/9 - - -" {
+		t.Error(o)
+	}
+	s.add(22, event.Event{Type: event.GroupFollows, Subject: "group/web", Summary: "All hosts of web follow new", Data: data(d{"good": "new"})})
+	f.events, f.now = s.events, at(23)
+	if o := outline(follow(f)); o != "complete group/web group/web visit/9 definitions/new group/web group/web" {
+		t.Error(o)
 	}
 }
 
@@ -295,7 +313,7 @@ func TestStepsAreConsistent(t *testing.T) {
 				t.Fatalf("%s is taken again: %+v", step.Name, e)
 			}
 		}
-		if all := got.Done == len(got.Steps); all != (got.Settled != nil) || all && waived != (got.State == Waived) || all && !waived && got.State != Complete {
+		if all := got.Done+got.Waived == len(got.Steps); all != (got.Settled != nil) || all && waived != (got.State == Waived) || all && !waived && got.State != Complete {
 			t.Fatalf("%+v", got)
 		}
 		if e := byName[Fix]; e != nil && (!e.At.After(f.incident.Opened) || !newer(e.Version, "b2")) {

@@ -126,10 +126,10 @@ func (l *look) named(step, ref string) *Evidence {
 		if isStage {
 			return ended(false)
 		}
-		return visit(well...)
+		return visit(i.well()...)
 	case CheckPasses:
 		if !isCheck {
-			return visit(well...)
+			return visit(i.well()...)
 		}
 		// The newest that is known of it.
 		e := last(func(e event.Event) bool { return e.Type == event.CheckChanged && e.Subject == ref })

@@ -11,6 +11,9 @@ export const words: Record<Followup['state'], { text: string; look: string }> = 
   returned: { text: 'came back', look: 'critical' },
 }
 
+// progress counts the steps.
+export const progress = (f: Followup): string => `${f.done} of ${f.steps.length} steps${f.waived ? `, ${f.waived} waived` : ''}`
+
 // mark is the look of a step.
 export const mark = (s: FollowupStep): string => s.state === 'open' ? 'pending' : s.state === 'waived' ? 'off' : 'done'
 

@@ -52,7 +52,7 @@ export interface FollowupStep {
 }
 export interface Followup {
   incident: number; title: string; check: string; service: string; environment: string; team: string
-  state: 'following' | 'complete' | 'without' | 'waived' | 'returned'; steps: FollowupStep[]; done: number; next?: string
+  state: 'following' | 'complete' | 'without' | 'waived' | 'returned'; steps: FollowupStep[]; done: number; waived: number; next?: string
   opened: string; resolved?: string; until?: string; returned_as?: number; return_of?: number
 }
 export interface Share { name: string; rate: number | null; complete: number; without: number; waived: number; returned: number; following: number }
