@@ -139,7 +139,8 @@ func (f *Followups) update(ctx context.Context, i Incident, was row, just []sayi
 	known.before = earlier.Incident
 	is := row{follow(known), was.reminded}
 	remind := f.remind(&is, known.now)
-	if is.equal(was) && len(just) == 0 {
+	old := was.Incident == 0 && is.State == Without // over before there were follow-ups: nobody was asked for the steps
+	if len(just) == 0 && (old || is.equal(was)) {
 		return is.Followup, nil
 	}
 	return is.Followup, f.o.DB.Tx(ctx, func(tx *sql.Tx) error {

@@ -331,7 +331,15 @@ func TestOldIncidentsAreLeftAlone(t *testing.T) {
 	if err := w.f.begun(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if list, err := w.f.List(t.Context(), Filter{}); err != nil || len(list) != 0 {
+	w.get(7, "without deploy/3 check/shop/slow - - - -") // to look at it blames nobody
+	if list, err := w.f.List(t.Context(), Filter{}); err != nil || len(list) != 0 || len(w.told(event.IncidentLeft)) != 0 {
+		t.Errorf("%+v %v", list, err)
+	}
+	if _, err := w.f.Learn(t.Context(), 7, Check, "", "", "ada"); err != nil {
+		t.Error(err)
+	}
+	w.get(7, "without deploy/3 check/shop/slow - - - -")
+	if list, err := w.f.List(t.Context(), Filter{}); err != nil || len(list) != 1 {
 		t.Errorf("%+v %v", list, err)
 	}
 }
