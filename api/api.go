@@ -26,6 +26,7 @@ import (
 	"steer/deliver/pipeline"
 	"steer/deliver/source"
 	"steer/improve/flow"
+	"steer/improve/followup"
 	"steer/infra/agent"
 	"steer/listen/timeline"
 	"steer/monitor/state"
@@ -54,6 +55,7 @@ type Options struct {
 	Checks      *state.Engine
 	Timeline    *timeline.Timeline
 	Flow        *flow.Flow
+	Followups   *followup.Followups
 	Agents      *agent.Registry
 	Backup      BeginBackup
 	Store       Store // nil when metrics are not on disk
@@ -147,6 +149,7 @@ func (a *API) describe(mux *http.ServeMux) {
 	a.runs()
 	a.deploys()
 	a.incidents()
+	a.followups()
 	a.events()
 	a.definitions()
 	a.dashboards()

@@ -93,7 +93,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}()
 	// Each step opens what the next ones need, and adds its end to the group.
 	for _, step := range []func(context.Context) error{
-		a.openFolder, a.openRecords, a.openMechanisms, a.openLearn, a.openMonitor, a.openDeliver, a.openAgents, a.openFleet, a.watchState, a.openHTTP,
+		a.openFolder, a.openRecords, a.openMechanisms, a.openLearn, a.openMonitor, a.openDeliver, a.openAgents, a.openFleet, a.watchState, a.openFollowups, a.openHTTP,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -269,7 +269,7 @@ func (a *App) openHTTP(context.Context) (err error) {
 	handler := api.New(api.Options{
 		Version: a.o.Version, Access: a.access, Journal: a.journal, Definitions: a.definitions, Recipient: a.secrets.Recipient(), Catalog: a.catalog.Load,
 		Pipelines: a.deliver.pipelines, Deploys: a.deliver.deploys, Artifacts: a.deliver.artifacts, Sources: a.deliver.sources,
-		Checks: a.monitor.checks, Timeline: a.learn.timeline, Flow: a.learn.flow, Agents: a.agents, Store: disk, Fleet: lender{a.keeper.fleet, a.keeper},
+		Checks: a.monitor.checks, Timeline: a.learn.timeline, Flow: a.learn.flow, Followups: a.learn.followups, Agents: a.agents, Store: disk, Fleet: lender{a.keeper.fleet, a.keeper},
 		Graphite: a.monitor.graphite, Umpire: a.monitor.umpire, Git: a.git(), Web: web.Handler(a.o.WebDir), Metrics: http.HandlerFunc(a.metrics),
 		Anonymous: a.o.Access.Anonymous, Secure: a.o.TLS.Cert != "", Temp: a.path("tmp"),
 		Ready: func() error {

@@ -13,6 +13,7 @@ import (
 	"steer/deliver/deploy/process"
 	"steer/deliver/run"
 	"steer/deliver/source"
+	"steer/improve/followup"
 	"steer/monitor/agent"
 	"steer/monitor/aggregate"
 	"steer/monitor/notify/email"
@@ -49,6 +50,7 @@ type Config struct {
 	Deploy   Deploy          `yaml:"deploy"`
 	Balance  balance.Config  `yaml:"balance"`
 	Infra    InfraConfig     `yaml:"infra"`
+	Followup followup.Config `yaml:"followup"`
 }
 
 // Check says what is wrong with the configuration.

@@ -162,6 +162,20 @@ checks:
 	s.define(map[string]string{"roles/web.yaml": role("")})
 	phase(fleet.Done)
 	incident(false)
+	// It ended well, and to go back is no fix.
+	all, err := s.api.Incidents(t.Context(), false, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range all {
+		if i.Check != "group/web" {
+			continue
+		}
+		f, err := s.api.Followup(t.Context(), fmt.Sprint(i.ID))
+		if open := strings.Join(f.Open(), " "); err != nil || open != "test fix test-passes check-passes" {
+			t.Errorf("%q is open: %+v %v", open, f, err)
+		}
+	}
 
 	// Drift is put right, or only told, as the resource says. Nobody else looks meanwhile.
 	quiet := func() {

@@ -5,15 +5,17 @@ import (
 
 	"steer/base/fault"
 	"steer/improve/flow"
+	"steer/improve/followup"
 	"steer/listen/annotate"
 	"steer/listen/timeline"
 )
 
 // learn is what reads the journal to explain and to measure.
 type learn struct {
-	timeline *timeline.Timeline
-	flow     *flow.Flow
-	events   *annotate.Events
+	timeline  *timeline.Timeline
+	flow      *flow.Flow
+	followups *followup.Followups
+	events    *annotate.Events
 }
 
 func (a *App) openLearn(context.Context) (err error) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -37,13 +38,24 @@ func incidentTable(w io.Writer, i client.Incident) {
 }
 
 func (s *session) incident() *cobra.Command {
-	var all bool
+	var all, without bool
 	cmd := &cobra.Command{
-		Use: "incident [NUMBER]", Aliases: []string{"incidents"}, Short: "Open incidents, or one and what changed before it", Args: cobra.MaximumNArgs(1),
+		Use: "incident [NUMBER]", Aliases: []string{"incidents"}, Short: "Open incidents, or one, what changed before it, and the steps to an improvement",
+		Long: `List open incidents, or show one: what changed before it, and how far it is on the
+way to an improvement. The steps are: ` + "`quick-fix`, `check`, `test`, `fix`, `test-passes`" + `
+and ` + "`check-passes`" + `. Steer finds their evidence where the journal shows it.`,
+		Example: "  steer incident 7\n  steer incident --without\n  steer incident learn 7 test run/12/acceptance",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {
 				return err
+			}
+			switch {
+			case without && (all || len(args) > 0):
+				return fault.Usage(errors.New("--without lists incidents, and takes neither a number nor --all"))
+			case without:
+				return s.unimproved(cmd.Context(), c)
 			}
 			if len(args) == 1 {
 				number, err := numbered("incident", args[0], "steer incident --all")
@@ -54,7 +66,18 @@ func (s *session) incident() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.show(i, func(w io.Writer) { incidentTable(w, i) })
+				f, err := c.Followup(cmd.Context(), number)
+				if err != nil {
+					return err
+				}
+				return s.show(struct {
+					client.Incident
+					Followup client.Followup `json:"followup"`
+				}{i, f}, func(w io.Writer) {
+					incidentTable(w, i)
+					fmt.Fprintln(w)
+					s.followupTable(w, f)
+				})
 			}
 			incidents, err := c.Incidents(cmd.Context(), !all, 50)
 			if err != nil {
@@ -77,6 +100,8 @@ func (s *session) incident() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "resolved ones too")
+	cmd.Flags().BoolVar(&without, "without", false, "those that ended without an improvement")
+	cmd.AddCommand(s.learnFrom(), s.doubtStep(), s.waiveSteps(), s.incidentShares())
 	return cmd
 }
 

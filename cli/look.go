@@ -17,11 +17,11 @@ import (
 // colour of a state's name.
 func (s *session) state(name string) string {
 	switch strings.ToLower(name) {
-	case "ok", "passed", "serving", "healthy", "resolved", "converged", "done":
+	case "ok", "passed", "serving", "healthy", "resolved", "converged", "done", "complete", "found", "confirmed", "given":
 		return s.paint(green, name)
-	case "warn", "degraded", "waiting", "acknowledged", "nodata", "draining", "drifted", "asking", "planning", "canary", "soaking", "following":
+	case "warn", "degraded", "waiting", "acknowledged", "nodata", "draining", "drifted", "asking", "planning", "canary", "soaking", "following", "waived":
 		return s.paint(yellow, name)
-	case "critical", "failed", "down", "open", "dead", "unhealthy", "unreachable":
+	case "critical", "failed", "down", "open", "dead", "unhealthy", "unreachable", "without", "returned":
 		return s.paint(red, name)
 	}
 	return name

@@ -151,13 +151,16 @@ func (s *session) hook() *cobra.Command {
 }
 
 // exactly wants n arguments and says what they are.
-func exactly(what string, n int) cobra.PositionalArgs {
+func exactly(what string, n int) cobra.PositionalArgs { return between(what, n, n) }
+
+// between is exactly with a range.
+func between(what string, least, most int) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		switch {
-		case len(args) < n:
+		case len(args) < least:
 			return fmt.Errorf("missing: %s", what)
-		case len(args) > n:
-			return fmt.Errorf("too many arguments: %s", strings.Join(args[n:], " "))
+		case len(args) > most:
+			return fmt.Errorf("too many arguments: %s", strings.Join(args[most:], " "))
 		}
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"steer/deliver/deploy"
 	"steer/deliver/pipeline"
 	"steer/improve/flow"
+	"steer/improve/followup"
 	"steer/monitor/state"
 )
 
@@ -28,6 +29,9 @@ type (
 	Incident = state.Incident
 	Status   = state.Status
 	Figures  = flow.Figures
+	Followup = followup.Followup
+	Shares   = followup.Shares
+	Share    = followup.Share
 	Token    = access.Token
 )
 
@@ -119,6 +123,36 @@ func (c *Client) Incident(ctx context.Context, id string) (Incident, error) {
 // Acknowledge says that the caller takes care.
 func (c *Client) Acknowledge(ctx context.Context, id, comment string) (Incident, error) {
 	return Post[Incident](ctx, c, "/api/v1/incidents/"+url.PathEscape(id)+"/ack", api.Acknowledgement{Comment: comment})
+}
+
+// Followup is how far an incident is on the way to an improvement.
+func (c *Client) Followup(ctx context.Context, id string) (Followup, error) {
+	return Get[Followup](ctx, c, "/api/v1/incidents/"+url.PathEscape(id)+"/followup", nil)
+}
+
+// Followups are those in a state.
+func (c *Client) Followups(ctx context.Context, state string, limit int) ([]Followup, error) {
+	return Get[[]Followup](ctx, c, "/api/v1/followups", url.Values{"state": {state}, "limit": {strconv.Itoa(limit)}})
+}
+
+// Shares tell how the incidents of the last days ended.
+func (c *Client) Shares(ctx context.Context, days int) (Shares, error) {
+	return Get[Shares](ctx, c, "/api/v1/followups/shares", url.Values{"days": {strconv.Itoa(days)}})
+}
+
+// Learn gives or confirms the evidence of a step.
+func (c *Client) Learn(ctx context.Context, id, step, ref, reason string) (Followup, error) {
+	return Post[Followup](ctx, c, "/api/v1/incidents/"+url.PathEscape(id)+"/steps/"+url.PathEscape(step)+"/learn", api.Learned{Ref: ref, Reason: reason})
+}
+
+// Doubt says that what stands for a step is none.
+func (c *Client) Doubt(ctx context.Context, id, step, reason string) (Followup, error) {
+	return Post[Followup](ctx, c, "/api/v1/incidents/"+url.PathEscape(id)+"/steps/"+url.PathEscape(step)+"/doubt", api.Because{Reason: reason})
+}
+
+// Waive says that steps are not worth it.
+func (c *Client) Waive(ctx context.Context, id string, steps []string, reason string) (Followup, error) {
+	return Post[Followup](ctx, c, "/api/v1/incidents/"+url.PathEscape(id)+"/waive", api.Waiver{Steps: steps, Reason: reason})
 }
 
 // Why is the chain of events that a thing is part of: "incident/7", "catalog/b12".

@@ -66,6 +66,13 @@ const (
 	IncidentAcked     = "dev.cdeventsx.steer-incident.acknowledged.0.1.0"
 	IncidentClosed    = "dev.cdevents.incident.resolved.0.3.0"
 
+	IncidentLearned  = "dev.cdeventsx.steer-incident.learned.0.1.0"  // somebody gave or confirmed evidence of a step
+	IncidentDoubted  = "dev.cdeventsx.steer-incident.doubted.0.1.0"  // … or says that it is none
+	IncidentWaived   = "dev.cdeventsx.steer-incident.waived.0.1.0"   // … or that a step is not worth it
+	IncidentImproved = "dev.cdeventsx.steer-incident.improved.0.1.0" // all steps are done
+	IncidentLeft     = "dev.cdeventsx.steer-incident.left.0.1.0"     // it ended without some of them
+	IncidentReturned = "dev.cdeventsx.steer-incident.returned.0.1.0" // the same again, after all steps
+
 	NotificationSent   = "dev.cdeventsx.steer-notification.sent.0.1.0"
 	NotificationFailed = "dev.cdeventsx.steer-notification.failed.0.1.0"
 	RollbackDeclined   = "dev.cdeventsx.steer-rollback.declined.0.1.0" // an incident asked for one that would not help

@@ -158,12 +158,7 @@ func (e *end) take(o Outcome, failure error) {
 	if o.Updates != nil {
 		h.Updates, h.Security, h.Reboot = o.Updates, o.Security, o.Reboot
 	}
-	var failing []string
-	for _, t := range o.Tests {
-		if t.Status == "failed" {
-			failing = append(failing, t.Name)
-		}
-	}
+	failing := failing(o.Tests)
 	switch {
 	case failure != nil:
 	case o.FailedConverge:
@@ -228,6 +223,16 @@ func (e *end) rebuilt() bool { return e.v.Kind == Rebuild && e.v.State == Passed
 func (e *end) slow() bool { return e.settings.Within > 0 && e.h.Rebuild > e.settings.Within }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Second / 10) }
+
+// failing names the tests that fail.
+func failing(tests []Test) (names []string) {
+	for _, t := range tests {
+		if t.Status == "failed" {
+			names = append(names, t.Name)
+		}
+	}
+	return names
+}
 
 // broken sums up what failed.
 func broken(changes []Change) string {
@@ -295,7 +300,8 @@ func (e *end) trouble(key, title, summary, cause string) Trouble {
 func (e *end) tell() (event.Event, bool) {
 	v, h := e.v, e.h
 	ev := event.Event{Source: source, Subject: "host/" + h.Name, Actor: v.Actor, Reason: v.Reason, Environment: h.Environment}
-	ev.Data = []byte(encoded(map[string]any{"visit": v.ID, "kind": v.Kind, "cause": v.Cause, "commit": v.Commit, "counts": v.Counts}))
+	failing := failing(v.Tests)
+	ev.Data = []byte(encoded(map[string]any{"visit": v.ID, "kind": v.Kind, "cause": v.Cause, "commit": v.Commit, "counts": v.Counts, "tests": len(v.Tests), "failing": failing[:min(len(failing), 20)]}))
 	changed := v.Counts["changed"]
 	if v.CutOff != "" {
 		ev.Reason = strings.TrimSpace(ev.Reason + " (the run before was cut off: " + v.CutOff + ")")

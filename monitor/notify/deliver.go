@@ -152,11 +152,11 @@ func (n *Notifier) settle(ctx context.Context, r record, failure error) error {
 		return fmt.Errorf("journal message about incident %d: %w", m.Incident, err)
 	}
 	state, reason := "sent", ""
-	note := n.note(m, event.NotificationSent, fmt.Sprintf("Told %s by %s that incident %d is %s", to, r.kind, m.Incident, m.Transition))
+	note := n.note(m, event.NotificationSent, fmt.Sprintf("Told %s by %s that incident %d %s", to, r.kind, m.Incident, m.Transition.told()))
 	if failure != nil {
 		state, reason = "failed", failure.Error()
 		n.log.Error("message about incident given up", "incident", m.Incident, "transition", m.Transition, "channel", r.kind, "to", to, "error", failure)
-		note = n.note(m, event.NotificationFailed, fmt.Sprintf("Could not tell %s by %s that incident %d is %s", to, r.kind, m.Incident, m.Transition))
+		note = n.note(m, event.NotificationFailed, fmt.Sprintf("Could not tell %s by %s that incident %d %s", to, r.kind, m.Incident, m.Transition.told()))
 	}
 	note.Data, note.Reason = data, reason
 	// The message is out: a queue that shuts down just now must not forget that.

@@ -15,9 +15,18 @@ const (
 	Opened       Transition = "opened"
 	Acknowledged Transition = "acknowledged"
 	Resolved     Transition = "resolved"
+	Reminder     Transition = "reminder" // it is over, and not followed up yet
 )
 
-var order = map[Transition]int{Opened: 1, Acknowledged: 2, Resolved: 3}
+var order = map[Transition]int{Opened: 1, Acknowledged: 2, Resolved: 3, Reminder: 4}
+
+// told completes "that incident 7 …".
+func (t Transition) told() string {
+	if t == Reminder {
+		return "is not followed up yet"
+	}
+	return "is " + string(t)
+}
 
 // Message is what is told about an incident.
 type Message struct {
@@ -32,7 +41,7 @@ type Message struct {
 	Team        id.Team        `json:"team"`    // who is told; what no team means is up to Contacts
 	URL         string         `json:"url"`     // where to look
 	Runbook     string         `json:"runbook"` // where to read what to do
-	Reason      string         `json:"reason"`  // why it is resolved, or the comment of who acknowledged it
+	Reason      string         `json:"reason"`  // why it is resolved, the comment of who acknowledged it, or what to do next
 	Changes     []string       `json:"changes"` // what changed shortly before, newest first
 	At          time.Time      `json:"at"`      // of the transition
 	Opened      time.Time      `json:"opened"`  // of the incident
@@ -43,7 +52,7 @@ type Message struct {
 
 // Subject is a one-line text of the message.
 func (m Message) Subject() string {
-	word := map[Transition]string{Opened: "", Acknowledged: "Acknowledged: ", Resolved: "Resolved: "}[m.Transition]
+	word := map[Transition]string{Opened: "", Acknowledged: "Acknowledged: ", Resolved: "Resolved: ", Reminder: "Not followed up yet: "}[m.Transition]
 	return fmt.Sprintf("[%s] %sincident %d: %s", m.Severity, word, m.Incident, m.Title)
 }
 

@@ -109,7 +109,7 @@ func (n *Notifier) Tell(ctx context.Context, tx *sql.Tx, m Message) error {
 	if m.Team != "" {
 		whom = "team " + string(m.Team)
 	}
-	note := n.note(m, event.NotificationFailed, fmt.Sprintf("Nobody was told that incident %d is %s", m.Incident, m.Transition))
+	note := n.note(m, event.NotificationFailed, fmt.Sprintf("Nobody was told that incident %d %s", m.Incident, m.Transition.told()))
 	note.Reason = fmt.Sprintf("%s has no contacts that can be reached (add some under notify: in teams.yaml)", whom)
 	return n.o.Journal.Append(ctx, tx, &note)
 }

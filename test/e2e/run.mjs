@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import { assert, check, finish, until } from './check.mjs'
 import { executable, openBrowser, settled, Watch } from './browser.mjs'
 import { dashboards, dashboardsChanges } from './dashboards.mjs'
+import { followups, followupsChanges } from './followups.mjs'
 import { hostPages, hosts, noHosts } from './hosts.mjs'
 import { metrics, metricsChanges } from './metrics.mjs'
 import { accessible, eachPage } from './pages.mjs'
@@ -112,6 +113,8 @@ try {
     assert.equal(await page.getByRole('button', { name: 'Resolve by hand' }).count(), 0)
   })
 
+  await followups(page, url)
+
   await check('Journal: find and filter', async () => {
     await page.getByRole('link', { name: 'Journal', exact: true }).click()
     await page.locator('tbody tr').first().waitFor()
@@ -218,6 +221,7 @@ try {
     await made.end()
   }
 
+  await followupsChanges(page, url, api, watch)
   await metricsChanges(page, url, api)
   await dashboardsChanges(page, url, api, watch)
 

@@ -9,8 +9,8 @@ const failed = (e: Pick<Event, 'data'>) => /^(failure|error)$/.test(String((e.da
 
 export const tone = (e: Pick<Event, 'type' | 'data'>): Tone =>
   failed(e) || /incident\.detected|deploy\.failed|node\.died|notification\.failed|host\.(failed|unreachable)|group\.failed/.test(e.type) ? 'bad'
-  : /rolledback|rollback\.declined|pinned|approval\.created|placement\.held|host\.(drifted|paused)|group\.(asks|refused)/.test(e.type) ? 'warn'
-  : /service\.deployed|service\.upgraded|incident\.resolved|host\.(converged|rebuilt)|group\.follows/.test(e.type) ? 'ok' : 'plain'
+  : /rolledback|rollback\.declined|pinned|approval\.created|placement\.held|host\.(drifted|paused)|group\.(asks|refused)|incident\.(left|returned)/.test(e.type) ? 'warn'
+  : /service\.deployed|service\.upgraded|incident\.(resolved|improved)|host\.(converged|rebuilt)|group\.follows/.test(e.type) ? 'ok' : 'plain'
 
 // step tells whether an event only is a step on the way to a later one of the
 // same chain; a chain reads well without its steps.
@@ -30,7 +30,7 @@ export interface Kind { key: string; name: string; types: string[] }
 export const kinds: Kind[] = [
   { key: 'deploys', name: 'deploys and rollbacks', types: [cd('service.deployed.0.3.0'), cd('service.upgraded.0.3.0'), cd('service.rolledback.0.3.0'), own('deploy.failed'), own('rollback.declined'), own('version.pinned'), own('version.freed'), own('placement.held'), own('placement.released')] },
   { key: 'builds', name: 'commits and builds', types: [cd('change.merged.0.3.0'), cd('pipelinerun.finished.0.3.0'), cd('artifact.packaged.0.3.0'), cd('approval.created.0.1.0'), cd('approval.closed.0.1.0')] },
-  { key: 'incidents', name: 'checks and incidents', types: [own('check.changed'), cd('incident.detected.0.3.0'), own('incident.acknowledged'), cd('incident.resolved.0.3.0')] },
+  { key: 'incidents', name: 'checks and incidents', types: [own('check.changed'), cd('incident.detected.0.3.0'), own('incident.acknowledged'), cd('incident.resolved.0.3.0'), ...['learned', 'doubted', 'waived', 'improved', 'left', 'returned'].map((n) => own(`incident.${n}`))] },
   { key: 'notifications', name: 'notifications', types: [own('notification.sent'), own('notification.failed')] },
   { key: 'nodes', name: 'nodes', types: [own('node.started'), own('node.stopped'), own('node.died')] },
   { key: 'hosts', name: 'hosts', types: [...['asked', 'converged', 'changed', 'drifted', 'failed', 'unreachable', 'rebuilt', 'rolledback', 'accepted', 'paused', 'resumed', 'stopped', 'started', 'destroyed', 'ends'].map((n) => own(`host.${n}`)), ...['begins', 'asks', 'approved', 'refused', 'failed', 'follows'].map((n) => own(`group.${n}`))] },

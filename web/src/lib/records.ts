@@ -46,6 +46,18 @@ export interface Incident {
   runbook?: string; resolved_by?: string; resolve_reason?: string
 }
 
+export interface FollowupStep {
+  name: string; title: string; state: 'open' | 'found' | 'confirmed' | 'given' | 'waived'
+  evidence?: { ref: string; text: string; at: string; version?: string }; by?: string; reason?: string; next?: string
+}
+export interface Followup {
+  incident: number; title: string; check: string; service: string; environment: string; team: string
+  state: 'following' | 'complete' | 'without' | 'waived' | 'returned'; steps: FollowupStep[]; done: number; waived: number; next?: string
+  opened: string; resolved?: string; until?: string; returned_as?: number; return_of?: number
+}
+export interface Share { name: string; rate: number | null; complete: number; without: number; waived: number; returned: number; following: number }
+export interface Shares { total: Share; services: Share[]; teams: Share[] }
+
 export interface Check {
   name: string; service?: string; environment?: string; query: string; severity: string; runbook?: string
   above?: number; below?: number; warn_above?: number; warn_below?: number
