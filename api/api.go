@@ -26,6 +26,7 @@ import (
 	"steer/deliver/pipeline"
 	"steer/deliver/source"
 	"steer/improve/flow"
+	"steer/improve/signs"
 	"steer/infra/agent"
 	"steer/listen/timeline"
 	"steer/monitor/state"
@@ -54,6 +55,7 @@ type Options struct {
 	Checks      *state.Engine
 	Timeline    *timeline.Timeline
 	Flow        *flow.Flow
+	Signs       *signs.Measure
 	Agents      *agent.Registry
 	Backup      BeginBackup
 	Store       Store // nil when metrics are not on disk

@@ -49,6 +49,7 @@ type Config struct {
 	Deploy   Deploy          `yaml:"deploy"`
 	Balance  balance.Config  `yaml:"balance"`
 	Infra    InfraConfig     `yaml:"infra"`
+	Improve  ImproveConfig   `yaml:"improve"`
 }
 
 // Check says what is wrong with the configuration.

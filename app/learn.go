@@ -5,6 +5,7 @@ import (
 
 	"steer/base/fault"
 	"steer/improve/flow"
+	"steer/improve/signs"
 	"steer/listen/annotate"
 	"steer/listen/timeline"
 )
@@ -13,6 +14,7 @@ import (
 type learn struct {
 	timeline *timeline.Timeline
 	flow     *flow.Flow
+	signs    *signs.Measure
 	events   *annotate.Events
 }
 
@@ -23,7 +25,10 @@ func (a *App) openLearn(context.Context) (err error) {
 	if a.learn.events, err = annotate.New(annotate.Options{Journal: a.journal}); err != nil {
 		return err
 	}
-	a.learn.flow, err = flow.New(flow.Options{Journal: a.journal})
+	if a.learn.flow, err = flow.New(flow.Options{Journal: a.journal}); err != nil {
+		return err
+	}
+	a.learn.signs, err = signs.New(signs.Options{Journal: a.journal, Facts: a.signsFacts})
 	return err
 }
 

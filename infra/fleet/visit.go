@@ -136,6 +136,11 @@ func (e *end) take(o Outcome, failure error) {
 	}
 	if o.Updates != nil {
 		h.Updates, h.Security, h.Reboot = o.Updates, o.Security, o.Reboot
+		if h.Security == nil || *h.Security == 0 {
+			h.Insecure = time.Time{}
+		} else if h.Insecure.IsZero() {
+			h.Insecure = e.now
+		}
 	}
 	var failing []string
 	for _, t := range o.Tests {
@@ -245,7 +250,11 @@ func (e *end) trouble(key, title, summary, cause string) Trouble {
 func (e *end) tell() (event.Event, bool) {
 	v, h := e.v, e.h
 	ev := event.Event{Source: source, Subject: "host/" + h.Name, Actor: v.Actor, Reason: v.Reason, Environment: h.Environment}
-	ev.Data = []byte(encoded(map[string]any{"visit": v.ID, "kind": v.Kind, "cause": v.Cause, "commit": v.Commit, "counts": v.Counts}))
+	took := time.Duration(0)
+	if !v.Started.IsZero() { // else it was given up before it began
+		took = v.Finished.Sub(v.Started)
+	}
+	ev.Data = []byte(encoded(map[string]any{"visit": v.ID, "kind": v.Kind, "cause": v.Cause, "commit": v.Commit, "counts": v.Counts, "group": v.Group, "seconds": took.Seconds()}))
 	changed := v.Counts["changed"]
 	if v.CutOff != "" {
 		ev.Reason = strings.TrimSpace(ev.Reason + " (the run before was cut off: " + v.CutOff + ")")
