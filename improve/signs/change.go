@@ -70,7 +70,7 @@ const (
 var kinds = []string{"deploys", "hosts", "definitions"}
 
 // change tells which kind of change an event is, "" for none, and what it is in words.
-func (n note) change() (kind, what string) {
+func (n *note) change() (kind, what string) {
 	switch n.kind {
 	case event.Deployed, event.Upgraded, event.RolledBack:
 		if n.served() {

@@ -119,10 +119,9 @@ func (k *known) group(check string) string {
 	return ""
 }
 
-// check says what is wrong with a query: a slip of the keyboard must not look like
-// a place where nothing happens.
-func (f Facts) check(q Query) error {
-	var teams, environments []string
+// names are those of teams and environments that can be asked about.
+func (f Facts) names() (teams, environments []string) {
+	teams, environments = []string{}, []string{}
 	for t := range f.Teams {
 		teams = append(teams, string(t))
 	}
@@ -130,13 +129,22 @@ func (f Facts) check(q Query) error {
 		environments = append(environments, string(e))
 	}
 	for _, h := range f.Hosts {
-		if h.Owner != "" && !slices.Contains(teams, string(h.Owner)) {
+		if h.Owner != "" {
 			teams = append(teams, string(h.Owner))
 		}
-		if h.Environment != "" && !slices.Contains(environments, string(h.Environment)) {
+		if h.Environment != "" {
 			environments = append(environments, string(h.Environment))
 		}
 	}
+	slices.Sort(teams)
+	slices.Sort(environments)
+	return slices.Compact(teams), slices.Compact(environments)
+}
+
+// check says what is wrong with a query: a slip of the keyboard must not look like
+// a place where nothing happens.
+func (f Facts) check(q Query) error {
+	teams, environments := f.names()
 	if q.Team != "" && !slices.Contains(teams, string(q.Team)) {
 		return fault.New(fault.NotFound, "measure team %s: there is no such team in teams.yaml%s", q.Team, config.Suggest(string(q.Team), teams))
 	}
@@ -152,7 +160,7 @@ func (q Query) asked(team id.Team, environment id.Environment) bool {
 }
 
 // team is who owns what an event is about; of a commit, the team of who made it.
-func (k *known) team(n note) id.Team {
+func (k *known) team(n *note) id.Team {
 	if n.service != "" {
 		return k.Services[n.service]
 	}

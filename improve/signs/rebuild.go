@@ -40,7 +40,7 @@ const mostOld = 50
 
 func (s *story) rebuild(sp span, q Query, k *known) Rebuild {
 	hosts, deploys, rollbacks := map[string][]Sample{}, map[string][]Sample{}, map[string][]Sample{}
-	begun := map[string]note{}
+	begun := map[string]*note{}
 	for _, n := range s.notes {
 		switch n.kind {
 		case event.DeployStarted:
@@ -76,10 +76,10 @@ func (s *story) rebuild(sp span, q Query, k *known) Rebuild {
 
 // deployed is how long a deploy took; false if it changed nothing or nobody knows
 // when it was asked for.
-func (n note) deployed(begun map[string]note) (Sample, bool) {
+func (n *note) deployed(begun map[string]*note) (Sample, bool) {
 	start, ok := begun[n.subject]
 	asked := n.Asked
-	if asked.IsZero() { // told before events said it
+	if asked.IsZero() && ok { // told before events said it
 		asked = start.at
 	}
 	if asked.IsZero() || !n.served() {

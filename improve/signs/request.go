@@ -70,7 +70,7 @@ type request struct {
 	events          []string
 }
 
-func (r *request) end(n note) {
+func (r *request) end(n *note) {
 	r.done, r.events = n.at, append(r.events, n.id)
 }
 
@@ -78,16 +78,16 @@ func (r *request) end(n note) {
 type asker struct {
 	known    *known
 	all      []*request
-	commits  map[string]note
+	commits  map[string]*note
 	used     map[string]bool       // commits that became another kind of request
 	groups   map[string][]*request // on their way to a group
 	deploys  map[string]*request   // by deploy/12
 	visits   map[int64]*request
-	waits    map[string]note // what waits for a person, by group or run and stage
+	waits    map[string]*note // what waits for a person, by group or run and stage
 	waited   []waited
 	approved map[string]approval // by chain and environment
 	first    map[string]bool     // services and environments that had a deploy
-	files    map[string]note     // newest commit of a file
+	files    map[string]*note    // newest commit of a file
 }
 
 // waited is how long something waited for a person.
@@ -104,8 +104,8 @@ type approval struct {
 }
 
 func (s *story) follow(k *known) *asker {
-	a := &asker{known: k, commits: map[string]note{}, used: map[string]bool{}, groups: map[string][]*request{}, deploys: map[string]*request{}, visits: map[int64]*request{},
-		waits: map[string]note{}, approved: map[string]approval{}, first: map[string]bool{}, files: map[string]note{}}
+	a := &asker{known: k, commits: map[string]*note{}, used: map[string]bool{}, groups: map[string][]*request{}, deploys: map[string]*request{}, visits: map[int64]*request{},
+		waits: map[string]*note{}, approved: map[string]approval{}, first: map[string]bool{}, files: map[string]*note{}}
 	for _, n := range s.notes {
 		switch n.kind {
 		case event.DefinitionsChanged:
@@ -128,7 +128,7 @@ func (s *story) follow(k *known) *asker {
 	return a
 }
 
-func (a *asker) commit(n note) {
+func (a *asker) commit(n *note) {
 	a.commits[n.SHA] = n
 	for _, file := range []string{"environments.yaml", "services.yaml"} {
 		if n.touches(file) && n.person() {
@@ -137,7 +137,7 @@ func (a *asker) commit(n note) {
 	}
 }
 
-func (a *asker) group(n note) {
+func (a *asker) group(n *note) {
 	group := strings.TrimPrefix(n.subject, "group/")
 	switch n.kind {
 	case event.GroupBegins, event.GroupAsks:
@@ -176,14 +176,14 @@ func (a *asker) group(n note) {
 }
 
 // decided ends a wait by a person.
-func (a *asker) decided(key string, n note, what string, owner id.Team, environment id.Environment) {
+func (a *asker) decided(key string, n *note, what string, owner id.Team, environment id.Environment) {
 	if w, ok := a.waits[key]; ok {
 		a.waited = append(a.waited, waited{Sample{n.at, what, n.subject, max(0, n.at.Sub(w.at).Seconds()), []string{w.id, n.id}}, owner, environment})
 		delete(a.waits, key)
 	}
 }
 
-func (a *asker) approval(n note) {
+func (a *asker) approval(n *note) {
 	key := n.subject + " " + n.Stage
 	if n.kind == event.ApprovalCreated {
 		a.waits[key] = n
@@ -200,7 +200,7 @@ func (a *asker) approval(n note) {
 	}
 }
 
-func (a *asker) deploy(n note) {
+func (a *asker) deploy(n *note) {
 	if n.served() {
 		a.firsts(n)
 	}
@@ -231,7 +231,7 @@ func (a *asker) deploy(n note) {
 }
 
 // firsts looks whether a deploy is the first of its service or environment.
-func (a *asker) firsts(n note) {
+func (a *asker) firsts(n *note) {
 	for _, f := range []struct{ kind, file, name string }{
 		{"environments", "environments.yaml", string(n.environment)}, {"services", "services.yaml", string(n.service)},
 	} {
@@ -250,7 +250,7 @@ func (a *asker) firsts(n note) {
 	}
 }
 
-func (a *asker) visit(n note) {
+func (a *asker) visit(n *note) {
 	switch r := a.visits[n.Visit]; {
 	case n.kind == event.HostAsked:
 		if n.Kind == "rebuild" && n.Visit != 0 && n.person() {

@@ -26,11 +26,15 @@ type Signs struct {
 	First       time.Time      `json:"first"`  // of all that is known: the first event of the journal
 	Team        id.Team        `json:"team,omitempty"`
 	Environment id.Environment `json:"environment,omitempty"`
-	Failures    Failures       `json:"failures"`
-	Rebuild     Rebuild        `json:"rebuild"`
-	Patches     Patches        `json:"patches"`
-	Requests    Requests       `json:"requests"`
-	Changes     Changes        `json:"changes"`
+	// Teams and Environments are those that can be asked about.
+	Teams        []string `json:"teams"`
+	Environments []string `json:"environments"`
+
+	Failures Failures `json:"failures"`
+	Rebuild  Rebuild  `json:"rebuild"`
+	Patches  Patches  `json:"patches"`
+	Requests Requests `json:"requests"`
+	Changes  Changes  `json:"changes"`
 }
 
 // Options are what the measuring needs.
@@ -151,7 +155,9 @@ func (m *Measure) work(ctx context.Context, q Query, now time.Time) (Signs, erro
 // signs is the whole computation.
 func (s *story) signs(sp span, q Query, f Facts) Signs {
 	k := f.known()
+	teams, environments := f.names()
 	return Signs{
+		Teams: teams, Environments: environments,
 		Since: sp.since, Until: sp.until, Before: sp.before, First: s.first, Team: q.Team, Environment: q.Environment,
 		Failures: s.failures(sp, q, k), Rebuild: s.rebuild(sp, q, k), Patches: patches(q, f.Hosts),
 		Requests: s.requests(sp, q, k), Changes: s.changes(sp, q, k),
@@ -169,11 +175,15 @@ func (m *Measure) read(ctx context.Context, sp span) (*story, error) {
 		return s, err
 	}
 	s.first = first[0].Time
+	from, err := m.o.Journal.From(ctx, sp.before)
+	if err != nil {
+		return nil, err
+	}
 	opened := map[string]bool{}
 	for _, kind := range append([]string{event.Deployed}, types...) {
-		part := journal.Query{Types: []string{kind}, Since: sp.before, Until: sp.until, Limit: page}
+		part := journal.Query{Types: []string{kind}, After: from, Since: sp.before, Until: sp.until, Limit: page}
 		if kind == event.Deployed {
-			part.Since = time.Time{}
+			part.After, part.Since = 0, time.Time{}
 		}
 		for {
 			list, err := m.o.Journal.Read(ctx, part)

@@ -251,7 +251,7 @@ func TestPatches(t *testing.T) {
 }
 
 var (
-	people = map[id.Team]catalog.Team{"storefront": {Members: []id.Person{"ada", "bob"}}, "platform": {Members: []id.Person{"pat"}}}
+	people = map[id.Team]catalog.Team{"storefront": {Members: []id.Person{"lovis", "bob"}}, "platform": {Members: []id.Person{"pat"}}}
 	web    = []Host{{Name: "web-1", Group: "web", Owner: "platform", Environment: "production"}}
 )
 
@@ -276,13 +276,13 @@ func TestRequests(t *testing.T) {
 	}{
 		{name: "nothing", want: "alone 0/0 own 0 helped 0 waited 0 none waits 0"},
 		{
-			name: "a deploy by a person", events: deployed(1, "deploy", "ada", week+1, week+2, "b1"), infra: []id.Team{"platform"},
+			name: "a deploy by a person", events: deployed(1, "deploy", "lovis", week+1, week+2, "b1"), infra: []id.Team{"platform"},
 			want: "deploys 1 1 1/1 0 0 alone 1/1 own 0 helped 0 waited 0 none waits 0",
 		}, {
 			name: "a deploy by Steer is none", events: deployed(1, "deploy", "steer", week+1, week+2, "b1"), infra: []id.Team{"platform"},
 			want: "alone 0/0 own 0 helped 0 waited 0 none waits 0",
 		}, {
-			name: "a deploy that failed", events: append(deployed(1, "deploy", "ada", week+1, week+2, "b1")[:1], told(event.DeployFailed, "deploy/1", week+2, nil)),
+			name: "a deploy that failed", events: append(deployed(1, "deploy", "lovis", week+1, week+2, "b1")[:1], told(event.DeployFailed, "deploy/1", week+2, nil)),
 			want: "deploys 0 none 0/0 1 1 alone 0/0 own 0 helped 0 waited 0 none waits 0",
 		}, {
 			name:   "an approval by infrastructure",
@@ -302,32 +302,32 @@ func TestRequests(t *testing.T) {
 			want:   "alone 0/0 own 0 helped 0 waited 0 none waits 1",
 		}, {
 			name: "a commit to hosts, approved by others",
-			events: []event.Event{commit("aaa", "Bigger shop", "ada", week+1, "hosts.yaml"), group(event.GroupBegins, week+1.1, "aaa", "steer"), group(event.GroupAsks, week+1.5, "aaa", "steer"),
+			events: []event.Event{commit("aaa", "Bigger shop", "lovis", week+1, "hosts.yaml"), group(event.GroupBegins, week+1.1, "aaa", "steer"), group(event.GroupAsks, week+1.5, "aaa", "steer"),
 				group(event.GroupApproved, week+3.5, "aaa", "pat"), group(event.GroupFollows, week+5, "aaa", "steer")},
 			want: "hosts 1 4 0/1 0 0 alone 0/1 own 0 helped 1 waited 1 2 waits 0",
 		}, {
 			name: "a commit that went on with the next one",
-			events: []event.Event{commit("aaa", "One", "ada", week+1, "roles/web.yaml"), group(event.GroupBegins, week+1, "aaa", "steer"), group(event.GroupFailed, week+2, "aaa", "steer"),
-				commit("bbb", "Two", "ada", week+3, "roles/web.yaml"), group(event.GroupBegins, week+3, "bbb", "steer"), group(event.GroupFollows, week+5, "bbb", "steer")},
+			events: []event.Event{commit("aaa", "One", "lovis", week+1, "roles/web.yaml"), group(event.GroupBegins, week+1, "aaa", "steer"), group(event.GroupFailed, week+2, "aaa", "steer"),
+				commit("bbb", "Two", "lovis", week+3, "roles/web.yaml"), group(event.GroupBegins, week+3, "bbb", "steer"), group(event.GroupFollows, week+5, "bbb", "steer")},
 			want: "hosts 2 3 2/2 0 0 alone 2/2 own 0 helped 0 waited 0 none waits 0",
 		}, {
 			name:   "a refusal",
-			events: []event.Event{commit("aaa", "No", "ada", week+1, "hosts.yaml"), group(event.GroupBegins, week+1, "aaa", "steer"), group(event.GroupAsks, week+1, "aaa", "steer"), group(event.GroupRefused, week+2, "aaa", "pat")},
+			events: []event.Event{commit("aaa", "No", "lovis", week+1, "hosts.yaml"), group(event.GroupBegins, week+1, "aaa", "steer"), group(event.GroupAsks, week+1, "aaa", "steer"), group(event.GroupRefused, week+2, "aaa", "pat")},
 			want:   "hosts 0 none 0/0 1 1 alone 0/0 own 0 helped 0 waited 1 1 waits 0",
 		}, {
 			name: "their own", events: []event.Event{commit("aaa", "Ours", "pat", week+1, "hosts.yaml"), group(event.GroupBegins, week+1, "aaa", "steer"), group(event.GroupFollows, week+2, "aaa", "steer")}, infra: []id.Team{"platform"},
 			want: "hosts 1 1 0/0 0 0 alone 0/0 own 1 helped 0 waited 0 none waits 0",
 		}, {
-			name: "a check is in force at once", events: []event.Event{commit("aaa", "A check", "ada", week+1, "checks/shop.yaml")},
+			name: "a check is in force at once", events: []event.Event{commit("aaa", "A check", "lovis", week+1, "checks/shop.yaml")},
 			want: "definitions 1 0 1/1 0 0 alone 1/1 own 0 helped 0 waited 0 none waits 0",
 		}, {
 			name: "a new environment and service",
-			events: []event.Event{commit("aaa", "uat", "ada", week+1, "environments.yaml", "services.yaml"),
+			events: []event.Event{commit("aaa", "uat", "lovis", week+1, "environments.yaml", "services.yaml"),
 				told(event.Deployed, "deploy/1", week+3, map[string]any{"kind": "deploy"}, of("shop", "uat", "b1", "")), told(event.Deployed, "deploy/2", week+4, map[string]any{"kind": "deploy"}, of("pay", "uat", "b1", ""))},
 			want: "environments 1 2 1/1 0 0 services 2 2.5 2/2 0 0 alone 3/3 own 0 helped 0 waited 0 none waits 0",
 		}, {
-			name: "a rebuild", events: []event.Event{told(event.HostAsked, "host/web-1", week+1, map[string]any{"visit": 3, "kind": "rebuild"}, by("ada")), told(event.HostAsked, "host/web-1", week+1, map[string]any{"visit": 4, "kind": "converge"}, by("ada")),
-				told(event.HostRebuilt, "host/web-1", week+1.5, map[string]any{"visit": 3, "kind": "rebuild"}, by("ada"))},
+			name: "a rebuild", events: []event.Event{told(event.HostAsked, "host/web-1", week+1, map[string]any{"visit": 3, "kind": "rebuild"}, by("lovis")), told(event.HostAsked, "host/web-1", week+1, map[string]any{"visit": 4, "kind": "converge"}, by("lovis")),
+				told(event.HostRebuilt, "host/web-1", week+1.5, map[string]any{"visit": 3, "kind": "rebuild"}, by("lovis"))},
 			want: "rebuilds 1 0.5 1/1 0 0 alone 1/1 own 0 helped 0 waited 0 none waits 0",
 		},
 	} {
@@ -347,7 +347,7 @@ func TestRequests(t *testing.T) {
 		})
 	}
 	// Without teams nobody can tell who is who.
-	r := tale(deployed(1, "deploy", "ada", week+1, week+2, "b1")...).requests(weeks, Query{}, Facts{}.known())
+	r := tale(deployed(1, "deploy", "lovis", week+1, week+2, "b1")...).requests(weeks, Query{}, Facts{}.known())
 	if r.Alone.Of != 0 || r.Kinds[0].Times.Count != 1 {
 		t.Errorf("%+v", r)
 	}
@@ -355,13 +355,13 @@ func TestRequests(t *testing.T) {
 
 func TestChanges(t *testing.T) {
 	week := 7 * 24.0
-	berlin := map[id.Team]catalog.Team{"storefront": {Members: []id.Person{"ada"}, Hours: catalog.Hours{Zone: "Europe/Berlin"}}}
+	berlin := map[id.Team]catalog.Team{"storefront": {Members: []id.Person{"lovis"}, Hours: catalog.Hours{Zone: "Europe/Berlin"}}}
 	f := Facts{Teams: berlin, Services: map[id.Service]id.Team{"shop": "storefront"}, Hosts: web}
 	c := tale(slices.Concat(
-		deployed(1, "deploy", "ada", week+8.5, week+8.5, "b1"),                     // Monday 09:30 in Berlin
-		deployed(2, "deploy", "ada", week+16.5, week+16.5, "b2"),                   // 17:30: off
+		deployed(1, "deploy", "lovis", week+8.5, week+8.5, "b1"),                     // Monday 09:30 in Berlin
+		deployed(2, "deploy", "lovis", week+16.5, week+16.5, "b2"),                   // 17:30: off
 		deployed(3, "auto-rollback", "steer", week+40, week+40, "b1"),              // Tuesday 17:00: off, automatic
-		[]event.Event{commit("aaa", "Weekend", "ada", week+5*24+10, "hosts.yaml")}, // Saturday
+		[]event.Event{commit("aaa", "Weekend", "lovis", week+5*24+10, "hosts.yaml")}, // Saturday
 		incidentOf(1, "shop/up", week+5*24+10, week+5*24+11, "shop", "production"), // Saturday
 		[]event.Event{told(event.HostChanged, "host/web-1", week+6*24+10, nil)},    // Sunday, by itself
 	)...).changes(weeks, Query{}, f.known())
@@ -373,7 +373,7 @@ func TestChanges(t *testing.T) {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	// An environment has no commits.
-	if c := tale(commit("aaa", "Weekend", "ada", week+10)).changes(weeks, Query{Environment: "production"}, f.known()); c.People.Of != 0 {
+	if c := tale(commit("aaa", "Weekend", "lovis", week+10)).changes(weeks, Query{Environment: "production"}, f.known()); c.People.Of != 0 {
 		t.Errorf("%+v", c.People)
 	}
 }
@@ -385,7 +385,7 @@ func TestChangesAddUp(t *testing.T) {
 		hour := 0.0
 		for n := range rapid.IntRange(0, 60).Draw(t, "events") {
 			hour += rapid.Float64Range(0, 12).Draw(t, "pause")
-			who := rapid.SampledFrom([]id.Person{"ada", "steer", "nobody"}).Draw(t, "who")
+			who := rapid.SampledFrom([]id.Person{"lovis", "steer", "nobody"}).Draw(t, "who")
 			switch rapid.IntRange(0, 3).Draw(t, "kind") {
 			case 0:
 				events = append(events, deployed(n, "deploy", who, hour, hour, "b1")...)
@@ -474,7 +474,7 @@ func TestReads(t *testing.T) {
 			[]event.Event{told(event.Deployed, "deploy/1", -2000, map[string]any{"kind": "deploy"}, of("shop", "production", "b1", ""))},
 			incidentOf(1, "shop/up", -10, week+1, "shop", "production"), // opened before both periods
 			incidentOf(2, "shop/up", week+10, week+11, "shop", "production"),
-			deployed(3, "deploy", "ada", week+20, week+21, "b3"))
+			deployed(3, "deploy", "lovis", week+20, week+21, "b3"))
 		for _, e := range events {
 			if _, err := j.Record(t.Context(), e); err != nil {
 				t.Fatal(err)
@@ -500,7 +500,7 @@ func TestReads(t *testing.T) {
 				t.Errorf("%+v: %v", q, err)
 			}
 		}
-		if b, _ := json.Marshal(got); strings.Contains(string(b), "ada") {
+		if b, _ := json.Marshal(got); strings.Contains(string(b), "lovis") {
 			t.Errorf("a person is named: %s", b)
 		}
 	})

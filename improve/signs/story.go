@@ -1,6 +1,7 @@
 package signs
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -54,18 +55,18 @@ type detail struct {
 	Paths     []string  `json:"paths"`
 }
 
-func read(e event.Event) note {
-	n := note{seq: e.Seq, at: e.Time, kind: e.Type, id: e.ID, subject: e.Subject, actor: e.Actor, service: e.Service, environment: e.Environment, version: e.Version, chain: e.Chain}
+func read(e event.Event) *note {
+	n := &note{seq: e.Seq, at: e.Time, kind: e.Type, id: e.ID, subject: e.Subject, actor: e.Actor, service: e.Service, environment: e.Environment, version: e.Version, chain: e.Chain}
 	_ = json.Unmarshal(e.Data, &n.detail) // what cannot be read is as if it were missing
 	n.Message, _, _ = strings.Cut(n.Message, "\n")
 	return n
 }
 
 // person tells whether somebody did it, and not Steer by itself.
-func (n note) person() bool { return n.actor != event.Steer && n.actor != "" }
+func (n *note) person() bool { return n.actor != event.Steer && n.actor != "" }
 
 // served tells whether a deploy brought another version into the traffic.
-func (n note) served() bool {
+func (n *note) served() bool {
 	switch n.kind {
 	case event.Deployed, event.Upgraded, event.RolledBack:
 		return !n.Unchanged
@@ -74,23 +75,23 @@ func (n note) served() bool {
 }
 
 // back tells whether it went back to a version.
-func (n note) back() bool {
+func (n *note) back() bool {
 	return n.kind == event.RolledBack || n.Kind == "rollback" || n.Kind == "auto-rollback"
 }
 
 // touches tells whether a definitions commit changed a file or something in a folder.
-func (n note) touches(path string) bool {
+func (n *note) touches(path string) bool {
 	return slices.ContainsFunc(n.Paths, func(p string) bool { return p == path || strings.HasSuffix(path, "/") && strings.HasPrefix(p, path) })
 }
 
 // story is all that happened, by its order in the journal.
 type story struct {
-	notes []note
+	notes []*note
 	first time.Time // of the journal; zero: it is empty
 }
 
 func (s *story) sort() {
-	slices.SortFunc(s.notes, func(a, b note) int { return int(a.seq - b.seq) })
+	slices.SortFunc(s.notes, func(a, b *note) int { return cmp.Compare(a.seq, b.seq) })
 }
 
 // short is a commit as people write it.
