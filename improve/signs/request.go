@@ -106,6 +106,11 @@ type approval struct {
 func (s *story) follow(k *known) *asker {
 	a := &asker{known: k, commits: map[string]*note{}, used: map[string]bool{}, groups: map[string][]*request{}, deploys: map[string]*request{}, visits: map[int64]*request{},
 		waits: map[string]*note{}, approved: map[string]approval{}, first: map[string]bool{}, files: map[string]*note{}}
+	for _, n := range s.notes { // hosts may hear of a commit before the journal does
+		if n.kind == event.DefinitionsChanged {
+			a.commits[n.SHA] = n
+		}
+	}
 	for _, n := range s.notes {
 		switch n.kind {
 		case event.DefinitionsChanged:
@@ -129,7 +134,6 @@ func (s *story) follow(k *known) *asker {
 }
 
 func (a *asker) commit(n *note) {
-	a.commits[n.SHA] = n
 	for _, file := range []string{"environments.yaml", "services.yaml"} {
 		if n.touches(file) && n.person() {
 			a.files[file] = n

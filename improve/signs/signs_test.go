@@ -306,6 +306,10 @@ func TestRequests(t *testing.T) {
 				group(event.GroupApproved, week+3.5, "aaa", "pat"), group(event.GroupFollows, week+5, "aaa", "steer")},
 			want: "hosts 1 4 0/1 0 0 alone 0/1 own 0 helped 1 waited 1 2 waits 0",
 		}, {
+			name:   "a commit that hosts heard of before the journal did",
+			events: []event.Event{group(event.GroupBegins, week+1, "aaa", "steer"), commit("aaa", "Fast", "lovis", week+1, "hosts.yaml"), group(event.GroupFollows, week+2, "aaa", "steer")},
+			want:   "hosts 1 1 1/1 0 0 alone 1/1 own 0 helped 0 waited 0 none waits 0",
+		}, {
 			name: "a commit that went on with the next one",
 			events: []event.Event{commit("aaa", "One", "lovis", week+1, "roles/web.yaml"), group(event.GroupBegins, week+1, "aaa", "steer"), group(event.GroupFailed, week+2, "aaa", "steer"),
 				commit("bbb", "Two", "lovis", week+3, "roles/web.yaml"), group(event.GroupBegins, week+3, "bbb", "steer"), group(event.GroupFollows, week+5, "bbb", "steer")},
@@ -360,10 +364,10 @@ func TestChanges(t *testing.T) {
 	c := tale(slices.Concat(
 		deployed(1, "deploy", "lovis", week+8.5, week+8.5, "b1"),                     // Monday 09:30 in Berlin
 		deployed(2, "deploy", "lovis", week+16.5, week+16.5, "b2"),                   // 17:30: off
-		deployed(3, "auto-rollback", "steer", week+40, week+40, "b1"),              // Tuesday 17:00: off, automatic
+		deployed(3, "auto-rollback", "steer", week+40, week+40, "b1"),                // Tuesday 17:00: off, automatic
 		[]event.Event{commit("aaa", "Weekend", "lovis", week+5*24+10, "hosts.yaml")}, // Saturday
-		incidentOf(1, "shop/up", week+5*24+10, week+5*24+11, "shop", "production"), // Saturday
-		[]event.Event{told(event.HostChanged, "host/web-1", week+6*24+10, nil)},    // Sunday, by itself
+		incidentOf(1, "shop/up", week+5*24+10, week+5*24+11, "shop", "production"),   // Saturday
+		[]event.Event{told(event.HostChanged, "host/web-1", week+6*24+10, nil)},      // Sunday, by itself
 	)...).changes(weeks, Query{}, f.known())
 	got := line(c.People.Part, c.People.Of, c.Automatic.Part, c.Automatic.Of, c.Incidents.Part, c.Incidents.Of, len(c.Off), c.Off[0].What, "|")
 	for _, cell := range c.Cells {

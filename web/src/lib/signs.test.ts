@@ -21,7 +21,8 @@ test('shares and times between failures in words', () => {
 
 test('an hour of the week in words', () => {
   const cell: Cell = { weekday: 5, hour: 3, work: false, people: 1, automatic: 2, incidents: 0, newest: [] }
-  expect(told(cell)).toBe('Saturday 03:00: 1 change by people, 2 automatic changes')
+  expect(told(cell)).toBe('Saturday 03:00: 3 changes (1 by people, 2 automatic)')
+  expect(told({ ...cell, people: 0, automatic: 0, incidents: 1 })).toBe('Saturday 03:00: 1 incident')
 })
 
 test('durations lie on a scale of powers', () => {

@@ -63,9 +63,9 @@ export const weekdays = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday',
 
 // told is an hour of the week in words.
 export function told(c: Cell): string {
-  const n = (count: number, one: string, many = one + 's') => (count ? [`${count} ${count === 1 ? one : many}`] : [])
+  const n = (count: number, one: string) => (count ? [`${count} ${one}${count === 1 ? '' : 's'}`] : [])
   return `${weekdays[c.weekday]} ${String(c.hour).padStart(2, '0')}:00: ` +
-    [...n(c.people, 'change by people', 'changes by people'), ...n(c.automatic, 'automatic change'), ...n(c.incidents, 'incident')].join(', ')
+    [...n(c.people + c.automatic, 'change').map((all) => `${all} (${c.people} by people, ${c.automatic} automatic)`), ...n(c.incidents, 'incident')].join(', ')
 }
 
 // along is where a duration lies between a tenth of a second and the longest, 0 to 100:
