@@ -27,6 +27,7 @@ import (
 	"steer/deliver/source"
 	"steer/improve/flow"
 	"steer/improve/followup"
+	"steer/improve/signs"
 	"steer/infra/agent"
 	"steer/listen/timeline"
 	"steer/monitor/state"
@@ -56,6 +57,7 @@ type Options struct {
 	Timeline    *timeline.Timeline
 	Flow        *flow.Flow
 	Followups   *followup.Followups
+	Signs       *signs.Measure
 	Agents      *agent.Registry
 	Backup      BeginBackup
 	Store       Store // nil when metrics are not on disk

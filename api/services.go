@@ -13,6 +13,7 @@ import (
 	"steer/deliver/deploy"
 	"steer/deliver/pipeline"
 	"steer/improve/flow"
+	"steer/improve/signs"
 	"steer/listen/timeline"
 	"steer/monitor/state"
 )
@@ -54,6 +55,14 @@ func (a *API) services() {
 		}) (flow.Figures, error) {
 			return a.o.Flow.Figures(ctx, flow.Query{Service: id.Service(in.Service), Environment: id.Environment(in.Environment),
 				Since: time.Now().AddDate(0, 0, -in.Days), Until: time.Now()})
+		})
+	operation(a, http.MethodGet, "/signs", "signs", "The signs of doing well: failures, rebuild times, patches, requests, working hours", viewer,
+		func(ctx context.Context, in *struct {
+			Team        string `query:"team" doc:"Only what belongs to this team."`
+			Environment string `query:"environment" doc:"Only this environment; commits of the definitions are of none."`
+			Days        int    `query:"days" default:"30" minimum:"1" maximum:"400" doc:"Length of the period that ends now; it is compared with the one before."`
+		}) (signs.Signs, error) {
+			return a.o.Signs.Signs(ctx, signs.Query{Team: id.Team(in.Team), Environment: id.Environment(in.Environment), Days: in.Days})
 		})
 	operation(a, http.MethodGet, "/why", "why", "The chain of events that led to a commit, run, version, deploy or incident", viewer,
 		func(ctx context.Context, in *struct {

@@ -2,14 +2,17 @@ package app_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+
+	"steer/improve/signs"
 )
 
 // reads are all addresses of /api/v1 that only look, once the shop is in production.
 var reads = []string{
-	"/api/v1/now", "/api/v1/services", "/api/v1/services/shop", "/api/v1/checks", "/api/v1/flow", "/api/v1/flow?service=shop&environment=ci&days=1",
+	"/api/v1/now", "/api/v1/services", "/api/v1/services/shop", "/api/v1/checks", "/api/v1/flow", "/api/v1/flow?service=shop&environment=ci&days=1", "/api/v1/signs", "/api/v1/signs?environment=ci&days=7",
 	"/api/v1/why?ref=shop/b1", "/api/v1/why?ref=run/1", "/api/v1/why?ref=deploy/1", "/api/v1/runs", "/api/v1/runs?service=shop&limit=1", "/api/v1/runs/1",
 	"/api/v1/runs/1/stages/commit/log", "/api/v1/deploys", "/api/v1/deploys?environment=ci", "/api/v1/deploys/1", "/api/v1/incidents", "/api/v1/incidents?open=true", "/api/v1/followups", "/api/v1/followups?state=without&limit=1", "/api/v1/followups/shares",
 	"/api/v1/events", "/api/v1/events?type=dev.cdevents.service.deployed.0.3.0&limit=1", "/api/v1/events?oldest=true&after=1", "/api/v1/definitions", "/api/v1/tokens", "/api/v1/session",
@@ -46,6 +49,14 @@ func TestEveryOperation(t *testing.T) {
 			t.Errorf("GET %s: no JSON: %s", path, r.body)
 		}
 	}
+	if r := who.do("GET", "/metrics", nil); !strings.Contains(r.body, "steer_hosts_total 0\n") {
+		t.Error(r)
+	}
+	var figures signs.Signs
+	who.do("GET", "/api/v1/signs?environment=ci", nil).json(t, &figures)
+	if k := figures.Requests.Kinds[0]; k.Kind != "deploys" || k.Times.Count != 1 || k.Times.Samples[0].Ref != fmt.Sprintf("deploy/%d", d.ID) || *k.Times.Median <= 0 || figures.Changes.People.Of != 1 || len(figures.Rebuild.Deploys) != 1 {
+		t.Errorf("%+v", figures)
+	}
 	long := strings.Repeat("x", 3000)
 	type m = map[string]any
 	for _, c := range []struct {
@@ -59,6 +70,9 @@ func TestEveryOperation(t *testing.T) {
 		{"GET", "/api/nothing", nil, 404, "/api/nothing"},
 		{"PUT", "/api/v1/deploys", m{}, 404, "PUT /api/v1/deploys"},
 		{"GET", "/api/v1/services/nothing", nil, 404, "shop"},
+		{"GET", "/api/v1/signs?environment=nowhere", nil, 404, "nowhere"},
+		{"GET", "/api/v1/signs?team=nobody", nil, 404, "nobody"},
+		{"GET", "/api/v1/signs?days=401", nil, 422, "validation"},
 		{"GET", "/api/v1/runs/99", nil, 404, "99"},
 		{"GET", "/api/v1/deploys/99", nil, 404, "99"},
 		{"GET", "/api/v1/incidents/99", nil, 404, "99"},

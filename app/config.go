@@ -51,6 +51,7 @@ type Config struct {
 	Balance  balance.Config  `yaml:"balance"`
 	Infra    InfraConfig     `yaml:"infra"`
 	Followup followup.Config `yaml:"followup"`
+	Improve  ImproveConfig   `yaml:"improve"`
 }
 
 // Check says what is wrong with the configuration.

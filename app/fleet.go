@@ -59,6 +59,7 @@ func (a *App) openFleet(ctx context.Context) (err error) {
 	a.definitions.OnChange(func(string, fs.FS) { k.fleet.Wake() })
 	a.group.Go("hosts", k.fleet.Run)
 	a.group.Go("roles", k.followRoles)
+	a.group.Go("counts of hosts", a.countHosts)
 	return nil
 }
 

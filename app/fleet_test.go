@@ -1,15 +1,45 @@
 package app_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"steer/improve/signs"
 	"steer/infra/fleet"
 	"steer/infra/infratest"
 )
+
+// signsOfFleet looks at what the story comes to, as figures.
+func signsOfFleet(t *testing.T, s *server) {
+	var got signs.Signs
+	s.as(s.token).do("GET", "/api/v1/signs?days=1", nil).json(t, &got)
+	kind := func(name string) signs.RequestKind {
+		return got.Requests.Kinds[slices.IndexFunc(got.Requests.Kinds, func(k signs.RequestKind) bool { return k.Kind == name })]
+	}
+	for _, c := range []struct {
+		what string
+		ok   bool
+	}{
+		{"the group failed, and was repaired", len(got.Failures.Groups) == 1 && got.Failures.Groups[0].Failures > 0 && got.Failures.Groups[0].Repair.Median != nil},
+		{"two rebuilds took time", len(got.Rebuild.Hosts) == 1 && got.Rebuild.Hosts[0].Name == "web" && got.Rebuild.Hosts[0].Times.Count >= 2 && *got.Rebuild.Hosts[0].Times.Median > 0},
+		{"one host was never rebuilt", len(got.Rebuild.Oldest) == 3 && got.Rebuild.Oldest[0].Never && got.Rebuild.Oldest[0].Made},
+		{"all hosts are counted", got.Patches.Hosts == 3},
+		{"commits reached the hosts", kind("hosts").Times.Count >= 3},
+		{"a person had a host rebuilt", kind("rebuilds").Times.Count == 1},
+		{"people made the commits", got.Changes.People.Of >= 4},
+		{"hosts changed by themselves", got.Changes.Automatic.Of > 0},
+	} {
+		if !c.ok {
+			b, _ := json.MarshalIndent(got, "", " ")
+			t.Errorf("%s: no\n%s", c.what, b)
+		}
+	}
+}
 
 // TestFleet: three hosts come into being and become what the definitions say, one
 // first; a wrong definition stops at that one; drift is seen, put right, or taken over
@@ -312,6 +342,7 @@ checks:
 	if len(night.Rebuilt) < 2 || len(night.Failed) == 0 || len(night.Drifted) == 0 || len(night.Changed) == 0 {
 		t.Errorf("%+v", night)
 	}
+	signsOfFleet(t, s)
 	for _, bad := range []struct {
 		path, body string
 		code       int

@@ -53,6 +53,11 @@ func (a *App) figures() map[string]float64 {
 	for state, n := range checks {
 		f["checks."+state] = n
 	}
+	if hosts := a.hostCounts.Load(); hosts != nil {
+		for name, n := range *hosts {
+			f[strings.TrimPrefix(name, "steer.")] = n
+		}
+	}
 	return f
 }
 

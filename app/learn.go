@@ -6,6 +6,7 @@ import (
 	"steer/base/fault"
 	"steer/improve/flow"
 	"steer/improve/followup"
+	"steer/improve/signs"
 	"steer/listen/annotate"
 	"steer/listen/timeline"
 )
@@ -16,6 +17,7 @@ type learn struct {
 	flow      *flow.Flow
 	followups *followup.Followups
 	events    *annotate.Events
+	signs     *signs.Measure
 }
 
 func (a *App) openLearn(context.Context) (err error) {
@@ -25,7 +27,10 @@ func (a *App) openLearn(context.Context) (err error) {
 	if a.learn.events, err = annotate.New(annotate.Options{Journal: a.journal}); err != nil {
 		return err
 	}
-	a.learn.flow, err = flow.New(flow.Options{Journal: a.journal})
+	if a.learn.flow, err = flow.New(flow.Options{Journal: a.journal}); err != nil {
+		return err
+	}
+	a.learn.signs, err = signs.New(signs.Options{Journal: a.journal, Facts: a.signsFacts})
 	return err
 }
 

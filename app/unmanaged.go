@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/base/id"
 	"steer/infra"
 	"steer/infra/fleet"
 	"steer/infra/host"
@@ -18,7 +19,8 @@ import (
 
 // InfraConfig is the part of server.yaml about hosts.
 type InfraConfig struct {
-	Networks []string `yaml:"networks" doc:"Networks to look for hosts that nobody manages, like 10.0.0.0/24: whoever answers at port 22 and is in no hosts.yaml. Together at most 4096 addresses, once an hour."`
+	Networks []string  `yaml:"networks" doc:"Networks to look for hosts that nobody manages, like 10.0.0.0/24: whoever answers at port 22 and is in no hosts.yaml. Together at most 4096 addresses, once an hour."`
+	Teams    []id.Team `yaml:"teams" doc:"Teams that own the infrastructure, for steer signs: what people get done without them. Empty: whoever agrees to a request is compared with the team of who asked."`
 }
 
 // mostAddresses bounds the networks that are looked through.

@@ -165,6 +165,7 @@ func TestLoadExplains(t *testing.T) {
 		"teams.yaml:t: {notify: [{}]}":                                                                `teams.yaml:1:14: t.notify[0]: the contact is empty`,
 		"teams.yaml:t: {notify: [{email: nobody}]}":                                                   `teams.yaml:1:22: t.notify[0].email: "nobody" is no address`,
 		"teams.yaml:t: {notify: [{webhook: 'ftp://x'}]}":                                              `teams.yaml:1:24: t.notify[0].webhook: this is no URL`,
+		"teams.yaml:t: {hours: {zone: Berlin}}":                                                       `teams.yaml:1:19: t.hours.zone: there is no time zone "Berlin"`,
 		"teams.yaml:t: {members: [a, b, a]}":                                                          `teams.yaml:1:21: t.members[2]: a stands twice`,
 		"checks/a.yaml:- {name: a, query: q, above: 1, service: x}|" + ok:                             `checks/a.yaml:1:42: [0].service: no service "x" in services.yaml`,
 		"checks/a.yaml:- {name: a, query: q, above: 1, environment: x}":                               `checks/a.yaml:1:46: [0].environment: no environment "x"`,

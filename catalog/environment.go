@@ -54,6 +54,7 @@ type Team struct {
 	Name    id.Team     `yaml:"-" json:"name"`
 	Members []id.Person `yaml:"members" json:"members" doc:"People."`
 	Notify  []Contact   `yaml:"notify" json:"notify" doc:"Where incidents of its services are told."`
+	Hours   Hours       `yaml:"hours" json:"hours" doc:"When it works, for steer signs; what is missing is as improve.hours of server.yaml says."`
 }
 
 // Contact is one way to reach a team: exactly one field is set.

@@ -35,12 +35,6 @@ func (s *session) flow() *cobra.Command {
 
 func flowTable(w io.Writer, f client.Figures) {
 	row(w, "SERVICE", "LEAD TIME", "DEPLOYS", "FAILED", "DETECTED IN", "RESTORED IN", "GOOD BUILDS")
-	seconds := func(v *float64) string {
-		if v == nil {
-			return "-"
-		}
-		return short(time.Duration(*v * float64(time.Second)))
-	}
 	for _, set := range append(f.Services, f.Total) {
 		name := string(set.Service)
 		if name == "" {
@@ -53,4 +47,12 @@ func flowTable(w io.Writer, f client.Figures) {
 		row(w, name, seconds(set.LeadTime.Median), set.Deployments.Count, failed, seconds(set.TimeToDetect.Median),
 			seconds(set.TimeToRestore.Median), fmt.Sprintf("%d of %d", set.GoodBuilds.Good, set.GoodBuilds.All))
 	}
+}
+
+// seconds writes a duration that may be unknown.
+func seconds(v *float64) string {
+	if v == nil {
+		return "-"
+	}
+	return short(time.Duration(*v * float64(time.Second)))
 }

@@ -14,6 +14,7 @@ import (
 	"steer/deliver/pipeline"
 	"steer/improve/flow"
 	"steer/improve/followup"
+	"steer/improve/signs"
 	"steer/monitor/state"
 )
 
@@ -32,7 +33,20 @@ type (
 	Followup = followup.Followup
 	Shares   = followup.Shares
 	Share    = followup.Share
+	Signs    = signs.Signs
 	Token    = access.Token
+)
+
+// Parts of Signs.
+type (
+	Failures           = signs.Failures
+	Reliability        = signs.Reliability
+	EarlierReliability = signs.Earlier
+	Element            = signs.Element
+	Requests           = signs.Requests
+	Changes            = signs.Changes
+	MeasuredTimes      = signs.Times
+	MeasuredShare      = signs.Share
 )
 
 // Now is the state of everything.
@@ -173,6 +187,11 @@ func (c *Client) Checks(ctx context.Context) ([]Status, error) {
 // Flow is how changes flow and how failures are repaired.
 func (c *Client) Flow(ctx context.Context, service, environment string, days int) (Figures, error) {
 	return Get[Figures](ctx, c, "/api/v1/flow", url.Values{"service": {service}, "environment": {environment}, "days": {strconv.Itoa(days)}})
+}
+
+// Signs are the signs of doing well.
+func (c *Client) Signs(ctx context.Context, team, environment string, days int) (Signs, error) {
+	return Get[Signs](ctx, c, "/api/v1/signs", url.Values{"team": {team}, "environment": {environment}, "days": {strconv.Itoa(days)}})
 }
 
 // Tokens is who has access.

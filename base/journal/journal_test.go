@@ -286,3 +286,32 @@ func TestSubscribeEndsWithItsContext(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFrom: no event since a time is left out, also where some tell late of what was
+// before.
+func TestFrom(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		j := open(t, db)
+		begin := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+		if from, err := j.From(t.Context(), begin); err != nil || from != 0 {
+			t.Fatalf("an empty journal: %d, %v", from, err)
+		}
+		for _, hour := range []int{0, 1, 2, 1, 5, 4, 6} { // the fourth and the sixth come late
+			if _, err := j.Record(t.Context(), event.Event{Type: "t", Subject: "s/1", Summary: "x", Time: begin.Add(time.Duration(hour) * time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for hour, want := range map[int]int64{-1: 0, 0: 0, 1: 1, 2: 2, 3: 4, 4: 4, 5: 4, 6: 6, 7: 7} {
+			since := begin.Add(time.Duration(hour) * time.Hour)
+			from, err := j.From(t.Context(), since)
+			if err != nil || from != want {
+				t.Errorf("from hour %d: %d, %v; want %d", hour, from, err, want)
+			}
+			all, _ := j.Read(t.Context(), journal.Query{Since: since})
+			some, _ := j.Read(t.Context(), journal.Query{Since: since, After: from})
+			if len(all) != len(some) {
+				t.Errorf("from hour %d: %d events of %d", hour, len(some), len(all))
+			}
+		}
+	})
+}

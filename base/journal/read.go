@@ -129,6 +129,23 @@ func (j *Journal) Get(ctx context.Context, id string) (event.Event, error) {
 	return e, nil
 }
 
+// From returns a Seq behind which all events since a time are, so that a reader need
+// not look through those before. Events come nearly by time: some tell late of what
+// was seen without the server. So the smallest of the next ones by time counts.
+func (j *Journal) From(ctx context.Context, since time.Time) (int64, error) {
+	const next = 1000
+	var first sql.NullInt64
+	err := j.db.Read().QueryRowContext(ctx, `SELECT min(seq) FROM (SELECT seq FROM journal_event WHERE time >= $1 ORDER BY time, seq LIMIT $2) AS soon`,
+		database.Micros(since), next).Scan(&first)
+	if err != nil {
+		return 0, fmt.Errorf("read journal from %s: %w", since.Format(time.RFC3339), err)
+	}
+	if !first.Valid { // there is none
+		return j.Last(ctx)
+	}
+	return first.Int64 - 1, nil
+}
+
 // Last returns the Seq of the newest event, 0 if there is none.
 func (j *Journal) Last(ctx context.Context) (int64, error) {
 	var n int64

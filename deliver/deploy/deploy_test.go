@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"steer/base/database"
 	"steer/base/database/databasetest"
@@ -72,7 +73,7 @@ func TestDeployAndRollback(t *testing.T) {
 		if events[3].Cause != events[2].ID || events[4].Cause != events[3].ID {
 			t.Error("the chain of causes is broken")
 		}
-		if string(events[3].Data) != `{"deploy":2,"kind":"deploy","previous":"b1","digest":"sha256:b2","commit":"c0ffee","committed":"2023-11-14T22:13:20Z"}` {
+		if string(events[3].Data) != fmt.Sprintf(`{"deploy":2,"kind":"deploy","previous":"b1","digest":"sha256:b2","commit":"c0ffee","committed":"2023-11-14T22:13:20Z","asked":%q}`, second.Created.UTC().Format(time.RFC3339Nano)) {
 			t.Errorf("%s", events[3].Data)
 		}
 		if l, err := s.Deploys(t.Context(), Filter{Service: "shop", Limit: 2}); err != nil || len(l) != 2 || l[0].ID != 3 {

@@ -32,13 +32,14 @@ type Data struct {
 	Digest    string     `json:"digest,omitempty"`
 	Commit    string     `json:"commit,omitempty"`
 	Committed *time.Time `json:"committed,omitempty"`
+	Asked     time.Time  `json:"asked"`               // when somebody or something wanted it
 	Unchanged bool       `json:"unchanged,omitempty"` // it served already: no change of what runs
 	Failure   *Failure   `json:"failure,omitempty"`
 }
 
 // tell journals an event of a deploy and returns its id.
 func (d *Deployer) tell(ctx context.Context, tx *sql.Tx, y Deploy, kind, summary, reason, cause string) (string, error) {
-	data := Data{Deploy: y.ID, Kind: y.Kind, Previous: y.Previous, Unchanged: y.Unchanged, Failure: y.Failure}
+	data := Data{Deploy: y.ID, Kind: y.Kind, Previous: y.Previous, Asked: y.Created.UTC(), Unchanged: y.Unchanged, Failure: y.Failure}
 	if r := y.release; r != nil {
 		data.Digest, data.Commit = r.Digest, r.Commit
 		if !r.Committed.IsZero() {

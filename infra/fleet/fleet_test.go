@@ -384,3 +384,28 @@ func TestDecide(t *testing.T) {
 		}
 	})
 }
+
+// TestInsecure: since when a host lacks security updates is kept until it lacks none.
+func TestInsecure(t *testing.T) {
+	n := func(i int) *int { return &i }
+	e := &end{}
+	for hour, c := range []struct {
+		security *int
+		asked    bool // for patches
+		want     int  // hour since when; -1: none
+	}{{n(0), true, -1}, {n(2), true, 1}, {nil, false, 1}, {n(1), true, 1}, {n(0), true, -1}, {n(3), true, 5}, {nil, true, -1}} {
+		e.now = noon.Add(time.Duration(hour) * time.Hour)
+		o := Outcome{Security: c.security}
+		if c.asked {
+			o.Updates = n(5)
+		}
+		e.take(o, nil)
+		want := time.Time{}
+		if c.want >= 0 {
+			want = noon.Add(time.Duration(c.want) * time.Hour)
+		}
+		if !e.h.Insecure.Equal(want) {
+			t.Errorf("hour %d: since %s, want %s", hour, e.h.Insecure, want)
+		}
+	}
+}

@@ -82,6 +82,7 @@ type Host struct {
 	Facts      json.RawMessage   `json:"facts,omitempty"`
 	Updates    *int              `json:"updates,omitempty"`  // packages that could be newer; absent: unknown
 	Security   *int              `json:"security,omitempty"` // of those, how many for security
+	Insecure   time.Time         `json:"insecure,omitzero"`  // since when there are some of those
 	Checks     json.RawMessage   `json:"checks,omitempty"`   // of its roles
 	Reboot     bool              `json:"reboot,omitempty"`   // it waits for a restart
 	Tests      int               `json:"tests"`              // of its roles

@@ -79,7 +79,7 @@ func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason st
 		}
 		for _, v := range visits {
 			e := event.Event{Source: source, Type: event.HostAsked, Subject: "host/" + v.Host, Actor: who, Reason: reason, Environment: hosts[v.Host].Environment,
-				Summary: "Visit " + v.Host + ": " + v.Kind}
+				Data: []byte(encoded(map[string]any{"visit": v.ID, "kind": v.Kind, "group": v.Group})), Summary: "Visit " + v.Host + ": " + v.Kind}
 			if err := f.o.Journal(ctx, tx, &e); err != nil {
 				return err
 			}

@@ -304,6 +304,13 @@ func (f *Fleet) Checks(ctx context.Context) (map[string]json.RawMessage, error) 
 	})
 }
 
+// Hosts are those that are declared, as they were met last, by name.
+func (f *Fleet) Hosts(ctx context.Context) (map[string]Host, error) {
+	hosts, err := readHosts(ctx, f.o.DB.Read())
+	maps.DeleteFunc(hosts, func(_ string, h Host) bool { return h.Gone })
+	return hosts, err
+}
+
 // each is something that is known of the hosts that are declared.
 func (f *Fleet) each(ctx context.Context, of func(Host) json.RawMessage) (map[string]json.RawMessage, error) {
 	hosts, err := readHosts(ctx, f.o.DB.Read())

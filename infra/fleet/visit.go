@@ -157,6 +157,11 @@ func (e *end) take(o Outcome, failure error) {
 	}
 	if o.Updates != nil {
 		h.Updates, h.Security, h.Reboot = o.Updates, o.Security, o.Reboot
+		if h.Security == nil || *h.Security == 0 {
+			h.Insecure = time.Time{}
+		} else if h.Insecure.IsZero() {
+			h.Insecure = e.now
+		}
 	}
 	failing := failing(o.Tests)
 	switch {
@@ -301,7 +306,12 @@ func (e *end) tell() (event.Event, bool) {
 	v, h := e.v, e.h
 	ev := event.Event{Source: source, Subject: "host/" + h.Name, Actor: v.Actor, Reason: v.Reason, Environment: h.Environment}
 	failing := failing(v.Tests)
-	ev.Data = []byte(encoded(map[string]any{"visit": v.ID, "kind": v.Kind, "cause": v.Cause, "commit": v.Commit, "counts": v.Counts, "tests": len(v.Tests), "failing": failing[:min(len(failing), 20)]}))
+	took := time.Duration(0)
+	if !v.Started.IsZero() { // else it was given up before it began
+		took = v.Finished.Sub(v.Started)
+	}
+	ev.Data = []byte(encoded(map[string]any{"visit": v.ID, "kind": v.Kind, "cause": v.Cause, "commit": v.Commit, "counts": v.Counts, "tests": len(v.Tests), "failing": failing[:min(len(failing), 20)],
+		"group": v.Group, "seconds": took.Seconds()}))
 	changed := v.Counts["changed"]
 	if v.CutOff != "" {
 		ev.Reason = strings.TrimSpace(ev.Reason + " (the run before was cut off: " + v.CutOff + ")")

@@ -182,6 +182,7 @@ func taken(verb string, i Incident) error {
 type details struct {
 	Incident int64    `json:"incident"`
 	Check    string   `json:"check"`
+	Team     id.Team  `json:"team,omitempty"`
 	Severity string   `json:"severity"`
 	Level    string   `json:"level"`
 	Query    string   `json:"query,omitempty"`
@@ -191,7 +192,7 @@ type details struct {
 }
 
 func (i Incident) event(kind string, at time.Time, summary string) event.Event {
-	data, err := json.Marshal(details{i.ID, i.Check, i.Severity, i.Level, i.Query, i.Value, i.Bound, i.Previous})
+	data, err := json.Marshal(details{i.ID, i.Check, i.Team, i.Severity, i.Level, i.Query, i.Value, i.Bound, i.Previous})
 	if err != nil {
 		panic("BUG: incident is no JSON: " + err.Error())
 	}

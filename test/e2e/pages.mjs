@@ -36,6 +36,7 @@ export const list = [
   ['incident', '/incidents/1'],
   ['why', '/why?ref=incident/1'],
   ['journal', '/journal'],
+  ['signs', '/hosts/signs'],
 ]
 
 export async function eachPage(browser, url, state, watch, pages = list) {

@@ -11,6 +11,7 @@ export function title(parts: string[], query: URLSearchParams): string {
     case 'dashboards': return name ? `${name} · Dashboards` : 'Dashboards'
     case 'hosts':
       if (name === 'tonight') return 'Tonight · Hosts'
+      if (name === 'signs') return 'Signs · Hosts'
       if (name === 'visits' && parts[2]) return `Visit ${parts[2]} · Hosts`
       if (name === 'groups' && parts[2]) return `${parts[2]} · Hosts`
       return name ? `${name} · Hosts` : 'Hosts'
