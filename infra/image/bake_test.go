@@ -59,7 +59,7 @@ func (i *inside) Check() (string, error) {
 
 func (k *kitchen) options() Options {
 	return Options{
-		From: k.from, Cache: k.cache, Room: 1 << 40, Name: "fake", Done: func(Part) {},
+		From: k.from, Cache: k.cache, Room: 1 << 40, Name: "fake", Done: func(Part) {}, Slow: func(error) {},
 		Enter: func(_ context.Context, root string, _ map[string]string) (Inside, error) {
 			return &inside{kitchen: k, root: root}, nil
 		},

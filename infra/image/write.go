@@ -43,7 +43,7 @@ func (b *baker) write(hash string) (Image, error) {
 	for _, e := range b.chain {
 		for _, l := range e.Layers {
 			m.Layers = append(m.Layers, descriptor{MediaType: typeLayer, Digest: l.Digest, Size: l.Size})
-			files[l.Digest] = b.cache.blob(e.key, l)
+			files[l.Digest] = b.cache.blob(l)
 			img.Size += l.Size
 		}
 	}
@@ -272,6 +272,12 @@ func whole(file string, write func(io.Writer) error) error {
 
 // writeRootFS writes the whole tree, packed as the name (without .new) says.
 func (t *tree) writeRootFS(file string) error {
+	if t.above != nil {
+		var err error
+		if t.nodes, _, err = t.walk(); err != nil {
+			return fmt.Errorf("write the root file system: %w", err)
+		}
+	}
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		return fmt.Errorf("write the root file system: %w", err)
