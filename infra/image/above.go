@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,9 @@ type place struct {
 // as a comparison of whole trees would: not what was only touched. Marks of the kernel are
 // a device 0/0 for what is gone, and an attribute of folders that hide what is below.
 func (t *tree) changesAbove(ctx context.Context) ([]change, error) {
+	if linked, err := t.linkedBelow(); err != nil || linked {
+		return nil, cmp.Or(err, errLinked)
+	}
 	now := map[string]node{}
 	var all []change
 	todo := []place{{below: true}}
@@ -89,9 +93,6 @@ func (t *tree) changesAbove(ctx context.Context) ([]change, error) {
 			}
 			if !same {
 				all = append(all, change{path: p})
-				if n.regular() && t.linkedBelow(p) {
-					return nil, fmt.Errorf("/%s: %w", p, errLinked)
-				}
 			}
 			if n.dir() {
 				todo = append(todo, place{p, was && old.dir(), at.hides || t.above.attribute(p, "trusted.overlay.opaque") == "y"})
@@ -128,31 +129,11 @@ func (t *tree) attribute(p, name string) string {
 	return string(b[:n])
 }
 
-// linkedBelow tells whether a file was copied from one below that has several names. The
-// kernel notes a handle of that: 21 bytes of head, of which the fifth is the handle's
-// type, then the handle; see struct ovl_fb of overlayfs.
-func (t *tree) linkedBelow(p string) bool {
-	const head = 21
-	b := make([]byte, 256)
-	n, err := unix.Lgetxattr(t.above.file(p), "trusted.overlay.origin", b)
-	if err == unix.ENODATA {
-		return false // it is new
-	}
-	if err != nil || n <= head {
-		return true // nobody knows
-	}
-	mount, err := unix.Open(t.above.dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return true
-	}
-	defer unix.Close(mount)
-	fd, err := unix.OpenByHandleAt(mount, unix.NewFileHandle(int32(b[4]), b[head:n]), unix.O_PATH)
-	if err != nil {
-		return true
-	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	return unix.Fstat(fd, &st) != nil || st.Nlink > 1
+// linkedBelow tells whether something was done to a file below that has several names: the
+// kernel keeps an index of those, beside what it works on, which begins with #.
+func (t *tree) linkedBelow() (bool, error) {
+	all, err := os.ReadDir(t.index)
+	return slices.ContainsFunc(all, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), "#") }), err
 }
 
 // sameBytes compares a file of the same size above and below.

@@ -99,7 +99,8 @@ type baker struct {
 	dir   string       // to work in; empty until there is work
 	done  func() error // removes it
 	flat  *tree        // where stacks cannot be, the one tree that all is done in
-	noWay error        // why stacks cannot be
+	tried bool         // whether stacks can be
+	noWay error        // why they cannot
 }
 
 // Bake makes an image.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,16 +65,25 @@ func stackHere(lowers []string, upper, work string) (fd int, err error) {
 	}
 	// A file of the upper folder is whole, and a folder is that folder; see changesAbove.
 	// What is lost when the machine ends is not in the cache either.
-	options := "lowerdir=" + strings.Join(below, ":") + ",redirect_dir=off,metacopy=off,index=off"
+	options := "lowerdir=" + strings.Join(below, ":") + ",redirect_dir=off,metacopy=off"
 	if upper != "" {
-		options += ",volatile,upperdir=" + name(upper) + ",workdir=" + name(work)
+		options += ",index=on,volatile,upperdir=" + name(upper) + ",workdir=" + name(work)
 	}
 	if err != nil {
 		return -1, err
 	}
 	const at = "/proc" // there is one everywhere; only this thread sees what lies on it
-	if err := unix.Mount("overlay", at, "overlay", 0, options); err != nil {
-		return -1, fmt.Errorf("mount: %w", err)
+	// The last stack may be busy for a moment: a program that is being started has all that
+	// is open here until it runs.
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		err := unix.Mount("overlay", at, "overlay", 0, options)
+		if err == nil {
+			break
+		}
+		if err != unix.EBUSY || time.Since(start) > 10*time.Second {
+			return -1, fmt.Errorf("mount: %w", err)
+		}
 	}
-	return unix.OpenTree(unix.AT_FDCWD, at, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	fd, err = unix.OpenTree(unix.AT_FDCWD, at, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	return fd, errors.Join(err, unix.Unmount(at, unix.MNT_DETACH)) // at once, not when the thread has ended
 }

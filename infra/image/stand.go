@@ -43,14 +43,14 @@ func (b *baker) newTree() (*tree, error) {
 // stand makes a tree of all that the chain has by now, to do the next step in: a stack of
 // what each of them left, or the one where all is done.
 func (b *baker) stand(ctx context.Context) (*tree, func() error, error) {
+	if b.noWay == nil && !b.tried {
+		b.tried, b.noWay = true, b.try()
+	}
 	if b.noWay == nil {
-		t, done, err := b.stacked(ctx)
-		if b.noWay == nil {
-			return t, done, err
-		}
-		b.Slow(b.noWay)
+		return b.stacked(ctx)
 	}
 	if b.flat == nil {
+		b.Slow(b.noWay)
 		t, err := b.newTree()
 		if err != nil {
 			return nil, nil, err
@@ -85,7 +85,27 @@ func (b *baker) unpack(t *tree, e *entry) error {
 	return t.clampTimes()
 }
 
-// stacked makes the tree as a stack. noWay is set when there can be none.
+// try tells why there can be no stacks in the cache: its file system may be one itself, or
+// cannot find files by number.
+func (b *baker) try() error {
+	dir, err := b.folder("try")
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"lower", "upper", "work"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			return err
+		}
+	}
+	f, err := stack([]string{filepath.Join(dir, "lower")}, filepath.Join(dir, "upper"), filepath.Join(dir, "work"))
+	if err != nil {
+		return err
+	}
+	_, err = os.Stat(filepath.Join(dir, "work/index"))
+	return errors.Join(err, f.Close())
+}
+
+// stacked makes the tree as a stack.
 func (b *baker) stacked(ctx context.Context) (_ *tree, done func() error, err error) {
 	var lowers []string
 	for _, e := range b.chain {
@@ -105,7 +125,6 @@ func (b *baker) stacked(ctx context.Context) (_ *tree, done func() error, err er
 	}
 	view, err := stack(lowers, dirs[0], dirs[1])
 	if err != nil {
-		b.noWay = err
 		return nil, nil, err
 	}
 	below := &tree{dir: lowers[0], clamp: b.chain[0].Base.Time}
@@ -119,7 +138,10 @@ func (b *baker) stacked(ctx context.Context) (_ *tree, done func() error, err er
 		top := done
 		done = func() error { return errors.Join(under.Close(), top()) }
 	}
-	return &tree{dir: openPath(view), clamp: below.clamp, below: below, above: &tree{dir: dirs[0], clamp: below.clamp}}, done, ctx.Err()
+	return &tree{
+		dir: openPath(view), clamp: below.clamp, below: below,
+		above: &tree{dir: dirs[0], clamp: below.clamp}, index: filepath.Join(dirs[1], "index"),
+	}, done, ctx.Err()
 }
 
 // openPath is where other processes find an open folder, too.

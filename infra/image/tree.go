@@ -28,8 +28,10 @@ type tree struct {
 	dir   string
 	clamp int64           // no time is later, in Unix seconds
 	nodes map[string]node // by path without the first slash; the root is not in it
-	// Of a stack: what it stands on, and the folder that has what is changed.
+	// Of a stack: what it stands on, the folder that has what is changed, and that of the
+	// kernel with files that have several names.
 	below, above *tree
+	index        string
 	marks        bool // it is one layer, for a stack; see unpacker
 }
 

@@ -75,9 +75,33 @@ func (b *baker) write(hash string) (Image, error) {
 	}
 	w := &layoutWriter{blobs: blobs, files: files, index: x, docker: b.dockerManifest(cd, m)}
 	if strings.HasSuffix(b.Layout, ".tar") {
-		return img, w.archive(b.Layout, time.Unix(b.chain[0].Base.Time, 0))
+		return img, b.archive(w)
 	}
 	return img, w.folder(b.Layout)
+}
+
+// archive writes the layout as one file, unless that is what the last run wrote there.
+func (b *baker) archive(w *layoutWriter) error {
+	what, err := json.Marshal([]any{w.index, w.docker})
+	if err != nil {
+		return fmt.Errorf("write the image: %w", err)
+	}
+	k := key(formatVersion, "archive", string(what), b.Layout)
+	e, ok := b.cached(k)
+	if id, _, err := identity(b.Layout); ok && err == nil && id == e.Hash {
+		return nil
+	}
+	if err := w.archive(b.Layout, time.Unix(b.chain[0].Base.Time, 0)); err != nil {
+		return err
+	}
+	id, _, err := identity(b.Layout)
+	if err == nil {
+		_, err = b.folder("archive")
+	}
+	if err != nil {
+		return fmt.Errorf("write the image: %w", err)
+	}
+	return b.cache.put(k, b.dir, &entry{Hash: id})
 }
 
 // configuration of the image: that of its base, and what is said here.
