@@ -63,7 +63,7 @@ func TestWays(t *testing.T) {
 		}
 		k.cache, slow = filepath.Join(cache, "cache"), 0
 		if strings.Contains(way, "by step") {
-			for n := range awkward() {
+			for _, n := range []int{1, 2, 5, 7} {
 				k.scripts = awkward()[:n]
 				k.mustBake(nil)
 				if strings.Contains(way, "unpacked") {
@@ -163,20 +163,20 @@ func TestTogether(t *testing.T) {
 	first := newKitchen(t)
 	want := map[string]string{}
 	var mu sync.Mutex
-	for round := range 3 {
+	for round := range 2 {
 		var all sync.WaitGroup
-		for i := range 6 {
+		for i := range 4 {
 			all.Go(func() {
 				k := *first
-				k.ran, k.scripts = nil, append(awkward()[:5:5], fmt.Sprint("echo ", i%3, " > last"))
+				k.ran, k.scripts = nil, append(awkward()[:3:3], fmt.Sprint("echo ", i%2, " > last"))
 				o := k.options()
-				o.Fresh, o.Room = i >= 3, 1
+				o.Fresh, o.Room = i >= 2, 1
 				img, err := Bake(t.Context(), o)
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil {
 					t.Errorf("round %d: %v", round, err)
-				} else if d := &k.scripts[5]; want[*d] == "" {
+				} else if d := &k.scripts[3]; want[*d] == "" {
 					want[*d] = img.Digest
 				} else if want[*d] != img.Digest {
 					t.Errorf("round %d: %s gives %s and %s", round, *d, want[*d], img.Digest)
