@@ -30,7 +30,7 @@ func stack(lowers []string, upper, work string) (*os.File, error) {
 	}()
 	m := <-out
 	if m.err != nil {
-		return nil, fmt.Errorf("stack %d folders: %w", len(lowers), m.err)
+		return nil, fmt.Errorf("make an overlay: %w", m.err)
 	}
 	return os.NewFile(uintptr(m.fd), "stack"), nil
 }

@@ -99,7 +99,7 @@ func (b *baker) try() error {
 	}
 	f, err := stack([]string{filepath.Join(dir, "lower")}, filepath.Join(dir, "upper"), filepath.Join(dir, "work"))
 	if err != nil {
-		return err
+		return fmt.Errorf("there can be no overlay in %s: %w", b.Cache, err)
 	}
 	_, err = os.Stat(filepath.Join(dir, "work/index"))
 	return errors.Join(err, f.Close())
