@@ -4,7 +4,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-go test-web test-e2e screenshots bench bench-store bench-render bench-converge compat-graphite soak lint docs fuzz clean web
+.PHONY: help build run test test-go test-web test-e2e screenshots bench bench-store bench-render bench-converge bench-bake compat-graphite soak lint docs fuzz clean web
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench-render: bin/steer ## measure queries against VictoriaMetrics and graphite-
 
 bench-converge: bin/steer ## measure convergence of a host against Puppet and Ansible, as root (flags: BENCH)
 	go run ./test/bench/converge $(BENCH)
+
+bench-bake: bin/steer ## measure images against docker build, as root (flags: BENCH)
+	go run ./test/bench/bake $(BENCH)
 
 compat-graphite: ## compare the Graphite API with graphite-web, from recorded answers
 	go test -count 1 -v -run 'Graphite|Guide' ./test/compat/graphite

@@ -39,6 +39,9 @@ func bake(ctx context.Context, a cli.BakeArgs, tell func(cli.HostEvent), done fu
 	o := image.Options{
 		From: a.From, Packages: a.Packages, Mirror: a.Mirror, Cache: a.Cache, Room: a.CacheSize, Fresh: a.Fresh, Name: b.name,
 		Layout: a.Out, RootFS: a.RootFS, Enter: b.enter, Steps: b.compile,
+		Slow: func(why error) {
+			tell(cli.HostEvent{Host: b.name, Status: "step", Why: fmt.Sprintf("trees are copied from here on, which is slower (%v)", why)})
+		},
 		Done: func(p image.Part) {
 			part := cli.BakePart{Part: p.Title, Cached: p.Cached, Took: p.Took}
 			for _, l := range p.Layers {

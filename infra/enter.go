@@ -140,10 +140,7 @@ func (e Entrance) mounts() error {
 		unix.CloseOnExec(fd)
 		from[at] = fd
 	}
-	if err := unix.Mount(e.Root, e.Root, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mount it on itself: %w", err)
-	}
-	if err := unix.Chdir(e.Root); err != nil {
+	if err := e.settle(); err != nil {
 		return err
 	}
 	// The old root lies on the new one, until it is taken off; see pivot_root(2).
@@ -180,6 +177,25 @@ func (e Entrance) mounts() error {
 		return fmt.Errorf("take off the old root: %w", err)
 	}
 	return unix.Chdir("/")
+}
+
+// settle makes the folder a mount, and the folder of this process. One that is a mount
+// already, but in no list, like an open file of another process, is moved here: it lies on
+// the /proc of the machine, which is left behind anyway.
+func (e Entrance) settle() error {
+	err := unix.Mount(e.Root, e.Root, "", unix.MS_BIND, "")
+	if err == nil {
+		return unix.Chdir(e.Root)
+	}
+	fd, e2 := unix.Open(e.Root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if e2 != nil {
+		return errors.Join(err, e2)
+	}
+	defer unix.Close(fd)
+	if e2 := unix.MoveMount(fd, "", unix.AT_FDCWD, "/proc", unix.MOVE_MOUNT_F_EMPTY_PATH); e2 != nil {
+		return fmt.Errorf("mount it on itself: %w, nor can it be moved: %w", err, e2)
+	}
+	return unix.Fchdir(fd)
 }
 
 // devices fills /dev with those that every container has.

@@ -172,7 +172,7 @@ func TestBakeIsKilled(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	trees := filepath.Join(l.dir, "cache/work/*/root")
+	trees := filepath.Join(l.dir, "cache/work/*/upper*")
 	until(t, "the command runs", func() error {
 		if found, _ := filepath.Glob(trees + "/srv/waits"); len(found) == 0 {
 			return errors.New("it does not")
@@ -195,10 +195,10 @@ func TestBakeIsKilled(t *testing.T) {
 		}
 		return nil
 	})
-	entries, _ := filepath.Glob(filepath.Join(l.dir, "cache/entries/*/entry.json"))
-	folders, _ := filepath.Glob(filepath.Join(l.dir, "cache/entries/*"))
-	if len(entries) != 2 || len(folders) != 2 { // the base and the file
-		t.Errorf("kept are %v of %v", entries, folders)
+	for _, what := range []string{"grep -l layers cache/entries/*", "ls cache/layers", "ls -d cache/trees/*/*"} { // the base and the file
+		if found := strings.Fields(l.sh(what)); len(found) != 2 {
+			t.Errorf("kept are %v", found)
+		}
 	}
 	l.bake("--out app.tar")
 	if left, _ := filepath.Glob(filepath.Join(l.dir, "cache/work/*")); len(left) > 0 {

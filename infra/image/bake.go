@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,8 @@ type Options struct {
 	Steps func(infra.Facts) ([]Step, error)
 	// Done gets each part of the image when it is there, one at a time.
 	Done func(Part)
+	// Slow gets told why the quick way cannot be gone, if so.
+	Slow func(why error)
 	// Last, if given, is called with the finished tree entered, before anything is
 	// written: tests. An error ends it.
 	Last func(Inside) error
@@ -93,6 +96,11 @@ type baker struct {
 	parts []Part
 	chain []*entry // the base, then a step each
 	start time.Time
+	dir   string       // to work in; empty until there is work
+	done  func() error // removes it
+	flat  *tree        // where stacks cannot be, the one tree that all is done in
+	tried bool         // whether stacks can be
+	noWay error        // why they cannot
 }
 
 // Bake makes an image.
@@ -101,10 +109,23 @@ func Bake(ctx context.Context, o Options) (_ Image, err error) {
 		return Image{}, err
 	}
 	b := &baker{Options: o, used: map[string]bool{}, start: time.Now()}
+	defer func() { err = b.full(err) }()
 	if b.cache, err = openCache(o.Cache); err != nil {
 		return Image{}, err
 	}
 	defer func() { err = errors.Join(err, b.cache.close()) }()
+	img, err := b.bake(ctx)
+	if b.dir != "" {
+		err = errors.Join(err, b.done())
+	}
+	if err != nil {
+		return Image{}, err
+	}
+	img.Parts, img.Took = b.parts, time.Since(b.start)
+	return img, b.cache.room(o.Room, b.used)
+}
+
+func (b *baker) bake(ctx context.Context) (Image, error) {
 	e, cached, err := b.base(ctx)
 	if err != nil {
 		return Image{}, err
@@ -119,11 +140,8 @@ func Bake(ctx context.Context, o Options) (_ Image, err error) {
 		return Image{}, err
 	}
 	img, err := b.write(hash)
-	if err != nil {
-		return Image{}, err
-	}
-	img.Hash, img.Parts, img.Took = hash, b.parts, time.Since(b.start)
-	return img, b.cache.room(o.Room, b.used)
+	img.Hash = hash
+	return img, err
 }
 
 // cached finds an entry, and keeps it from going.
@@ -141,86 +159,30 @@ func (b *baker) add(title string, e *entry, cached bool, since time.Time) {
 	b.Done(b.parts[len(b.parts)-1])
 }
 
-// all does the steps that the cache does not have, and the rest in the tree that is
-// then there.
+// all does the steps that the cache does not have, and what follows them.
 func (b *baker) all(ctx context.Context, steps []Step) (hash string, err error) {
-	var t *tree // made at the first need
-	done := func() error { return nil }
-	defer func() { err = errors.Join(err, done()) }()
-	need := func() error {
-		if t != nil {
-			return nil
-		}
-		t, done, err = b.grown(ctx)
-		return err
-	}
 	k := b.chain[0].key
 	var told []string
+	anew := false
 	for i, s := range steps {
 		start := time.Now()
 		k = key(k, string(s.Input))
 		e, cached := b.cached(k)
-		if !cached || t != nil { // later ones stand on a tree that has it
-			if err := need(); err != nil {
+		if !cached || anew {
+			if e, err = b.step(ctx, k, i, told); err != nil {
 				return "", err
 			}
-			if e, err = b.step(ctx, t, k, i, told); err != nil {
-				return "", err
-			}
-			cached = false
+			cached, anew = false, true
 		}
 		told = e.Told
 		b.add(s.Title, e, cached, start)
 	}
 	k = key(k, "check")
 	e, cached := b.cached(k)
-	if cached && b.Last == nil && b.RootFS == "" {
+	if cached && !anew && b.Last == nil && b.RootFS == "" {
 		return e.Hash, nil
 	}
-	if err := need(); err != nil {
-		return "", err
-	}
-	return b.last(ctx, t, k)
-}
-
-// newTree makes an empty tree in a folder to work in.
-func (b *baker) newTree() (*tree, func() error, error) {
-	dir, done, err := b.cache.work()
-	if err != nil {
-		return nil, nil, err
-	}
-	t := &tree{dir: filepath.Join(dir, "root")}
-	if err := os.Mkdir(t.dir, 0o755); err != nil {
-		return nil, nil, errors.Join(err, done())
-	}
-	if err := os.Mkdir(filepath.Join(dir, "lists"), 0o755); err != nil {
-		return nil, nil, errors.Join(err, done())
-	}
-	return t, done, os.Chmod(t.dir, 0o755)
-}
-
-// grown makes the tree as the chain has it by now.
-func (b *baker) grown(ctx context.Context) (*tree, func() error, error) {
-	t, done, err := b.newTree()
-	if err != nil {
-		return nil, done, err
-	}
-	t.clamp = b.chain[0].Base.Time
-	for _, e := range b.chain {
-		for _, l := range e.Layers {
-			if err := t.unpackFile(b.cache.blob(e.key, l)); err != nil {
-				return nil, done, errors.Join(err, done())
-			}
-		}
-	}
-	err = t.clean() // of what a foreign base has
-	if err == nil {
-		_, err = t.scan(ctx)
-	}
-	if err != nil {
-		return nil, done, errors.Join(err, done())
-	}
-	return t, done, nil
+	return b.last(ctx, k)
 }
 
 // enter prepares the tree for programs, and starts this one in there. What is read of
@@ -231,7 +193,7 @@ func (b *baker) enter(ctx context.Context, t *tree) (Inside, func() error, error
 		return nil, nil, err
 	}
 	in, err := b.Enter(ctx, t.dir, map[string]string{
-		"/var/lib/apt/lists":      filepath.Join(filepath.Dir(t.dir), "lists"),
+		"/var/lib/apt/lists":      filepath.Join(b.dir, "lists"),
 		"/var/cache/apt/archives": filepath.Join(b.cache.dir, "debs"),
 	})
 	if err != nil {
@@ -241,7 +203,21 @@ func (b *baker) enter(ctx context.Context, t *tree) (Inside, func() error, error
 }
 
 // step applies one step, and keeps what it changed.
-func (b *baker) step(ctx context.Context, t *tree, k string, i int, told []string) (*entry, error) {
+func (b *baker) step(ctx context.Context, k string, i int, told []string) (*entry, error) {
+	t, done, err := b.stand(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e, err := b.stepIn(ctx, t, k, i, told)
+	err = errors.Join(err, done())
+	if errors.Is(err, errLinked) { // once more, where it shows
+		b.noWay = err
+		return b.step(ctx, k, i, told)
+	}
+	return e, err
+}
+
+func (b *baker) stepIn(ctx context.Context, t *tree, k string, i int, told []string) (*entry, error) {
 	in, leave, err := b.enter(ctx, t)
 	if err != nil {
 		return nil, err
@@ -258,22 +234,43 @@ func (b *baker) step(ctx context.Context, t *tree, k string, i int, told []strin
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(t.dir), "entry")
-	if err != nil {
-		return nil, fmt.Errorf("keep a layer: %w", err)
+	if err := t.settle(changes); err != nil {
+		return nil, fmt.Errorf("tidy the tree: %w", err)
 	}
 	if len(changes) > 0 {
-		l, err := writeInto(dir, func(file string) (Layer, error) { return t.writeLayer(file, changes) })
-		if err != nil {
+		if err := b.keep(e, cmp.Or(t.above, t), changes); err != nil {
 			return nil, err
 		}
-		e.Layers = []Layer{l}
+		if t.above != nil {
+			if err := b.cache.keepTree(e, t.above.dir); err != nil {
+				return nil, err
+			}
+		}
 	}
-	return e, b.cache.put(k, dir, e)
+	return e, b.cache.put(k, b.dir, e)
+}
+
+// keep writes a layer of changes into the cache.
+func (b *baker) keep(e *entry, t *tree, changes []change) error {
+	file := filepath.Join(b.dir, "layer"+layerSuffix)
+	l, err := t.writeLayer(file, changes)
+	if err != nil {
+		return err
+	}
+	e.Layers, e.Weight = []Layer{l}, t.weight(changes)
+	if err := os.Rename(file, b.cache.blob(l)); err != nil {
+		return fmt.Errorf("keep a layer: %w", err)
+	}
+	return nil
 }
 
 // last checks the finished tree, and writes it.
-func (b *baker) last(ctx context.Context, t *tree, k string) (string, error) {
+func (b *baker) last(ctx context.Context, k string) (hash string, err error) {
+	t, done, err := b.stand(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	if b.RootFS != "" {
 		if err := t.writeRootFS(b.RootFS + ".new"); err != nil {
 			return "", err
@@ -283,7 +280,7 @@ func (b *baker) last(ctx context.Context, t *tree, k string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	hash, err := in.Check()
+	hash, err = in.Check()
 	if err == nil && b.Last != nil {
 		err = b.Last(in)
 	}
@@ -293,11 +290,7 @@ func (b *baker) last(ctx context.Context, t *tree, k string) (string, error) {
 		}
 		return "", err
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(t.dir), "entry")
-	if err != nil {
-		return "", fmt.Errorf("keep the result: %w", err)
-	}
-	return hash, b.cache.put(k, dir, &entry{Hash: hash})
+	return hash, b.cache.put(k, b.dir, &entry{Hash: hash})
 }
 
 func shortTitle(s string) string { return strings.ToValidUTF8(s[:min(len(s), 1000)], "") }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,7 +49,11 @@ func (i *inside) Apply(n int, told []string) ([]string, error) {
 	if s == "fail" {
 		return nil, errors.New("it fails")
 	}
-	shell(i.t, i.root, s)
+	cmd := exec.Command("sh", "-ec", s)
+	cmd.Dir = i.root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", s, err, out)
+	}
 	return []string{"r" + fmt.Sprint(n)}, nil
 }
 
@@ -59,7 +64,7 @@ func (i *inside) Check() (string, error) {
 
 func (k *kitchen) options() Options {
 	return Options{
-		From: k.from, Cache: k.cache, Room: 1 << 40, Name: "fake", Done: func(Part) {},
+		From: k.from, Cache: k.cache, Room: 1 << 40, Name: "fake", Done: func(Part) {}, Slow: func(error) {},
 		Enter: func(_ context.Context, root string, _ map[string]string) (Inside, error) {
 			return &inside{kitchen: k, root: root}, nil
 		},

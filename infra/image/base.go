@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/infra"
 )
 
 var suiteName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
@@ -31,7 +33,7 @@ func (b *baker) base(ctx context.Context) (*entry, bool, error) {
 	if len(b.Packages) > 0 {
 		return nil, false, fault.New(fault.Invalid, "bake from %s: packages are for a suite of Debian (declare them in the role)", from)
 	}
-	sum, err := sumOf(from)
+	sum, err := b.sumOfBase(from)
 	if err != nil {
 		return nil, false, fmt.Errorf("bake from %s: %w", from, err)
 	}
@@ -54,6 +56,29 @@ func (b *baker) epochKey() string {
 	return fmt.Sprint(b.Epoch.Unix())
 }
 
+// sumOfBase is sumOf, remembered: large files take longer to read than all the rest when
+// nothing changed.
+func (b *baker) sumOfBase(from string) (string, error) {
+	start := time.Now()
+	id, changed, err := identity(from)
+	if err != nil {
+		return sumOf(from) // which knows better what is wrong
+	}
+	k := key(formatVersion, "sum", id)
+	if e, ok := b.cached(k); ok {
+		return e.Hash, nil
+	}
+	sum, err := sumOf(from)
+	// One that was just changed may change again without the clock telling.
+	if err != nil || start.Sub(changed) < 2*time.Second {
+		return sum, err
+	}
+	if _, err := b.folder("sum"); err != nil {
+		return "", err
+	}
+	return sum, b.cache.put(k, b.dir, &entry{Hash: sum})
+}
+
 // sumOf is a digest of a file, or of the index of a layout, which has the digests of
 // everything else.
 func sumOf(path string) (string, error) {
@@ -74,12 +99,11 @@ func sumOf(path string) (string, error) {
 
 // file makes a base of an image, or of a root file system.
 func (b *baker) file(ctx context.Context, k, from string) (*entry, error) {
-	t, done, err := b.newTree()
+	t, err := b.newTree()
 	if err != nil {
 		return nil, err
 	}
-	defer done() //nolint:errcheck // swept by the next run
-	src, err := b.open(from, filepath.Join(filepath.Dir(t.dir), "archive"))
+	src, err := b.open(from, filepath.Join(b.dir, "archive"))
 	if err != nil {
 		return nil, err
 	}
@@ -107,42 +131,58 @@ func (b *baker) finishBase(ctx context.Context, k string, t *tree, e *entry, src
 	if _, err := t.scan(ctx); err != nil {
 		return err
 	}
-	at, err := b.Enter(ctx, t.dir, nil)
-	if err != nil {
-		return err
-	}
-	e.Base.Facts, err = at.Facts()
-	if err = errors.Join(err, at.Close()); err != nil {
+	all := t.all()
+	var err error
+	if e.Base.Facts, err = b.facts(ctx, t); err != nil {
 		return fmt.Errorf("look into the base: %w", err)
 	}
-	dir := filepath.Join(filepath.Dir(t.dir), "entry")
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := t.settle(all); err != nil {
 		return fmt.Errorf("keep the base: %w", err)
 	}
-	if e.Layers = src.layers; len(e.Layers) > 0 {
+	if len(src.layers) == 0 {
+		if err := b.keep(e, t, all); err != nil {
+			return err
+		}
+	} else {
+		e.Layers, e.Weight = src.layers, t.weight(all)
 		for i, l := range e.Layers {
-			if err := copyFile(src.files[i], filepath.Join(dir, strings.TrimPrefix(l.Digest, "sha256:")+".tar.gz")); err != nil {
-				return err
+			if err := b.keepCopy(src.files[i], l); err != nil {
+				return fmt.Errorf("keep the base: %w", err)
 			}
 		}
-		return b.cache.put(k, dir, e)
 	}
-	l, err := writeInto(dir, func(file string) (Layer, error) { return t.writeLayer(file, t.all()) })
-	if err != nil {
+	if err := b.cache.keepTree(e, t.dir); err != nil {
 		return err
 	}
-	e.Layers = []Layer{l}
-	return b.cache.put(k, dir, e)
+	return b.cache.put(k, b.dir, e)
 }
 
-// writeInto writes a layer into a file that is named after it.
-func writeInto(dir string, write func(file string) (Layer, error)) (Layer, error) {
-	file := filepath.Join(dir, "layer")
-	l, err := write(file)
-	if err == nil {
-		err = os.Rename(file, filepath.Join(dir, strings.TrimPrefix(l.Digest, "sha256:")+".tar.gz"))
+// facts looks into a tree. Folders that a program needs to run there are not of the tree.
+func (b *baker) facts(ctx context.Context, t *tree) (f infra.Facts, err error) {
+	for _, name := range []string{"proc", "dev"} {
+		if _, e := os.Lstat(t.file(name)); errors.Is(e, fs.ErrNotExist) {
+			defer func() {
+				if e := os.Remove(t.file(name)); !errors.Is(e, fs.ErrNotExist) {
+					err = errors.Join(err, e)
+				}
+			}()
+		}
 	}
-	return l, err
+	in, err := b.Enter(ctx, t.dir, nil)
+	if err != nil {
+		return f, err
+	}
+	f, err = in.Facts()
+	return f, errors.Join(err, in.Close())
+}
+
+// keepCopy keeps a layer that somebody else wrote.
+func (b *baker) keepCopy(from string, l Layer) error {
+	file := filepath.Join(b.dir, "layer"+layerSuffix)
+	if err := copyFile(from, file); err != nil {
+		return err
+	}
+	return os.Rename(file, b.cache.blob(l))
 }
 
 // newestOf is the newest time in a tree that was just unpacked, but for the root.
@@ -171,5 +211,5 @@ func copyFile(from, to string) error {
 		return err
 	}
 	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
+	return errors.Join(err, out.Sync(), out.Close())
 }

@@ -18,24 +18,51 @@ import (
 	"steer/infra"
 )
 
-// cache keeps what was made, by key: a folder each, which appears whole. Trees that are
-// worked on stand beside, and are removed by the next run when theirs was killed.
+// cache keeps what was made: a small file by key, and by what it is a layer packed and
+// unpacked. Each appears whole, and what is there is never changed, so that others may
+// stand on it. What is worked on stands beside, and is removed by the next run when its
+// own was killed.
 type cache struct {
 	dir  string
+	boot string   // folder of unpacked layers
 	lock *os.File // shared by those who use entries
 }
 
 // entry is what one step made.
 type entry struct {
 	key    string
-	Layers []Layer `json:"layers,omitempty"` // of a base several; of a step none when it changed nothing
-	Told   []string
-	Hash   string `json:"hash,omitempty"` // of the state, of the last check
-	Base   *base  `json:"base,omitempty"`
+	Layers []Layer  `json:"layers,omitempty"` // of a base several; of a step none when it changed nothing
+	Told   []string `json:"told,omitempty"`
+	Hash   string   `json:"hash,omitempty"` // of the state, of the last check
+	Base   *base    `json:"base,omitempty"`
+	Weight int64    `json:"weight,omitempty"` // bytes of the layers when unpacked
+}
+
+// base is where an image begins.
+type base struct {
+	Facts  infra.Facts `json:"facts"`
+	Time   int64       `json:"time"`             // Unix seconds: no file is later
+	Config *config     `json:"config,omitempty"` // of an image
+	Name   string      `json:"name"`
+}
+
+// tree is the name of the layers unpacked; empty without any. All it depends on is in it.
+func (e *entry) tree() string {
+	if len(e.Layers) == 0 {
+		return ""
+	}
+	words := []string{formatVersion}
+	for _, l := range e.Layers {
+		words = append(words, l.DiffID)
+	}
+	if e.Base != nil {
+		words = append(words, fmt.Sprint("base", e.Base.Time))
+	}
+	return key(words...)
 }
 
 // formatVersion is part of every key: it grows when the same input gives other bytes.
-const formatVersion = "steer bake 1"
+const formatVersion = "steer bake 2"
 
 // key sums up everything that led to something.
 func key(parts ...string) string {
@@ -47,7 +74,14 @@ func key(parts ...string) string {
 }
 
 func openCache(dir string) (*cache, error) {
-	for _, d := range []string{"entries", "work", "debs"} { // apt reads the last as another user
+	// Layers are on the disk when their entry is, trees need not be, since they can be
+	// unpacked again: those of before the machine was started are not trusted.
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, fmt.Errorf("open the cache: %w", err)
+	}
+	c := &cache{dir: dir, boot: filepath.Join(dir, "trees", strings.TrimSpace(string(boot)))}
+	for _, d := range []string{"entries", "layers", "work", "debs", c.boot[len(dir)+1:]} { // apt reads debs as another user
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return nil, fmt.Errorf("open the cache: %w", err)
 		}
@@ -55,16 +89,16 @@ func openCache(dir string) (*cache, error) {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the cache: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
+	if c.lock, err = os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return nil, fmt.Errorf("open the cache: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("open the cache: %w", err)
+	if err := syscall.Flock(int(c.lock.Fd()), syscall.LOCK_SH); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the cache: %w", err), c.close())
 	}
-	c := &cache{dir, f}
-	return c, c.alone(c.sweep)
+	if err := c.alone(c.sweep); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
 }
 
 // alone does something to the list of folders in work while no other run does.
@@ -122,20 +156,22 @@ func (c *cache) work() (dir string, done func() error, err error) {
 	return dir, func() error { return errors.Join(os.RemoveAll(dir), f.Close()) }, nil
 }
 
-const entryFile = "entry.json"
+const layerSuffix, entrySuffix = ".tar.gz", ".json"
 
-func (c *cache) path(key string) string { return filepath.Join(c.dir, "entries", key) }
+func (c *cache) path(key string) string { return filepath.Join(c.dir, "entries", key+entrySuffix) }
 
-// blob is the file of a layer of an entry.
-func (c *cache) blob(key string, l Layer) string {
-	return filepath.Join(c.path(key), strings.TrimPrefix(l.Digest, "sha256:")+".tar.gz")
+// blob is the file of a layer.
+func (c *cache) blob(l Layer) string {
+	return filepath.Join(c.dir, "layers", strings.TrimPrefix(l.Digest, "sha256:")+layerSuffix)
 }
+
+// tree is the folder of the layers of an entry.
+func (c *cache) tree(e *entry) string { return filepath.Join(c.boot, e.tree()) }
 
 // get finds an entry, and marks it as used.
 func (c *cache) get(key string) (*entry, bool) {
-	b, err := os.ReadFile(filepath.Join(c.path(key), entryFile))
-	e := &entry{key: key}
-	if err != nil || json.Unmarshal(b, e) != nil {
+	e, err := readEntry(c.path(key))
+	if err != nil {
 		return nil, false
 	}
 	now := time.Now()
@@ -143,24 +179,38 @@ func (c *cache) get(key string) (*entry, bool) {
 	return e, true
 }
 
-// put keeps an entry whose layers are files of its digests in dir, which it takes.
+func readEntry(file string) (*entry, error) {
+	b, err := os.ReadFile(file)
+	e := &entry{key: strings.TrimSuffix(filepath.Base(file), entrySuffix)}
+	if err == nil {
+		err = json.Unmarshal(b, e)
+	}
+	return e, err
+}
+
+// put keeps an entry whose layers are there. dir is where to write it first.
 func (c *cache) put(key, dir string, e *entry) error {
 	e.key = key
-	b, err := json.MarshalIndent(e, "", " ")
+	b, err := json.Marshal(e)
+	file := filepath.Join(dir, key+entrySuffix)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, entryFile), b, 0o600)
+		err = os.WriteFile(file, b, 0o600)
 	}
 	if err == nil {
-		old := dir + ".old" // of a run that was as fast, or not wanted any more
-		if err = os.Rename(c.path(key), old); err == nil {
-			err = os.RemoveAll(old)
-		} else if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		err = errors.Join(err, os.Rename(dir, c.path(key)))
+		err = os.Rename(file, c.path(key))
 	}
 	if err != nil {
 		return fmt.Errorf("keep a layer: %w", err)
+	}
+	return nil
+}
+
+// keepTree takes a folder as the tree of an entry. Another run may have been as fast, or
+// the same came out of other steps: that one stays, since somebody may stand on it.
+func (c *cache) keepTree(e *entry, dir string) error {
+	err := os.Rename(dir, c.tree(e))
+	if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, syscall.ENOTEMPTY) {
+		return fmt.Errorf("keep an unpacked layer: %w", err)
 	}
 	return nil
 }
@@ -171,69 +221,106 @@ func (c *cache) room(size int64, used map[string]bool) error {
 	if syscall.Flock(int(c.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
 		return nil
 	}
-	type item struct {
-		path string
-		used time.Time
-		size int64
-	}
-	var all []item
-	var sum int64
-	for _, sub := range []string{"entries", "debs"} {
-		entries, err := os.ReadDir(filepath.Join(c.dir, sub))
-		if err != nil {
-			return fmt.Errorf("make room in the cache: %w", err)
-		}
-		for _, e := range entries {
-			i := item{path: filepath.Join(c.dir, sub, e.Name())}
-			err := filepath.WalkDir(i.path, func(_ string, d fs.DirEntry, err error) error {
-				if err != nil {
-					return err
-				}
-				is, err := d.Info()
-				if err == nil {
-					i.size += is.Size()
-					i.used = latest(i.used, is.ModTime())
-				}
-				return err
-			})
-			if err != nil {
-				return fmt.Errorf("make room in the cache: %w", err)
-			}
-			sum += i.size
-			if !used[e.Name()] {
-				all = append(all, i)
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b item) int { return cmp.Compare(a.used.UnixNano(), b.used.UnixNano()) })
-	for _, i := range all {
-		if sum <= size {
-			break
-		}
-		// Under another name first: an entry is whole or not there.
-		gone := filepath.Join(c.dir, "work", filepath.Base(i.path))
-		if err := os.Rename(i.path, gone); err != nil {
-			return fmt.Errorf("make room in the cache: %w", err)
-		}
-		if err := os.RemoveAll(gone); err != nil {
-			return fmt.Errorf("make room in the cache: %w", err)
-		}
-		sum -= i.size
+	if err := c.makeRoom(size, used); err != nil {
+		return fmt.Errorf("make room in the cache: %w", err)
 	}
 	return nil
 }
 
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
+// item is something that can go.
+type item struct {
+	path string
+	used time.Time
+	size int64
+	*entry
 }
 
-// base is where an image begins.
-type base struct {
-	Facts  infra.Facts `json:"facts"`
-	Time   int64       `json:"time"`             // Unix seconds: no file is later
-	Config *config     `json:"config,omitempty"` // of an image
-	Name   string      `json:"name"`
+func (c *cache) makeRoom(size int64, used map[string]bool) error {
+	all, gone, err := c.items()
+	if err != nil {
+		return err
+	}
+	now := func(i item) int {
+		if i.entry != nil && used[i.key] {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(all, func(a, b item) int { return cmp.Or(now(a)-now(b), b.used.Compare(a.used)) })
+	keep := map[string]bool{} // layers and trees
+	sum := int64(0)
+	for _, i := range all {
+		more := i.size
+		var parts []string
+		if i.entry != nil && len(i.Layers) > 0 {
+			for _, l := range i.Layers {
+				if f := c.blob(l); !keep[f] {
+					parts, more = append(parts, f), more+l.Size
+				}
+			}
+			if t := c.tree(i.entry); !keep[t] {
+				parts, more = append(parts, t), more+i.Weight
+			}
+		}
+		if sum+more > size && now(i) > 0 {
+			gone = append(gone, i.path)
+			continue
+		}
+		sum += more
+		for _, p := range parts {
+			keep[p] = true
+		}
+	}
+	for _, dir := range []string{filepath.Join(c.dir, "layers"), filepath.Dir(c.boot), c.boot} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if p := filepath.Join(dir, e.Name()); !keep[p] && p != c.boot {
+				gone = append(gone, p)
+			}
+		}
+	}
+	return c.drop(gone)
+}
+
+// items lists what can go, and what is of no use.
+func (c *cache) items() (all []item, useless []string, err error) {
+	for _, sub := range []string{"entries", "debs"} {
+		entries, err := os.ReadDir(filepath.Join(c.dir, sub))
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, d := range entries {
+			is, err := d.Info()
+			if err != nil {
+				return nil, nil, err
+			}
+			i := item{path: filepath.Join(c.dir, sub, d.Name()), used: is.ModTime(), size: is.Size()}
+			if sub == "entries" {
+				if i.entry, err = readEntry(i.path); err != nil { // of an earlier version
+					useless = append(useless, i.path)
+					continue
+				}
+			}
+			all = append(all, i)
+		}
+	}
+	return all, useless, nil
+}
+
+// drop removes things of the cache, each under another name first: what is there is whole.
+func (c *cache) drop(gone []string) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	dir, done, err := c.work()
+	if err != nil {
+		return err
+	}
+	for i, p := range gone {
+		err = errors.Join(err, os.Rename(p, filepath.Join(dir, fmt.Sprint(i))))
+	}
+	return errors.Join(err, done())
 }

@@ -23,11 +23,10 @@ func (b *baker) debian(ctx context.Context, name string) (*entry, bool, error) {
 	if e, ok := b.cached(k); ok {
 		return e, true, nil
 	}
-	t, done, err := b.newTree()
+	t, err := b.newTree()
 	if err != nil {
 		return nil, false, err
 	}
-	defer done() //nolint:errcheck // swept by the next run
 	if err := suite.Make(ctx, t.dir, filepath.Join(b.cache.dir, "debs")); err != nil {
 		return nil, false, err
 	}

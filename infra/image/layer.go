@@ -11,7 +11,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -84,7 +83,7 @@ func withFolders(changes []change) []change {
 			all = append(all, change{path: up})
 		}
 	}
-	slices.SortFunc(all, func(a, b change) int { return strings.Compare(a.path, b.path) })
+	sortChanges(all)
 	return all
 }
 
@@ -94,7 +93,7 @@ func (t *tree) all() []change {
 	for p := range t.nodes {
 		all = append(all, change{path: p})
 	}
-	slices.SortFunc(all, func(a, b change) int { return strings.Compare(a.path, b.path) })
+	sortChanges(all)
 	return all
 }
 

@@ -28,6 +28,11 @@ type tree struct {
 	dir   string
 	clamp int64           // no time is later, in Unix seconds
 	nodes map[string]node // by path without the first slash; the root is not in it
+	// Of a stack: what it stands on, the folder that has what is changed, and that of the
+	// kernel with files that have several names.
+	below, above *tree
+	index        string
+	marks        bool // it is one layer, for a stack; see unpacker
 }
 
 // node is one file.
@@ -69,7 +74,17 @@ type change struct {
 // scan looks at all files anew, and tells what changed since the last time, sorted.
 // Sockets are not looked at: they mean nothing without who listens.
 func (t *tree) scan(ctx context.Context) ([]change, error) {
-	now, err := t.walk(ctx)
+	if t.above != nil {
+		all, err := t.changesAbove(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("look at %s: %w", t.above.dir, err)
+		}
+		return all, nil
+	}
+	now, read, err := t.walk()
+	if err == nil {
+		err = t.sums(ctx, now, read)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", t.dir, err)
 	}
@@ -87,34 +102,37 @@ func (t *tree) scan(ctx context.Context) ([]change, error) {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b change) int { return strings.Compare(a.path, b.path) })
+	sortChanges(all)
 	t.nodes = now
 	return all, nil
 }
 
-// walk reads the tree. Contents are read only where they may have changed.
-func (t *tree) walk(ctx context.Context) (map[string]node, error) {
-	now := map[string]node{}
-	var read []string
+func sortChanges(all []change) {
+	slices.SortFunc(all, func(a, b change) int { return strings.Compare(a.path, b.path) })
+}
+
+// walk looks at the whole tree, and lists the files whose contents may have changed.
+func (t *tree) walk() (now map[string]node, read []string, err error) {
+	now = map[string]node{}
 	todo := []string{""}
 	for len(todo) > 0 {
 		at := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		entries, err := os.ReadDir(t.file(at))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, e := range entries {
 			p := path.Join(at, e.Name())
 			n, err := t.look(p)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			switch {
 			case strings.HasPrefix(e.Name(), whiteout):
-				return nil, fault.New(fault.Invalid, "/%s: no image can have a file whose name begins with %s", p, whiteout)
+				return nil, nil, noSuchName(p)
 			case len(now) >= mostFiles:
-				return nil, fault.New(fault.Invalid, "there are more than %d files", mostFiles)
+				return nil, nil, fault.New(fault.Invalid, "there are more than %d files", mostFiles)
 			case n.mode&unix.S_IFMT == unix.S_IFSOCK:
 				continue
 			case n.dir():
@@ -129,7 +147,11 @@ func (t *tree) walk(ctx context.Context) (map[string]node, error) {
 			now[p] = n
 		}
 	}
-	return now, t.sums(ctx, now, read)
+	return now, read, nil
+}
+
+func noSuchName(p string) error {
+	return fault.New(fault.Invalid, "/%s: no image can have a file whose name begins with %s", p, whiteout)
 }
 
 // sums reads the contents of files, some at a time.

@@ -54,6 +54,7 @@ type unpacker struct {
 	parent int    // folder that is open
 	open   string // its path
 	times  map[string]int64
+	marks  bool // what a layer takes away is marked for a stack, since it is not here
 }
 
 func (t *tree) unpack(r io.Reader) error {
@@ -66,7 +67,7 @@ func (t *tree) unpack(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	u := &unpacker{root: root, parent: -1, times: map[string]int64{}}
+	u := &unpacker{root: root, parent: -1, times: map[string]int64{}, marks: t.marks}
 	defer u.close()
 	in := tar.NewReader(z)
 	for n := 0; ; n++ {
@@ -222,6 +223,9 @@ func (u *unpacker) hardlink(target string, at int, base string) error {
 
 // takeAway does what a whiteout says; .wh..opq empties the folder.
 func (u *unpacker) takeAway(dir string, at int, name string) error {
+	if u.marks {
+		return unix.Mknodat(at, name, unix.S_IFCHR, 0)
+	}
 	if name != ".wh..opq" {
 		return removeAt(at, name)
 	}

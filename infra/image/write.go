@@ -43,7 +43,7 @@ func (b *baker) write(hash string) (Image, error) {
 	for _, e := range b.chain {
 		for _, l := range e.Layers {
 			m.Layers = append(m.Layers, descriptor{MediaType: typeLayer, Digest: l.Digest, Size: l.Size})
-			files[l.Digest] = b.cache.blob(e.key, l)
+			files[l.Digest] = b.cache.blob(l)
 			img.Size += l.Size
 		}
 	}
@@ -75,9 +75,33 @@ func (b *baker) write(hash string) (Image, error) {
 	}
 	w := &layoutWriter{blobs: blobs, files: files, index: x, docker: b.dockerManifest(cd, m)}
 	if strings.HasSuffix(b.Layout, ".tar") {
-		return img, w.archive(b.Layout, time.Unix(b.chain[0].Base.Time, 0))
+		return img, b.archive(w)
 	}
 	return img, w.folder(b.Layout)
+}
+
+// archive writes the layout as one file, unless that is what the last run wrote there.
+func (b *baker) archive(w *layoutWriter) error {
+	what, err := json.Marshal([]any{w.index, w.docker})
+	if err != nil {
+		return fmt.Errorf("write the image: %w", err)
+	}
+	k := key(formatVersion, "archive", string(what), b.Layout)
+	e, ok := b.cached(k)
+	if id, _, err := identity(b.Layout); ok && err == nil && id == e.Hash {
+		return nil
+	}
+	if err := w.archive(b.Layout, time.Unix(b.chain[0].Base.Time, 0)); err != nil {
+		return err
+	}
+	id, _, err := identity(b.Layout)
+	if err == nil {
+		_, err = b.folder("archive")
+	}
+	if err != nil {
+		return fmt.Errorf("write the image: %w", err)
+	}
+	return b.cache.put(k, b.dir, &entry{Hash: id})
 }
 
 // configuration of the image: that of its base, and what is said here.
@@ -272,6 +296,12 @@ func whole(file string, write func(io.Writer) error) error {
 
 // writeRootFS writes the whole tree, packed as the name (without .new) says.
 func (t *tree) writeRootFS(file string) error {
+	if t.above != nil {
+		var err error
+		if t.nodes, _, err = t.walk(); err != nil {
+			return fmt.Errorf("write the root file system: %w", err)
+		}
+	}
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		return fmt.Errorf("write the root file system: %w", err)
