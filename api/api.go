@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"steer/api/graphite"
+	images "steer/api/registry"
 	"steer/base/access"
 	"steer/base/definitions"
 	"steer/base/git"
@@ -62,6 +63,7 @@ type Options struct {
 	Graphite http.Handler // /render, /metrics/find, …
 	Umpire   http.Handler // /check
 	Git      http.Handler // /git/NAME.git/…; the caller's role is checked before
+	Images   http.Handler // /v2/, the registry of images; likewise
 	Web      http.Handler // everything else
 	Metrics  http.Handler // /metrics: Steer's own figures as text
 	Temp     string       // folder for uploads under way
@@ -111,6 +113,7 @@ func New(o Options) *API {
 	}
 	a.handle(mux, "GET /check", a.umpire())
 	a.handle(mux, "/git/", a.git())
+	a.handle(mux, "/v2/", a.images())
 	a.handle(mux, "GET /metrics", a.require(viewer, true, o.Metrics))
 	a.handle(mux, "GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) }))
 	a.handle(mux, "GET /readyz", http.HandlerFunc(a.readyz))
@@ -171,7 +174,7 @@ func (a *API) umpire() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := caller(r.Context()); !ok && !(a.o.Anonymous && local(r)) {
 			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("WWW-Authenticate", `Basic realm="Steer: any name, a token as password"`)
+			w.Header().Set("WWW-Authenticate", askPassword)
 			w.WriteHeader(http.StatusUnauthorized)
 			w.Write([]byte("{\"error\":\"not authorized\"}\n"))
 			return
@@ -213,9 +216,28 @@ func (a *API) git() http.Handler {
 			}
 		}
 		if _, ok := caller(r.Context()); !ok {
-			w.Header().Set("WWW-Authenticate", `Basic realm="Steer: any name, a token as password"`)
+			w.Header().Set("WWW-Authenticate", askPassword)
 		}
 		a.require(role, false, a.o.Git).ServeHTTP(w, r)
+	})
+}
+
+// images asks for a login and for the role: everyone known pulls, developers push and
+// delete.
+func (a *API) images() http.Handler {
+	named := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.o.Images.ServeHTTP(w, r.WithContext(images.As(r.Context(), person(r.Context()))))
+	})
+	read, write := a.require(viewer, false, named), a.require(developer, false, named)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := caller(r.Context()); !ok {
+			w.Header().Set("WWW-Authenticate", askPassword)
+		}
+		if images.IsWrite(r) {
+			write.ServeHTTP(w, r)
+		} else {
+			read.ServeHTTP(w, r)
+		}
 	})
 }
 
