@@ -16,7 +16,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"steer/api/graphite"
-	images "steer/api/registry"
 	"steer/base/access"
 	"steer/base/definitions"
 	"steer/base/git"
@@ -25,6 +24,7 @@ import (
 	"steer/deliver/artifact"
 	"steer/deliver/deploy"
 	"steer/deliver/pipeline"
+	images "steer/deliver/registry"
 	"steer/deliver/source"
 	"steer/improve/flow"
 	"steer/infra/agent"
@@ -51,6 +51,7 @@ type Options struct {
 	Pipelines   *pipeline.Pipeline
 	Deploys     *deploy.Deployer
 	Artifacts   *artifact.Repository
+	Images      *images.Registry
 	Sources     *source.Source
 	Checks      *state.Engine
 	Timeline    *timeline.Timeline
@@ -63,7 +64,6 @@ type Options struct {
 	Graphite http.Handler // /render, /metrics/find, …
 	Umpire   http.Handler // /check
 	Git      http.Handler // /git/NAME.git/…; the caller's role is checked before
-	Images   http.Handler // /v2/, the registry of images; likewise
 	Web      http.Handler // everything else
 	Metrics  http.Handler // /metrics: Steer's own figures as text
 	Temp     string       // folder for uploads under way
@@ -113,7 +113,7 @@ func New(o Options) *API {
 	}
 	a.handle(mux, "GET /check", a.umpire())
 	a.handle(mux, "/git/", a.git())
-	a.handle(mux, "/v2/", a.images())
+	a.handle(mux, "/v2/", a.distribution())
 	a.handle(mux, "GET /metrics", a.require(viewer, true, o.Metrics))
 	a.handle(mux, "GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) }))
 	a.handle(mux, "GET /readyz", http.HandlerFunc(a.readyz))
@@ -158,6 +158,7 @@ func (a *API) describe(mux *http.ServeMux) {
 	a.store()
 	a.agents()
 	a.fleet()
+	a.images()
 }
 
 func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
@@ -219,25 +220,6 @@ func (a *API) git() http.Handler {
 			w.Header().Set("WWW-Authenticate", askPassword)
 		}
 		a.require(role, false, a.o.Git).ServeHTTP(w, r)
-	})
-}
-
-// images asks for a login and for the role: everyone known pulls, developers push and
-// delete.
-func (a *API) images() http.Handler {
-	named := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.o.Images.ServeHTTP(w, r.WithContext(images.As(r.Context(), person(r.Context()))))
-	})
-	read, write := a.require(viewer, false, named), a.require(developer, false, named)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := caller(r.Context()); !ok {
-			w.Header().Set("WWW-Authenticate", askPassword)
-		}
-		if images.IsWrite(r) {
-			write.ServeHTTP(w, r)
-		} else {
-			read.ServeHTTP(w, r)
-		}
 	})
 }
 

@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
-	images "steer/api/registry"
+	distribution "steer/api/registry"
 	"steer/base/access"
 	"steer/base/fault"
 )
@@ -147,7 +147,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		text = "Steer cannot answer now: its log says why" // which may be nothing for strangers
 	}
 	if strings.HasPrefix(r.URL.Path, "/v2/") { // clients of registries know another form
-		images.WriteError(w, err, text)
+		distribution.WriteError(w, err, text)
 		return
 	}
 	w.Header().Set("Content-Type", "application/problem+json")

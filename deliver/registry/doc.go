@@ -23,10 +23,9 @@ import (
 	"encoding/json"
 	"time"
 
+	"steer/base/config"
 	"steer/base/fault"
 	"steer/base/id"
-
-	"steer/base/config"
 )
 
 // Config is what operators may set.
