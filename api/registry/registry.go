@@ -130,7 +130,7 @@ func only(r *http.Request, method string, f func() error) error {
 
 // wrongMethod has the code UNSUPPORTED and the status that HTTP has for it.
 func wrongMethod(r *http.Request) error {
-	return registry.NotSupported("%s %s: there is no such method here", r.Method, r.URL.Path)
+	return registry.Fail(registry.Unsupported, http.StatusMethodNotAllowed, "%s %s: there is no such method here", r.Method, r.URL.Path)
 }
 
 // blob answers for one blob.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"steer/base/fault"
 	"steer/deliver/registry"
 )
 
@@ -129,10 +128,10 @@ func begins(r *http.Request) (int64, error) {
 	first, err := strconv.ParseInt(a, 10, 63)
 	last, err2 := strconv.ParseInt(b, 10, 63)
 	if !ok || err != nil || err2 != nil || first < 0 || last < first {
-		return 0, fault.New(fault.Invalid, "upload: Content-Range %.100q is not FIRST-LAST", text)
+		return 0, registry.Fail(registry.BlobUploadInvalid, http.StatusBadRequest, "upload: Content-Range %.100q is not FIRST-LAST", text)
 	}
 	if r.ContentLength >= 0 && r.ContentLength != last-first+1 {
-		return 0, fault.New(fault.Invalid, "upload: Content-Range %s names %d bytes, and %d are sent", text, last-first+1, r.ContentLength)
+		return 0, registry.Fail(registry.BlobUploadInvalid, http.StatusBadRequest, "upload: Content-Range %s names %d bytes, and %d are sent", text, last-first+1, r.ContentLength)
 	}
 	return first, nil
 }

@@ -63,7 +63,7 @@ func (f files) restore(d Digest) error {
 func (f files) open(d Digest) (*os.File, int64, error) {
 	file, err := os.Open(f.path(d))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, fail(BlobUnknown, http.StatusNotFound, "blob %s: there is none (push it first)", d)
+		return nil, 0, Fail(BlobUnknown, http.StatusNotFound, "blob %s: there is none (push it first)", d)
 	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("read blob: %w", err)
@@ -81,7 +81,7 @@ func (f files) open(d Digest) (*os.File, int64, error) {
 func (f files) size(d Digest, touch bool) (int64, error) {
 	info, err := os.Stat(f.path(d))
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, fail(BlobUnknown, http.StatusNotFound, "blob %s: there is none (push it first)", d)
+		return 0, Fail(BlobUnknown, http.StatusNotFound, "blob %s: there is none (push it first)", d)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read blob: %w", err)
@@ -136,7 +136,7 @@ func (f files) room(n int64) error {
 		return fmt.Errorf("ask for space on the disk: %w", err)
 	}
 	if left := int64(s.Bavail) * int64(s.Bsize); left-n < f.free {
-		return fail(Unavailable, http.StatusInsufficientStorage,
+		return Fail(Unavailable, http.StatusInsufficientStorage,
 			"the disk of the registry has %d MiB left, of which %d stay free for everything else (make room, or lower registry.keep_free_mb)", left>>20, f.free>>20)
 	}
 	return nil
@@ -145,7 +145,7 @@ func (f files) room(n int64) error {
 // trouble words an error of writing.
 func (f files) trouble(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fail(Unavailable, http.StatusInsufficientStorage, "the disk of the registry is full (make room there): %w", err)
+		return Fail(Unavailable, http.StatusInsufficientStorage, "the disk of the registry is full (make room there): %w", err)
 	}
 	return fmt.Errorf("write to the registry: %w", err)
 }

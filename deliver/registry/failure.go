@@ -35,7 +35,8 @@ type failure struct {
 
 func (f *failure) Unwrap() error { return f.error }
 
-func fail(code string, status int, format string, args ...any) error {
+// Fail makes an error with a code and an HTTP status.
+func Fail(code string, status int, format string, args ...any) error {
 	kind := fault.OfStatus(status)
 	if status == http.StatusInsufficientStorage {
 		kind = fault.Unavailable
@@ -58,9 +59,4 @@ func Failure(err error) (code string, status int) {
 		code = Unavailable
 	}
 	return code, kind.Status()
-}
-
-// NotSupported is an error for what the protocol allows to leave out.
-func NotSupported(format string, args ...any) error {
-	return fail(Unsupported, http.StatusMethodNotAllowed, format, args...)
 }

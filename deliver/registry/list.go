@@ -32,7 +32,7 @@ func (r *Registry) known(ctx context.Context, repository string) error {
 		return fmt.Errorf("find repository %s: %w", repository, err)
 	}
 	if !there {
-		return fail(NameUnknown, http.StatusNotFound, "repository %s: there is none ('steer registry list' shows them; a push makes one)", repository)
+		return Fail(NameUnknown, http.StatusNotFound, "repository %s: there is none ('steer registry list' shows them; a push makes one)", repository)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ const most = 10_000
 // parse reads a manifest that was sent with a media type, which may be empty.
 func parse(mediaType string, body []byte) (c content, err error) {
 	invalid := func(format string, args ...any) (content, error) {
-		return content{}, fail(ManifestInvalid, http.StatusBadRequest, "read manifest: "+format, args...)
+		return content{}, Fail(ManifestInvalid, http.StatusBadRequest, "read manifest: "+format, args...)
 	}
 	if err := json.Unmarshal(body, &c); err != nil {
 		return invalid("%w", err)
@@ -116,14 +116,14 @@ func (r *Registry) Push(ctx context.Context, p Push) (Manifest, error) {
 		return Manifest{}, err
 	}
 	if len(p.Body) > MaxManifest {
-		return Manifest{}, fail(SizeInvalid, http.StatusRequestEntityTooLarge, "push to %s: the manifest has more than %d bytes", p.Repository, MaxManifest)
+		return Manifest{}, Fail(SizeInvalid, http.StatusRequestEntityTooLarge, "push to %s: the manifest has more than %d bytes", p.Repository, MaxManifest)
 	}
 	for _, tag := range p.Tags {
 		if err := checkTag(tag); err != nil {
 			return Manifest{}, err
 		}
 		if reserved(p.Repository, tag) {
-			return Manifest{}, fail(Denied, http.StatusForbidden, "push %s:%s: tags like b12 and local-3 are versions that Steer builds (push it under another tag)", p.Repository, tag)
+			return Manifest{}, Fail(Denied, http.StatusForbidden, "push %s:%s: tags like b12 and local-3 are versions that Steer builds (push it under another tag)", p.Repository, tag)
 		}
 	}
 	c, err := parse(p.MediaType, p.Body)
@@ -133,7 +133,7 @@ func (r *Registry) Push(ctx context.Context, p Push) (Manifest, error) {
 	m := Manifest{Digest: anyDigest.of(p.Body), MediaType: c.MediaType, Body: p.Body}
 	if p.Digest != "" {
 		if m.Digest = p.Digest.of(p.Body); m.Digest != p.Digest {
-			return Manifest{}, fail(DigestInvalid, http.StatusBadRequest, "push to %s: the manifest has the digest %s instead of %s", p.Repository, m.Digest, p.Digest)
+			return Manifest{}, Fail(DigestInvalid, http.StatusBadRequest, "push to %s: the manifest has the digest %s instead of %s", p.Repository, m.Digest, p.Digest)
 		}
 	}
 	if c.Subject != nil {
@@ -183,13 +183,13 @@ func (r *Registry) needs(ctx context.Context, repository string, c content) (tot
 	for _, d := range c.blobs() {
 		is, err := r.files.size(d.Digest, false)
 		if code, _ := Failure(err); err != nil && code == BlobUnknown {
-			return 0, fail(ManifestBlobUnknown, http.StatusNotFound, "push to %s: the manifest needs blob %s, which is not there (push it first)", repository, d.Digest)
+			return 0, Fail(ManifestBlobUnknown, http.StatusNotFound, "push to %s: the manifest needs blob %s, which is not there (push it first)", repository, d.Digest)
 		}
 		if err != nil {
 			return 0, err
 		}
 		if is != d.Size {
-			return 0, fail(ManifestInvalid, http.StatusBadRequest, "push to %s: the manifest says that blob %s has %d bytes, and it has %d", repository, d.Digest, d.Size, is)
+			return 0, Fail(ManifestInvalid, http.StatusBadRequest, "push to %s: the manifest says that blob %s has %d bytes, and it has %d", repository, d.Digest, d.Size, is)
 		}
 		total += is
 	}
@@ -197,7 +197,7 @@ func (r *Registry) needs(ctx context.Context, repository string, c content) (tot
 		var size int64
 		err := r.db.Read().QueryRowContext(ctx, `SELECT total FROM registry_manifest WHERE repository = $1 AND digest = $2`, repository, d.Digest).Scan(&size)
 		if errors.Is(err, sql.ErrNoRows) {
-			return 0, fail(ManifestBlobUnknown, http.StatusNotFound, "push to %s: the index needs manifest %s, which is not in this repository (push it first)", repository, d.Digest)
+			return 0, Fail(ManifestBlobUnknown, http.StatusNotFound, "push to %s: the index needs manifest %s, which is not in this repository (push it first)", repository, d.Digest)
 		}
 		if err != nil {
 			return 0, fmt.Errorf("push to %s: %w", repository, err)
@@ -275,7 +275,7 @@ func (r *Registry) Resolve(ctx context.Context, repository, ref string) (Manifes
 	} else {
 		err := r.db.Read().QueryRowContext(ctx, `SELECT digest FROM registry_tag WHERE repository = $1 AND tag = $2`, repository, ref).Scan(&d)
 		if errors.Is(err, sql.ErrNoRows) {
-			return Manifest{}, fail(ManifestUnknown, http.StatusNotFound, "image %s:%.128s: there is none ('steer registry list %s' shows the tags)", repository, ref, repository)
+			return Manifest{}, Fail(ManifestUnknown, http.StatusNotFound, "image %s:%.128s: there is none ('steer registry list %s' shows the tags)", repository, ref, repository)
 		} else if err != nil {
 			return Manifest{}, fmt.Errorf("find image %s:%s: %w", repository, ref, err)
 		}
@@ -283,7 +283,7 @@ func (r *Registry) Resolve(ctx context.Context, repository, ref string) (Manifes
 	m := Manifest{Digest: d}
 	err := r.db.Read().QueryRowContext(ctx, `SELECT media_type, subject FROM registry_manifest WHERE repository = $1 AND digest = $2`, repository, d).Scan(&m.MediaType, &m.Subject)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Manifest{}, fail(ManifestUnknown, http.StatusNotFound, "manifest %s@%s: there is none", repository, d)
+		return Manifest{}, Fail(ManifestUnknown, http.StatusNotFound, "manifest %s@%s: there is none", repository, d)
 	} else if err != nil {
 		return Manifest{}, fmt.Errorf("find manifest %s@%s: %w", repository, d, err)
 	}

@@ -19,7 +19,7 @@ func ParseDigest(s string) (Digest, error) {
 	size := map[string]int{"sha256": sha256.Size, "sha512": sha512.Size}[algorithm]
 	raw, err := hex.DecodeString(hexed)
 	if size == 0 || err != nil || len(raw) != size || strings.ToLower(hexed) != hexed {
-		return "", fail(DigestInvalid, http.StatusBadRequest, "digest %.200q: write sha256: and 64, or sha512: and 128 hexadecimal digits in lower case", s)
+		return "", Fail(DigestInvalid, http.StatusBadRequest, "digest %.200q: write sha256: and 64, or sha512: and 128 hexadecimal digits in lower case", s)
 	}
 	return Digest(s), nil
 }
@@ -64,14 +64,14 @@ var (
 // CheckName says what is wrong with the name of a repository.
 func CheckName(name string) error {
 	if len(name) > 255 || !nameForm.MatchString(name) {
-		return fail(NameInvalid, http.StatusBadRequest, "repository %.300q: write small letters and digits, parted by . _ __ - or /, at most 255 in all", name)
+		return Fail(NameInvalid, http.StatusBadRequest, "repository %.300q: write small letters and digits, parted by . _ __ - or /, at most 255 in all", name)
 	}
 	return nil
 }
 
 func checkTag(tag string) error {
 	if !tagForm.MatchString(tag) {
-		return fail(ManifestInvalid, http.StatusBadRequest, "tag %.200q: write letters, digits, _ . and -, beginning with one of the first three, at most 128 in all", tag)
+		return Fail(ManifestInvalid, http.StatusBadRequest, "tag %.200q: write letters, digits, _ . and -, beginning with one of the first three, at most 128 in all", tag)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func (r *Registry) deleteTag(ctx context.Context, tx *sql.Tx, repository, tag st
 	err := tx.QueryRowContext(ctx, `SELECT built, digest FROM registry_tag WHERE repository = $1 AND tag = $2`, repository, tag).Scan(&built, &d)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return fail(ManifestUnknown, http.StatusNotFound, "delete %s:%.128s: there is no such tag ('steer registry list %s' shows them)", repository, tag, repository)
+		return Fail(ManifestUnknown, http.StatusNotFound, "delete %s:%.128s: there is no such tag ('steer registry list %s' shows them)", repository, tag, repository)
 	case err != nil:
 		return fmt.Errorf("delete %s:%s: %w", repository, tag, err)
 	case built:
@@ -51,7 +51,7 @@ func (r *Registry) deleteTag(ctx context.Context, tx *sql.Tx, repository, tag st
 }
 
 func ofSteer(what string) error {
-	return fail(Denied, http.StatusForbidden, "delete %s: it is a version that Steer built, which environments may run and go back to; it stays", what)
+	return Fail(Denied, http.StatusForbidden, "delete %s: it is a version that Steer built, which environments may run and go back to; it stays", what)
 }
 
 // untag removes tags of a manifest: one, or all if it is "".
@@ -72,7 +72,7 @@ func (r *Registry) deleteManifest(ctx context.Context, tx *sql.Tx, repository st
 	err := tx.QueryRowContext(ctx, `SELECT built FROM registry_manifest WHERE repository = $1 AND digest = $2`, repository, d).Scan(&built)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return fail(ManifestUnknown, http.StatusNotFound, "delete %s: there is no such manifest", what)
+		return Fail(ManifestUnknown, http.StatusNotFound, "delete %s: there is no such manifest", what)
 	case err != nil:
 		return fmt.Errorf("delete %s: %w", what, err)
 	case built:
@@ -82,7 +82,7 @@ func (r *Registry) deleteManifest(ctx context.Context, tx *sql.Tx, repository st
 	err = tx.QueryRowContext(ctx, `SELECT m.digest FROM registry_reference r JOIN registry_manifest m ON m.digest = r.manifest
 		WHERE r.digest = $1 AND m.repository = $2 LIMIT 1`, d, repository).Scan(&index)
 	if err == nil {
-		return fail(Unsupported, http.StatusMethodNotAllowed, "delete %s: the index %s needs it (delete that first)", what, index)
+		return Fail(Unsupported, http.StatusMethodNotAllowed, "delete %s: the index %s needs it (delete that first)", what, index)
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("delete %s: %w", what, err)
@@ -107,7 +107,7 @@ func (r *Registry) DeleteBlob(ctx context.Context, repository string, d Digest, 
 		return err
 	}
 	if !r.backup.TryLock() {
-		return fail(Unavailable, http.StatusServiceUnavailable, "delete blob %s: a backup is being taken (try again when it has ended)", d)
+		return Fail(Unavailable, http.StatusServiceUnavailable, "delete blob %s: a backup is being taken (try again when it has ended)", d)
 	}
 	defer r.backup.Unlock()
 	r.mu.Lock()
@@ -120,7 +120,7 @@ func (r *Registry) DeleteBlob(ctx context.Context, repository string, d Digest, 
 		return err
 	}
 	if where != "" {
-		return fail(Unsupported, http.StatusMethodNotAllowed, "delete blob %s: %s needs it (delete that first)", d, where)
+		return Fail(Unsupported, http.StatusMethodNotAllowed, "delete blob %s: %s needs it (delete that first)", d, where)
 	}
 	if err := r.db.Tx(ctx, func(tx *sql.Tx) error {
 		return r.told(ctx, tx, event.ArtifactDeleted, repository, "@"+string(d), actor, fmt.Sprintf("Blob %s deleted", short(d)))

@@ -69,7 +69,7 @@ func (u *uploads) begin() (string, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.live) >= u.most {
-		return "", fail(TooManyRequests, http.StatusTooManyRequests,
+		return "", Fail(TooManyRequests, http.StatusTooManyRequests,
 			"%d uploads are under way already (try again later; those that stand still end after %s, see registry.max_uploads)", len(u.live), u.expires)
 	}
 	name := rand.Text()
@@ -91,14 +91,14 @@ func (u *uploads) take(name string) (up *upload, done func(), err error) {
 	up = u.live[name]
 	u.mu.Unlock()
 	if up == nil {
-		return nil, nil, fail(BlobUploadUnknown, http.StatusNotFound, "upload %.40q: there is none; it ended, or stood still for %s (begin anew)", name, u.expires)
+		return nil, nil, Fail(BlobUploadUnknown, http.StatusNotFound, "upload %.40q: there is none; it ended, or stood still for %s (begin anew)", name, u.expires)
 	}
 	if !up.mu.TryLock() {
-		return nil, nil, fail(BlobUploadInvalid, http.StatusConflict, "upload %s: another request is writing it (wait until that has ended)", name)
+		return nil, nil, Fail(BlobUploadInvalid, http.StatusConflict, "upload %s: another request is writing it (wait until that has ended)", name)
 	}
 	if up.gone {
 		up.mu.Unlock()
-		return nil, nil, fail(BlobUploadUnknown, http.StatusNotFound, "upload %s: it has ended (begin anew)", name)
+		return nil, nil, Fail(BlobUploadUnknown, http.StatusNotFound, "upload %s: it has ended (begin anew)", name)
 	}
 	return up, up.mu.Unlock, nil
 }
@@ -122,7 +122,7 @@ type Chunk struct {
 // append adds a piece. What came in before an error stays.
 func (u *uploads) append(name string, up *upload, c Chunk) error {
 	if c.Start >= 0 && c.Start != up.size {
-		return fail(BlobUploadInvalid, http.StatusRequestedRangeNotSatisfiable, "upload %s: the piece begins at byte %d, and it goes on at byte %d", name, c.Start, up.size)
+		return Fail(BlobUploadInvalid, http.StatusRequestedRangeNotSatisfiable, "upload %s: the piece begins at byte %d, and it goes on at byte %d", name, c.Start, up.size)
 	}
 	if c.Size > u.largest-up.size {
 		return u.tooLarge(name)
@@ -168,9 +168,9 @@ func (u *uploads) append(name string, up *upload, c Chunk) error {
 		switch {
 		case err == nil:
 		case !errors.Is(err, io.EOF):
-			return fail(BlobUploadInvalid, http.StatusBadRequest, "upload %s broke off after byte %d (go on from there): %w", name, up.size, err)
+			return Fail(BlobUploadInvalid, http.StatusBadRequest, "upload %s broke off after byte %d (go on from there): %w", name, up.size, err)
 		case c.Size >= 0 && up.size-begun != c.Size:
-			return fail(SizeInvalid, http.StatusBadRequest, "upload %s: %d bytes came of %d", name, up.size-begun, c.Size)
+			return Fail(SizeInvalid, http.StatusBadRequest, "upload %s: %d bytes came of %d", name, up.size-begun, c.Size)
 		default:
 			return nil
 		}
@@ -189,7 +189,7 @@ func fill(r io.Reader, buffer []byte) (n int, err error) {
 }
 
 func (u *uploads) tooLarge(name string) error {
-	return fail(SizeInvalid, http.StatusRequestEntityTooLarge, "upload %s: it is larger than %d MiB (see registry.max_blob_mb)", name, u.largest>>20)
+	return Fail(SizeInvalid, http.StatusRequestEntityTooLarge, "upload %s: it is larger than %d MiB (see registry.max_blob_mb)", name, u.largest>>20)
 }
 
 // finish makes a blob of an upload that is whole. One with another digest is dropped.
@@ -208,7 +208,7 @@ func (u *uploads) finish(name string, up *upload, d Digest) error {
 	}
 	if is := d.with(h); is != d {
 		u.drop(name, up)
-		return fail(DigestInvalid, http.StatusBadRequest, "upload %s: its %d bytes have the digest %s instead of %s (push it again)", name, up.size, is, d)
+		return Fail(DigestInvalid, http.StatusBadRequest, "upload %s: its %d bytes have the digest %s instead of %s (push it again)", name, up.size, is, d)
 	}
 	if err := u.keep(file, d); err != nil {
 		return err
