@@ -45,6 +45,11 @@ func parse(mediaType string, body []byte) (c content, err error) {
 	case mediaType != "" && mediaType != c.MediaType:
 		return invalid("it is sent as %.200q and says that it is %.200q", mediaType, c.MediaType)
 	}
+	if c.MediaType == "" { // the image-spec lets it be left out
+		if c.MediaType = TypeManifest; c.Config == nil {
+			c.MediaType = TypeIndex
+		}
+	}
 	all := append(append([]Descriptor{}, c.Layers...), c.Manifests...)
 	switch c.MediaType {
 	case TypeManifest, typeDockerImage:

@@ -334,6 +334,9 @@ func TestWrongPushes(t *testing.T) {
 	elsewhere.URLs = []string{"https://example.com/layer"}
 	h.push("app", with("layers", []Descriptor{elsewhere}), "elsewhere")
 	h.push("mirror/app", with("x", 1), "b12") // is no service's
+	if m := h.push("app", with("mediaType", nil), "silent"); m.MediaType != TypeManifest {
+		t.Errorf("%+v", m)
+	}
 }
 
 func TestUploads(t *testing.T) {
