@@ -4,7 +4,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-go test-web test-e2e screenshots bench bench-store bench-render bench-converge bench-bake compat-graphite soak lint docs fuzz clean web
+.PHONY: help build run test test-go test-web test-e2e screenshots bench bench-store bench-render bench-converge bench-bake compat-graphite compat-registry bench-registry soak lint docs fuzz clean web
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,19 @@ bench-bake: bin/steer ## measure images against docker build, as root (flags: BE
 
 compat-graphite: ## compare the Graphite API with graphite-web, from recorded answers
 	go test -count 1 -v -run 'Graphite|Guide' ./test/compat/graphite
+
+# Pinned, so that a result means the same next month.
+OCI_SUITE := github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
+
+bin/conformance: Makefile
+	GOBIN=$(CURDIR)/bin go install $(OCI_SUITE)
+	@touch $@
+
+compat-registry: bin/conformance ## the conformance suite of the Open Container Initiative against the registry
+	PATH="$(CURDIR)/bin:$$PATH" go test -count 1 -v -run 'RegistryConformance' ./test
+
+bench-registry: bin/steer ## measure docker push and pull against Debian's docker-registry (flags: BENCH)
+	go run ./test/bench/registry $(BENCH)
 
 soak: ## 300 kills of the metric store, each fault and death of its story, every flipped bit
 	STEER_SOAK=300 go test -timeout 60m -count 1 -v -run 'Crash|Story|Fault|Flipped|Model' ./monitor/store/...

@@ -24,6 +24,7 @@ import (
 	"steer/deliver/artifact"
 	"steer/deliver/deploy"
 	"steer/deliver/pipeline"
+	images "steer/deliver/registry"
 	"steer/deliver/source"
 	"steer/improve/flow"
 	"steer/improve/followup"
@@ -52,6 +53,7 @@ type Options struct {
 	Pipelines   *pipeline.Pipeline
 	Deploys     *deploy.Deployer
 	Artifacts   *artifact.Repository
+	Images      *images.Registry
 	Sources     *source.Source
 	Checks      *state.Engine
 	Timeline    *timeline.Timeline
@@ -115,6 +117,7 @@ func New(o Options) *API {
 	}
 	a.handle(mux, "GET /check", a.umpire())
 	a.handle(mux, "/git/", a.git())
+	a.handle(mux, "/v2/", a.distribution())
 	a.handle(mux, "GET /metrics", a.require(viewer, true, o.Metrics))
 	a.handle(mux, "GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) }))
 	a.handle(mux, "GET /readyz", http.HandlerFunc(a.readyz))
@@ -160,6 +163,7 @@ func (a *API) describe(mux *http.ServeMux) {
 	a.store()
 	a.agents()
 	a.fleet()
+	a.images()
 }
 
 func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
@@ -176,7 +180,7 @@ func (a *API) umpire() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := caller(r.Context()); !ok && !(a.o.Anonymous && local(r)) {
 			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("WWW-Authenticate", `Basic realm="Steer: any name, a token as password"`)
+			w.Header().Set("WWW-Authenticate", askPassword)
 			w.WriteHeader(http.StatusUnauthorized)
 			w.Write([]byte("{\"error\":\"not authorized\"}\n"))
 			return
@@ -218,7 +222,7 @@ func (a *API) git() http.Handler {
 			}
 		}
 		if _, ok := caller(r.Context()); !ok {
-			w.Header().Set("WWW-Authenticate", `Basic realm="Steer: any name, a token as password"`)
+			w.Header().Set("WWW-Authenticate", askPassword)
 		}
 		a.require(role, false, a.o.Git).ServeHTTP(w, r)
 	})

@@ -8,11 +8,15 @@ import (
 	"net/netip"
 	"strings"
 
+	distribution "steer/api/registry"
 	"steer/base/access"
 	"steer/base/fault"
 )
 
 const cookieName = "steer_session"
+
+// askPassword tells programs like Git and Docker how to log in.
+const askPassword = `Basic realm="Steer: any name, a token as password"`
 
 // authenticate finds out who sent the request: a bearer token, the password of
 // basic authentication (Git, Umpire clients) or the session cookie of a browser.
@@ -21,8 +25,8 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, known, err := a.identify(r)
 		if err != nil {
-			if fault.Of(err) == fault.Anonymous && strings.HasPrefix(r.URL.Path, "/git/") {
-				w.Header().Set("WWW-Authenticate", `Basic realm="Steer: any name, a token as password"`)
+			if fault.Of(err) == fault.Anonymous && (strings.HasPrefix(r.URL.Path, "/git/") || strings.HasPrefix(r.URL.Path, "/v2/")) {
+				w.Header().Set("WWW-Authenticate", askPassword)
 			}
 			a.refuse(w, r, err)
 			return
@@ -141,6 +145,10 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if _, known := caller(r.Context()); kind == fault.Internal && !known {
 		text = "Steer cannot answer now: its log says why" // which may be nothing for strangers
+	}
+	if strings.HasPrefix(r.URL.Path, "/v2/") { // clients of registries know another form
+		distribution.WriteError(w, err, text)
+		return
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(kind.Status())

@@ -48,6 +48,7 @@ func routes(t *testing.T, a *API) (all [][2]string) {
 	}
 	return append(all, [2]string{"GET", "/api/v1/openapi.json"}, [2]string{"GET", "/api/v1/openapi.yaml"}, [2]string{"GET", "/api/v1/schemas/Deploy.json"},
 		[2]string{"GET", "/api/v1/nothing"}, [2]string{"GET", "/api/v2"}, [2]string{"GET", "/git/definitions.git/info/refs?service=git-upload-pack"},
+		[2]string{"POST", "/v2/app/blobs/uploads/"}, [2]string{"GET", "/v2/app/manifests/latest"}, [2]string{"DELETE", "/v2/app/manifests/latest"},
 		[2]string{"POST", "/render"}, [2]string{"POST", "/metrics/find"}, [2]string{"POST", "/tags/findSeries"}, [2]string{"POST", "/events/get_data"},
 		[2]string{"POST", "/events"}, [2]string{"POST", "/events/"}, [2]string{"POST", "/tags/tagSeries"}, [2]string{"POST", "/tags/tagMultiSeries"},
 		[2]string{"POST", "/tags/delSeries"}, [2]string{"POST", "/tags/del%53eries/"})

@@ -70,8 +70,11 @@ func (a *App) Backup(ctx context.Context, who id.Person) (_ api.Backup, err erro
 		return nil, fault.New(fault.Conflict, "take backup: one is being taken already (wait until it has ended)")
 	}
 	b := &backing{a: a, who: who, created: time.Now().UTC()}
+	// What is deleted from now on is still named by the copy of the database.
+	release := a.deliver.registry.Hold()
 	b.close = sync.OnceFunc(func() {
 		os.RemoveAll(b.temp)
+		release()
 		a.backups.Unlock()
 	})
 	defer func() {
@@ -208,7 +211,7 @@ func (b *backing) writeRepositories(ctx context.Context, w *backup.Writer, dir s
 func (b *backing) writeRest(w *backup.Writer, db string) error {
 	skip := map[string]bool{
 		"git": true, "mirror": true, "metrics": b.a.monitor.disk != nil, "metrics/LOCK": true, db: true, db + "-wal": true, db + "-shm": true, db + "-journal": true,
-		"artifacts/tmp": true, "lost+found": true,
+		"artifacts/tmp": true, "artifacts/uploads": true, "artifacts/trash": true, "lost+found": true,
 	}
 	for _, l := range leftOut() {
 		skip[l.Path] = true

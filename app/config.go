@@ -11,6 +11,7 @@ import (
 	"steer/deliver/artifact"
 	"steer/deliver/balance"
 	"steer/deliver/deploy/process"
+	"steer/deliver/registry"
 	"steer/deliver/run"
 	"steer/deliver/source"
 	"steer/improve/followup"
@@ -47,6 +48,7 @@ type Config struct {
 	Run       run.Config    `yaml:"run"`
 
 	Artifact artifact.Config `yaml:"artifact"`
+	Registry registry.Config `yaml:"registry"`
 	Deploy   Deploy          `yaml:"deploy"`
 	Balance  balance.Config  `yaml:"balance"`
 	Infra    InfraConfig     `yaml:"infra"`

@@ -20,6 +20,7 @@ import (
 	"steer/deliver/deploy"
 	"steer/deliver/deploy/process"
 	"steer/deliver/pipeline"
+	"steer/deliver/registry"
 	"steer/deliver/run"
 	"steer/deliver/source"
 	"steer/monitor/state"
@@ -31,6 +32,7 @@ type deliver struct {
 	sources   *source.Source
 	pipelines *pipeline.Pipeline
 	runner    *run.Runner
+	registry  *registry.Registry
 	artifacts *artifact.Repository
 	driver    *process.Driver
 	balancer  *balance.Balancer
@@ -41,12 +43,31 @@ type deliver struct {
 // before what brings, so that it stops after it.
 func (a *App) openDeliver(ctx context.Context) (err error) {
 	d := &a.deliver
+	if d.registry, err = registry.New(ctx, registry.Options{
+		Config: a.o.Registry, Dir: a.path("artifacts"), DB: a.db, Journal: a.journal.Append, Log: a.log,
+	}); err != nil {
+		return err
+	}
 	if d.artifacts, err = artifact.New(ctx, artifact.Options{
 		Config: a.o.Artifact, Dir: a.path("artifacts"), DB: a.db, Journal: a.journal.Append, Log: a.log,
+		Recorded: func(ctx context.Context, tx *sql.Tx, art artifact.Artifact) error {
+			return d.registry.Built(ctx, tx, art.Service, art.Version, registry.Digest(art.Digest))
+		},
 		Manifest: func(file string, data []byte) (catalog.Manifest, error) {
 			return catalog.Reader{Query: checkQuery}.ParseManifest(file, data)
 		},
 	}); err != nil {
+		return err
+	}
+	versions, err := d.artifacts.List(ctx, "", 0)
+	if err != nil {
+		return err
+	}
+	built := make([]registry.Version, len(versions))
+	for i, v := range versions {
+		built[i] = registry.Version{Service: v.Service, Version: v.Version, Digest: registry.Digest(v.Digest)}
+	}
+	if err := d.registry.Adopt(ctx, built); err != nil {
 		return err
 	}
 	if d.balancer, err = balance.New(ctx, balance.Options{
@@ -83,6 +104,7 @@ func (a *App) openDeliver(ctx context.Context) (err error) {
 		return err
 	}
 	// Stopped in reverse: the balancer drains before the nodes behind it end.
+	a.group.Go("registry", d.registry.Run)
 	a.group.Go("nodes", d.driver.Run)
 	a.group.Go("balancer", d.balancer.Run)
 	a.group.Go("deploys", d.deploys.Run)

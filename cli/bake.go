@@ -2,9 +2,11 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -60,7 +62,7 @@ type BakeResult struct {
 
 func (s *session) bake() *cobra.Command {
 	a := BakeArgs{From: "bookworm"}
-	size := "10G"
+	size, push := "10G", ""
 	cmd := &cobra.Command{
 		Use: "bake ROLE…", Short: "Make an image of roles",
 		Long: `Applies roles to a root file system and writes an OCI image, without any engine. Each
@@ -70,7 +72,7 @@ not done again. The same definitions and the same base give the same digests.
 The image is a file when --out ends with .tar, which docker load, skopeo and crane take,
 else a folder with an image layout. SOURCE_DATE_EPOCH says what no file is later than;
 else it is the date of the base. Only root can bake.`,
-		Example: "steer bake web -p port=8080 --tag shop:1 && docker load -i web.tar\nsteer bake web --from base.tar --rootfs web.tar.zst --test",
+		Example: "steer bake web -p port=8080 --tag shop:1 && docker load -i web.tar\nsteer bake web --from base.tar --rootfs web.tar.zst --test\nsteer bake web --push shop/web:1",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("name at least one role")
@@ -88,11 +90,20 @@ else it is the date of the base. Only root can bake.`,
 					return err
 				}
 			}
-			if a.Out == "" && a.RootFS == "" {
-				a.Out = strings.Join(args, "-") + ".tar"
-			}
 			if r := a.RootFS; r != "" && !strings.HasSuffix(r, ".tar") && !strings.HasSuffix(r, ".tar.gz") && !strings.HasSuffix(r, ".tar.zst") {
 				return fault.Usage(fmt.Errorf("--rootfs %s: the name has to end with .tar, .tar.gz or .tar.zst", r))
+			}
+			var pushed func(context.Context) error
+			out := a.Out
+			if push != "" {
+				var drop func()
+				if pushed, drop, err = s.pushAfter(&a, push); err != nil {
+					return err
+				}
+				defer drop()
+			} else if a.Out == "" && a.RootFS == "" {
+				a.Out = strings.Join(args, "-") + ".tar"
+				out = a.Out
 			}
 			w, err := s.hostWriter()
 			if err != nil {
@@ -108,14 +119,19 @@ else it is the date of the base. Only root can bake.`,
 			if err != nil {
 				return err
 			}
+			if pushed != nil {
+				if err := pushed(cmd.Context()); err != nil {
+					return err
+				}
+			}
 			if s.output == "json" {
 				w.json(r)
 				return w.wrong
 			}
 			w.line(fmt.Sprintf("\n%s  %s  %s, %d of %d parts from the cache, in %s", s.paint(green, r.Image), r.Digest, bytesText(r.Size), r.Cached, r.Parts, r.Took.Round(time.Millisecond)))
-			for _, l := range [][2]string{{"image", a.Out}, {"root file system", a.RootFS}} {
+			for _, l := range [][2]string{{"image written to", out}, {"root file system written to", a.RootFS}, {"image pushed as", push}} {
 				if l[1] != "" {
-					w.line(fmt.Sprintf("%s written to %s", l[0], l[1]))
+					w.line(l[0] + " " + l[1])
 				}
 			}
 			return w.wrong
@@ -129,7 +145,8 @@ else it is the date of the base. Only root can bake.`,
 	f.StringVar(&a.From, "from", a.From, "base: a suite of Debian; an OCI layout, the file of one or of docker save; or a tar of a root file system")
 	f.StringSliceVar(&a.Packages, "include", nil, "packages in a base of Debian, like systemd-sysv for hosts that boot")
 	f.StringVar(&a.Mirror, "mirror", "", "mirror of Debian (default: that of apt here)")
-	f.StringVar(&a.Out, "out", "", "file ending in .tar, or folder, for the image (default ROLE.tar, none with --rootfs)")
+	f.StringVar(&a.Out, "out", "", "file ending in .tar, or folder, for the image (default ROLE.tar, none with --rootfs or --push)")
+	f.StringVar(&push, "push", "", "NAME:TAG that the image gets in the registry of the server")
 	f.StringVar(&a.RootFS, "rootfs", "", "file ending in .tar, .tar.gz or .tar.zst for the whole root file system")
 	f.StringSliceVar(&a.Tags, "tag", nil, "name of the image, like shop:1")
 	f.StringArrayVar(&a.Entrypoint, "entrypoint", nil, "program that containers run; once for each word")
@@ -142,6 +159,37 @@ else it is the date of the base. Only root can bake.`,
 	f.BoolVar(&a.WithSecrets, "with-secrets", false, "resources may put secrets into the image")
 	f.BoolVar(&a.Test, "test", false, "run the tests of the roles that can be run in an image; when one fails, nothing is written")
 	return cmd
+}
+
+// pushAfter checks what can be checked before, and returns what pushes the image once
+// it is baked; drop removes the folder that it is in when nobody asked for one.
+func (s *session) pushAfter(a *BakeArgs, push string) (pushed func(context.Context) error, drop func(), err error) {
+	name, tag, err := reference(push)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--push: %w", err)
+	}
+	if strings.HasSuffix(a.Out, ".tar") {
+		return nil, nil, fault.Usage(fmt.Errorf("--push needs the image as a folder: give one with --out, or leave --out away (%s)", a.Out))
+	}
+	c, err := s.client()
+	if err != nil {
+		return nil, nil, err
+	}
+	drop = func() {}
+	if a.Out == "" {
+		if a.Out, err = os.MkdirTemp("", "steer-bake-"); err != nil {
+			return nil, nil, err
+		}
+		dir := a.Out
+		drop = func() { os.RemoveAll(dir) }
+	}
+	return func(ctx context.Context) error {
+		return c.PushLayout(ctx, a.Out, name, tag, func(digest string, size int64, sent bool) {
+			if sent {
+				s.progress("pushed %s %s", strings.TrimPrefix(digest, "sha256:")[:12], bytesText(size))
+			}
+		})
+	}, drop, nil
 }
 
 // baked shows a part of an image.

@@ -5,6 +5,7 @@
 //	pipeline  runs of a service's stages, automatic and manual
 //	run       one command of a stage, as local processes
 //	artifact  what was built, stored once by digest
+//	registry  images that people push, beside what was built
 //	deploy    which version serves where, and the way from one to the next
 //	balance   the load balancer in front of the nodes
 //

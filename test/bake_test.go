@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
 	"steer/infra/infratest"
 )
 
@@ -125,6 +127,12 @@ func TestBake(t *testing.T) {
 	last := digestOf.FindStringSubmatch(l.bake("-p greeting=Bye --out app.tar"))
 	if last == nil || last[1] == digest[1] || last[2] == last[3] || last[2] == "0" {
 		t.Errorf("with another last resource: %v", last)
+	}
+	// It goes to the server's registry, and comes out as it went in.
+	p := serve(t, filepath.Join(l.dir, "data"))
+	l.sh("STEER_SERVER=" + p.url + " STEER_TOKEN=" + p.token + " " + program(t, "steer") + " bake app --from base.tar --cache cache --tag " + name + ":1 --push team/app:1")
+	if head, err := remote.Head(p.image("team/app:1"), p.login()); err != nil || head.Digest.String() != digest[1] {
+		t.Errorf("pushed: %v, %v; want %s", head, err, digest[1])
 	}
 	// What needs a running system is written only, and this machine stays as it is.
 	write(t, filepath.Join(l.dir, "roles/still.yaml"), `

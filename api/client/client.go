@@ -125,6 +125,8 @@ func failure(res *http.Response) error {
 		for _, e := range problem.Errors {
 			text += fmt.Sprintf("; %s: %s", e.Location, e.Message)
 		}
+	} else if len(problem.Errors) > 0 && problem.Errors[0].Message != "" {
+		text = problem.Errors[0].Message // as registries have it
 	}
 	if res.StatusCode == http.StatusUnauthorized {
 		text += " (give a token with --token, STEER_TOKEN, or --data of a server on this machine)"

@@ -47,7 +47,9 @@ const (
 	ApprovalCreated = "dev.cdevents.approval.created.0.1.0" // a manual stage waits
 	ApprovalClosed  = "dev.cdevents.approval.closed.0.1.0"  // approved or rejected
 
-	ArtifactPackaged = "dev.cdevents.artifact.packaged.0.3.0"
+	ArtifactPackaged  = "dev.cdevents.artifact.packaged.0.3.0"
+	ArtifactPublished = "dev.cdevents.artifact.published.0.3.0" // an image was pushed
+	ArtifactDeleted   = "dev.cdevents.artifact.deleted.0.2.0"   // an image, a tag or a blob
 
 	DeployStarted     = "dev.cdeventsx.steer-deploy.started.0.1.0"
 	DeployFailed      = "dev.cdeventsx.steer-deploy.failed.0.1.0" // the old version still serves

@@ -51,6 +51,8 @@ type Options struct {
 	DB  *database.DB
 	// Journal appends event.ArtifactPackaged in the transaction of the new row.
 	Journal func(context.Context, *sql.Tx, *event.Event) error
+	// Recorded is told of a new version in the same transaction; its files are there. May be nil.
+	Recorded func(context.Context, *sql.Tx, Artifact) error
 	// Manifest parses a steer.yaml, for PutLocal.
 	Manifest func(file string, data []byte) (catalog.Manifest, error)
 	Log      *slog.Logger
@@ -63,6 +65,7 @@ type Repository struct {
 	limits  Limits
 	db      *database.DB
 	journal func(context.Context, *sql.Tx, *event.Event) error
+	told    func(context.Context, *sql.Tx, Artifact) error
 	parse   func(file string, data []byte) (catalog.Manifest, error)
 	log     *slog.Logger
 	now     func() time.Time
@@ -86,7 +89,7 @@ func New(ctx context.Context, o Options) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repository{layout: l, limits: o.Limits, db: o.DB, journal: o.Journal, parse: o.Manifest, log: cmp.Or(o.Log, slog.Default()), now: o.Now}
+	r := &Repository{layout: l, limits: o.Limits, db: o.DB, journal: o.Journal, told: o.Recorded, parse: o.Manifest, log: cmp.Or(o.Log, slog.Default()), now: o.Now}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -219,7 +222,10 @@ func (r *Repository) record(ctx context.Context, a Artifact, actor id.Person) er
 		if err != nil {
 			return err
 		}
-		return r.journal(ctx, tx, &e)
+		if err := r.journal(ctx, tx, &e); err != nil || r.told == nil {
+			return err
+		}
+		return r.told(ctx, tx, a)
 	})
 }
 
