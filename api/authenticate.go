@@ -21,8 +21,8 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, known, err := a.identify(r)
 		if err != nil {
-			if fault.Of(err) == fault.Anonymous && strings.HasPrefix(r.URL.Path, "/git/") {
-				w.Header().Set("WWW-Authenticate", `Basic realm="Steer: any name, a token as password"`)
+			if fault.Of(err) == fault.Anonymous && asksForPassword(r.URL.Path) {
+				w.Header().Set("WWW-Authenticate", challenge)
 			}
 			a.refuse(w, r, err)
 			return
@@ -32,6 +32,14 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// challenge makes programs send what they know: a name and a password.
+const challenge = `Basic realm="Steer: any name, a token as password"`
+
+// asksForPassword tells whether programs ask that know basic authentication only.
+func asksForPassword(path string) bool {
+	return strings.HasPrefix(path, "/git/") || strings.HasPrefix(path, "/debian/") || strings.HasPrefix(path, "/rpm/")
 }
 
 func (a *API) identify(r *http.Request) (access.Identity, bool, error) {

@@ -42,7 +42,7 @@ type deliver struct {
 func (a *App) openDeliver(ctx context.Context) (err error) {
 	d := &a.deliver
 	if d.artifacts, err = artifact.New(ctx, artifact.Options{
-		Config: a.o.Artifact, Dir: a.path("artifacts"), DB: a.db, Journal: a.journal.Append, Log: a.log,
+		Config: a.o.Artifact, Dir: a.path("artifacts"), Key: a.path("package.key"), DB: a.db, Journal: a.journal.Append, Log: a.log,
 		Manifest: func(file string, data []byte) (catalog.Manifest, error) {
 			return catalog.Reader{Query: checkQuery}.ParseManifest(file, data)
 		},
@@ -223,6 +223,9 @@ func (a *App) openDeploy(ctx context.Context) (err error) {
 			}
 			if p.Manifest == nil {
 				return deploy.Artifact{}, fault.New(fault.Invalid, "artifact %s %s has no steer.yaml in its provenance", s, v)
+			}
+			if p.Manifest.Run.Command == "" && p.Repository != definitionsName {
+				return deploy.Artifact{}, fault.New(fault.Invalid, "artifact %s %s has no run.command: it is a package, which hosts install (see the package repositories in docs/guide/artifacts.md)", s, v)
 			}
 			if p.Repository == definitionsName {
 				if err := a.tried(ctx, p.Run); err != nil {
