@@ -233,13 +233,13 @@ func byDigest(sets ...map[string][]byte) map[string][]byte {
 func digest(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
 
 // find returns an index file by its digest, of this or of an earlier generation.
-func (s *suite) find(hex string) []byte {
+func (s *suite) find(hex string) ([]byte, bool) {
 	for _, files := range append([]map[string][]byte{s.now}, s.old...) {
 		if b, ok := files[hex]; ok {
-			return b
+			return b, true
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // place is where a package's file is below a pool.

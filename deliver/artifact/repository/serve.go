@@ -75,18 +75,21 @@ func (r *Repository) serveIndex(w http.ResponseWriter, q *http.Request, name, fi
 		return err
 	}
 	forever := true
-	var body []byte
+	var body []byte // empty for a list without packages
+	var found bool
 	if rpm, ok := strings.CutPrefix(file, "repodata/"); ok && strings.HasPrefix(q.URL.Path, "/rpm/") {
-		if body, forever = s.rpms[rpm], !strings.HasPrefix(rpm, "repomd.xml"); body == nil {
+		forever = !strings.HasPrefix(rpm, "repomd.xml")
+		if body, found = s.rpms[rpm]; !found {
 			hex, _, _ := strings.Cut(rpm, "-")
-			body = s.find(hex)
+			body, found = s.find(hex)
 		}
 	} else if _, hex, ok := strings.Cut(file, "/by-hash/SHA256/"); ok {
-		body = s.find(hex)
+		body, found = s.find(hex)
 	} else {
-		body, forever = s.debs[file], false
+		forever = false
+		body, found = s.debs[file]
 	}
-	if body == nil {
+	if !found {
 		return fault.New(fault.NotFound, "package repository: there is no %s", q.URL.Path)
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
