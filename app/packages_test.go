@@ -320,6 +320,61 @@ func TestHostsInstallPackages(t *testing.T) {
 	}
 }
 
+// A version comes into an environment's suite by its deploy, and leaves it when somebody
+// goes back to an earlier one; nodes run the same artifact.
+func TestSuiteFollowsDeploys(t *testing.T) {
+	t.Parallel()
+	s := start(t, t.TempDir())
+	s.define(places)
+	dir := t.TempDir()
+	if out, err := s.git(dir, s.token, "init", "-q", "-b", "main"); err != nil {
+		t.Fatal(out)
+	}
+	in := func(suite string) string {
+		t.Helper()
+		r := s.as("").do("GET", "/debian/dists/"+suite+"/main/binary-amd64/Packages", nil)
+		if r.code != 200 {
+			t.Fatal(r)
+		}
+		return strings.Join(regexp.MustCompile(`Version: .*`).FindAllString(r.body, -1), ", ")
+	}
+	deploy := func(version string) {
+		t.Helper()
+		d, err := s.api.Deploy(t.Context(), "shop", "ci", version, "", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d = s.deployed(d); d.State != "passed" {
+			t.Fatalf("%+v", d)
+		}
+	}
+	for n := 1; n <= 2; n++ {
+		files := shop(fmt.Sprintf("exec sleep 60%d", n), "")
+		files["steer.yaml"] = strings.Replace(files["steer.yaml"], "artifact: {", "artifact: {kind: deb, ", 1)
+		for name, text := range files {
+			write(t, filepath.Join(dir, name), text)
+		}
+		for _, args := range [][]string{{"add", "."}, {"commit", "-q", "-m", "Next"}, {"push", "-q", s.url + "/git/shop.git", "main"}} {
+			if out, err := s.git(dir, s.token, args...); err != nil {
+				t.Fatalf("git %v: %v\n%s", args, err, out)
+			}
+		}
+		version := fmt.Sprintf("b%d", n)
+		s.passed("shop", version)
+		if got := in("ci"); strings.Contains(got, fmt.Sprintf("0.%d", n)) {
+			t.Errorf("before the deploy ci has %s", got)
+		}
+		deploy(version)
+	}
+	if ci, production := in("ci"), in("production"); ci != "Version: 0.1, Version: 0.2" || production != "" {
+		t.Errorf("ci has %q, production %q", ci, production)
+	}
+	deploy("b1")
+	if ci, all := in("ci"), in("all"); ci != "Version: 0.1" || all != "Version: 0.1, Version: 0.2" {
+		t.Errorf("after going back, ci has %q, all %q", ci, all)
+	}
+}
+
 func TestFetchArtifact(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir())

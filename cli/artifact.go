@@ -2,8 +2,10 @@ package cli
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -72,7 +74,9 @@ func (s *session) fetched(in io.Reader, name, digest, out string) error {
 		out = filepath.Join(out, filepath.Base(name))
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(out), ".fetched-*")
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.New(fault.NotFound, "write %s: there is no folder %s (make it, or name another with --out)", out, filepath.Dir(out))
+	} else if err != nil {
 		return fmt.Errorf("write %s: %w", out, err)
 	}
 	defer os.Remove(tmp.Name())

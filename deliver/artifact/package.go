@@ -205,7 +205,9 @@ func (r *Repository) parcel(m Meta, root *os.Root, kind string) (parcel.Parcel, 
 	if m.Committed != nil && m.Committed.Before(m.Created) { // a clock may be ahead
 		p.Time = *m.Committed
 	}
-	p.Time = p.Time.UTC().Truncate(time.Second)
+	if p.Time = p.Time.UTC().Truncate(time.Second); p.Time.Unix() < 0 { // whoever commits chooses the time
+		p.Time = time.Unix(0, 0).UTC()
+	}
 	if len(say.Install) == 0 {
 		say.Install = map[string]string{"": cmp.Or(say.Prefix, "/opt/"+p.Name)}
 	}

@@ -211,3 +211,31 @@ func TestSingleFile(t *testing.T) {
 		t.Errorf("no such file: %v", err)
 	}
 }
+
+// What dpkg and rpm call a script with decides what becomes of the unit.
+func TestUnitScripts(t *testing.T) {
+	dir := tree(t, map[string]string{"post.sh": "echo \"mine $1\"; exit 0", "bad.sh": "exit 3"})
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	stub := tree(t, map[string]string{"systemctl*": "#!/bin/sh\necho \"$1 $2\"\n"})
+	s, err := scripts(root, catalog.Package{Unit: "x/a.service", Scripts: catalog.PackageScripts{AfterInstall: "post.sh", BeforeRemove: "bad.sh"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ script, args, want, without string }{
+		{s.AfterInstall, "configure ''", "mine configure\n", ""}, {s.AfterInstall, "configure ''", "enable a.service\n", ""}, {s.AfterInstall, "1", "enable a.service\n", ""},
+		{s.AfterInstall, "configure 0.1", "mine", "enable"}, {s.AfterInstall, "2", "mine", "enable"},
+		{s.BeforeRemove, "remove", "disable a.service\n", ""}, {s.BeforeRemove, "0", "disable a.service\n", ""},
+		{s.BeforeRemove, "upgrade 0.2", "3", "disable"}, {s.BeforeRemove, "1", "3", "disable"}, {s.AfterRemove, "purge", "0", "disable"},
+	} {
+		cmd := exec.Command("sh", "-c", "set -- "+c.args+"\n(\n"+c.script+")\necho $?")
+		cmd.Env = append(os.Environ(), "PATH="+stub+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), c.want) || c.without != "" && strings.Contains(string(out), c.without) {
+			t.Errorf("with %s: %v, want %q and not %q in\n%s\nof\n%s", c.args, err, c.want, c.without, out, c.script)
+		}
+	}
+}

@@ -166,6 +166,9 @@ func (r *Repository) refresh(ctx context.Context, names []string) error {
 func (r *Repository) learn(entries []Entry) {
 	now := map[string]about{}
 	for _, e := range entries {
+		if len(e.Suites) == 0 {
+			continue
+		}
 		a, ok := r.known[e.Digest]
 		if !ok {
 			if a = r.read(e); a.err != nil {

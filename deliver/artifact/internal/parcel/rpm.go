@@ -63,8 +63,10 @@ func requirement(text string) (dependency, error) {
 
 // WriteRPM writes the parcel as an .rpm, signed unless sign is nil.
 func (p Parcel) WriteRPM(w io.Writer, scratch Scratch, sign Sign) error {
-	if p.installed() > math.MaxInt32 {
-		return fault.New(fault.Invalid, "make .rpm: its files have more than 2 GiB")
+	// Sizes are of 32 bits, also that of the archive, which has some bytes more.
+	const most = math.MaxInt32 - 128<<20
+	if p.installed() > most {
+		return fault.New(fault.Invalid, "its files have more than %d MiB", most>>20)
 	}
 	payload, remove, err := scratch()
 	if err != nil {
