@@ -67,12 +67,13 @@ type Options struct {
 
 	Graphite http.Handler // /render, /metrics/find, …
 	Umpire   http.Handler // /check
+	Packages http.Handler // /debian/ and /rpm/
 	Git      http.Handler // /git/NAME.git/…; the caller's role is checked before
 	Web      http.Handler // everything else
 	Metrics  http.Handler // /metrics: Steer's own figures as text
 	Temp     string       // folder for uploads under way
 
-	Anonymous bool            // clients on this machine may read Graphite's API without a token
+	Anonymous bool            // clients on this machine may read Graphite's API and packages without a token
 	Secure    bool            // cookies only over TLS
 	Ready     func() error    // nil once everything listens
 	Stopping  <-chan struct{} // closed when the server begins to stop: streams end
@@ -107,6 +108,7 @@ func New(o Options) *API {
 	a.handle(v1, "POST /api/v1/store/whisper", a.require(operator, false, http.HandlerFunc(a.importWhisper)))
 	a.handle(v1, "GET /api/v1/store/whisper", a.require(viewer, false, http.HandlerFunc(a.exportWhisper)))
 	a.handle(v1, "GET /api/v1/nodes/{id}/log", a.require(viewer, false, http.HandlerFunc(a.nodeLog)))
+	a.handle(v1, "GET /api/v1/artifacts/{service}/{version}/{file}", a.require(viewer, false, http.HandlerFunc(a.artifactFile)))
 	a.handle(v1, "GET /api/v1/backup", a.require(admin, false, http.HandlerFunc(a.backup)))
 
 	mux := http.NewServeMux()
@@ -118,6 +120,8 @@ func New(o Options) *API {
 	a.handle(mux, "GET /check", a.umpire())
 	a.handle(mux, "/git/", a.git())
 	a.handle(mux, "/v2/", a.distribution())
+	a.handle(mux, "/debian/", a.packages())
+	a.handle(mux, "/rpm/", a.packages())
 	a.handle(mux, "GET /metrics", a.require(viewer, true, o.Metrics))
 	a.handle(mux, "GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) }))
 	a.handle(mux, "GET /readyz", http.HandlerFunc(a.readyz))
@@ -153,6 +157,7 @@ func (a *API) describe(mux *http.ServeMux) {
 	a.services()
 	a.runs()
 	a.deploys()
+	a.artifacts()
 	a.incidents()
 	a.followups()
 	a.events()

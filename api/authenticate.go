@@ -25,7 +25,7 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, known, err := a.identify(r)
 		if err != nil {
-			if fault.Of(err) == fault.Anonymous && (strings.HasPrefix(r.URL.Path, "/git/") || strings.HasPrefix(r.URL.Path, "/v2/")) {
+			if fault.Of(err) == fault.Anonymous && asksForPassword(r.URL.Path) {
 				w.Header().Set("WWW-Authenticate", askPassword)
 			}
 			a.refuse(w, r, err)
@@ -36,6 +36,12 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// asksForPassword tells whether programs ask that know basic authentication only.
+func asksForPassword(path string) bool {
+	return strings.HasPrefix(path, "/git/") || strings.HasPrefix(path, "/v2/") ||
+		strings.HasPrefix(path, "/debian/") || strings.HasPrefix(path, "/rpm/")
 }
 
 func (a *API) identify(r *http.Request) (access.Identity, bool, error) {

@@ -58,7 +58,7 @@ func reached(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("reached")
 
 func TestEveryRouteNeedsALogin(t *testing.T) {
 	h := http.HandlerFunc(reached)
-	a := New(Options{Graphite: h, Umpire: h, Git: h, Web: h, Metrics: h, Anonymous: true, Ready: func() error { return nil }})
+	a := New(Options{Graphite: h, Umpire: h, Git: h, Packages: h, Web: h, Metrics: h, Anonymous: true, Ready: func() error { return nil }})
 	all := routes(t, a)
 	if len(all) < 45 {
 		t.Fatalf("only %d routes found: %v", len(all), all)
@@ -84,14 +84,14 @@ func TestEveryRouteNeedsALogin(t *testing.T) {
 func TestOnlySomeRoutesAreForProgramsHere(t *testing.T) {
 	h := http.HandlerFunc(reached)
 	for _, anonymous := range []bool{true, false} {
-		a := New(Options{Graphite: h, Umpire: h, Git: h, Web: h, Metrics: h, Anonymous: anonymous, Ready: func() error { return nil }})
+		a := New(Options{Graphite: h, Umpire: h, Git: h, Packages: h, Web: h, Metrics: h, Anonymous: anonymous, Ready: func() error { return nil }})
 		for _, route := range routes(t, a) {
 			method, path := route[0], route[1]
 			r := httptest.NewRequest(method, "http://127.0.0.1:8080"+path, nil)
 			r.RemoteAddr = "127.0.0.1:4000"
 			w := httptest.NewRecorder()
 			a.ServeHTTP(w, r)
-			free := anonymous && regexp.MustCompile(`^/(render|metrics|tags|events|functions|version|check)(/|$)`).MatchString(path)
+			free := anonymous && regexp.MustCompile(`^/(render|metrics|tags|events|functions|version|check|debian|rpm)(/|$)`).MatchString(path)
 			if method == http.MethodPost && regexp.MustCompile(`^/events/?$|Series/?$`).MatchString(r.URL.Path) && path != "/tags/findSeries" {
 				free = false // these are changes
 			}

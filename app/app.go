@@ -272,7 +272,7 @@ func (a *App) openHTTP(context.Context) (err error) {
 		Version: a.o.Version, Access: a.access, Journal: a.journal, Definitions: a.definitions, Recipient: a.secrets.Recipient(), Catalog: a.catalog.Load,
 		Pipelines: a.deliver.pipelines, Deploys: a.deliver.deploys, Artifacts: a.deliver.artifacts, Images: a.deliver.registry, Sources: a.deliver.sources,
 		Checks: a.monitor.checks, Timeline: a.learn.timeline, Flow: a.learn.flow, Signs: a.learn.signs, Followups: a.learn.followups, Agents: a.agents, Store: disk, Fleet: lender{a.keeper.fleet, a.keeper},
-		Graphite: a.monitor.graphite, Umpire: a.monitor.umpire, Git: a.git(), Web: web.Handler(a.o.WebDir), Metrics: http.HandlerFunc(a.metrics),
+		Graphite: a.monitor.graphite, Umpire: a.monitor.umpire, Git: a.git(), Packages: a.packages(), Web: web.Handler(a.o.WebDir), Metrics: http.HandlerFunc(a.metrics),
 		Anonymous: a.o.Access.Anonymous, Secure: a.o.TLS.Cert != "", Temp: a.path("tmp"),
 		Ready: func() error {
 			if !a.ready.Load() {

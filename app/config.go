@@ -106,7 +106,7 @@ func (l Log) Check() error {
 
 // Access says who gets in without a token.
 type Access struct {
-	Anonymous bool            `yaml:"anonymous" default:"true" doc:"Programs on this machine may read the Graphite API, /check and /metrics without a token. Set it to false where a proxy on this machine passes requests on."`
+	Anonymous bool            `yaml:"anonymous" default:"true" doc:"Programs on this machine may read the Graphite API, /check, /metrics and the package repositories without a token. Set it to false where a proxy on this machine passes requests on."`
 	Session   config.Duration `yaml:"session" default:"12h" doc:"Time without a request after which a browser must log in again."`
 }
 

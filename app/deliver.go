@@ -49,7 +49,7 @@ func (a *App) openDeliver(ctx context.Context) (err error) {
 		return err
 	}
 	if d.artifacts, err = artifact.New(ctx, artifact.Options{
-		Config: a.o.Artifact, Dir: a.path("artifacts"), DB: a.db, Journal: a.journal.Append, Log: a.log,
+		Config: a.o.Artifact, Dir: a.path("artifacts"), Key: a.path("package.key"), DB: a.db, Journal: a.journal.Append, Log: a.log,
 		Recorded: func(ctx context.Context, tx *sql.Tx, art artifact.Artifact) error {
 			return d.registry.Built(ctx, tx, art.Service, art.Version, registry.Digest(art.Digest))
 		},
@@ -245,6 +245,9 @@ func (a *App) openDeploy(ctx context.Context) (err error) {
 			}
 			if p.Manifest == nil {
 				return deploy.Artifact{}, fault.New(fault.Invalid, "artifact %s %s has no steer.yaml in its provenance", s, v)
+			}
+			if p.Manifest.Run.Command == "" && p.Repository != definitionsName {
+				return deploy.Artifact{}, fault.New(fault.Invalid, "artifact %s %s has no run.command: it is a package, which hosts install (see the package repositories in docs/guide/artifacts.md)", s, v)
 			}
 			if p.Repository == definitionsName {
 				if err := a.tried(ctx, p.Run); err != nil {

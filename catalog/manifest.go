@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"steer/base/config"
@@ -26,9 +27,10 @@ type Manifest struct {
 
 // Artifact says how the artifact is made.
 type Artifact struct {
-	Kind  string   `yaml:"kind" json:"kind" doc:"archive: the paths below, packed." default:"archive"`
-	Build string   `yaml:"build" json:"build" doc:"Shell command that builds it, run in a clean checkout."`
-	Paths []string `yaml:"paths" json:"paths" doc:"Files and folders that go into it, relative to the checkout. A single folder or file is packed without the folders above it."`
+	Kind    string   `yaml:"kind" json:"kind" doc:"archive: the paths below, packed. deb, rpm, packages (both): that, and packages for hosts, which Steer serves as repositories." default:"archive"`
+	Build   string   `yaml:"build" json:"build" doc:"Shell command that builds it, run in a clean checkout."`
+	Package *Package `yaml:"package" json:"package,omitempty" doc:"Of the kinds deb, rpm and packages: what the package is like that Steer makes. When the build makes the packages, paths lists them, and this is left out."`
+	Paths   []string `yaml:"paths" json:"paths" doc:"Files and folders that go into it, relative to the checkout. A single folder or file is packed without the folders above it."`
 }
 
 // Run says how one node runs. The command's working directory is the unpacked
@@ -61,6 +63,7 @@ type Stage struct {
 	Name      string          `yaml:"stage" json:"stage" doc:"Name, unique in the pipeline."`
 	Run       string          `yaml:"run" json:"run,omitempty" doc:"Shell command, run in a clean checkout of the commit."`
 	Deploy    id.Environment  `yaml:"deploy" json:"deploy,omitempty" doc:"Environment to deploy the artifact to."`
+	Publish   id.Environment  `yaml:"publish" json:"publish,omitempty" doc:"Environment whose package repository gets the artifact's packages once the stage has passed; a deploy does that by itself."`
 	Manual    bool            `yaml:"manual" json:"manual" doc:"Wait for a person's approval."`
 	Approvers []id.Team       `yaml:"approvers" json:"approvers,omitempty" doc:"Teams whose members may approve; empty: every operator."`
 	Strategy  string          `yaml:"strategy" json:"strategy,omitempty" doc:"bluegreen (default)."`
@@ -111,6 +114,11 @@ func (c *Catalog) CheckManifest(file string, data []byte) error {
 				bad(at("pipeline", i)+".deploy", fmt.Sprintf("environment %s has no nodes for %s (add it to services of a group in environments.yaml)", s.Deploy, m.Service))
 			}
 		}
+		if s.Publish != "" {
+			if _, err := c.Environment(s.Publish); err != nil {
+				bad(at("pipeline", i)+".publish", err.Error())
+			}
+		}
 		for j, t := range s.Approvers {
 			c.knowsTeam(t, at(at("pipeline", i)+".approvers", j), bad)
 		}
@@ -133,8 +141,15 @@ func (m *Manifest) Check() error {
 	if m.Service == "" {
 		all = append(all, wrong("service: the name of the service is missing"))
 	}
+	deploys := slices.ContainsFunc(m.Pipeline, func(s Stage) bool { return s.Deploy != "" })
+	if strings.TrimSpace(m.Run.Command) == "" && (deploys || m.Artifact.Packages() == nil) {
+		all = append(all, wrong("run.command: is missing (the shell command that serves; only packages that no stage deploys can do without)"))
+	}
 	stages := map[string]int{}
 	for i, s := range m.Pipeline {
+		if s.Publish != "" && m.Artifact.Packages() == nil {
+			all = append(all, wrong("%s.publish: the artifact has no packages (write artifact.kind: deb, rpm or packages)", at("pipeline", i)))
+		}
 		if first, ok := stages[s.Name]; ok {
 			all = append(all, wrong("%s.stage: %q is the name of stage %d too (each needs its own)", at("pipeline", i), s.Name, first+1))
 			continue
@@ -159,7 +174,14 @@ func (m *Manifest) Check() error {
 
 // Check says what is wrong with how the artifact is made.
 func (a Artifact) Check() error {
-	all := []error{oneOf("kind", a.Kind, "archive")}
+	all := []error{oneOf("kind", a.Kind, KindArchive, KindDeb, KindRPM, KindPackages)}
+	switch {
+	case a.Package == nil:
+	case a.Kind == KindArchive:
+		all = append(all, wrong("package: only packages have it (write kind: deb, rpm or packages)"))
+	case a.Finished():
+		all = append(all, wrong("package: the paths are finished packages, which are taken as they are (drop one of the two)"))
+	}
 	if len(a.Paths) == 0 {
 		all = append(all, wrong("paths: the artifact has no paths (list the files and folders that go into it, like [out/%s])", "NAME"))
 	}
@@ -174,9 +196,6 @@ func (a Artifact) Check() error {
 // Check completes the ports and says what is wrong with how a node runs.
 func (r *Run) Check() error {
 	var all []error
-	if strings.TrimSpace(r.Command) == "" {
-		all = append(all, wrong("command: is missing (the shell command that serves)"))
-	}
 	all = append(all, duration("grace", r.Grace, 0))
 	if len(r.Ports) == 0 {
 		for _, c := range r.Connectivity {
@@ -255,7 +274,7 @@ func (s Stage) Check() error {
 	if _, err := id.Parse[id.Service]("stage", s.Name); err != nil {
 		all = append(all, wrong("stage: %w", err))
 	}
-	if strings.TrimSpace(s.Run) == "" && s.Deploy == "" {
+	if strings.TrimSpace(s.Run) == "" && s.Deploy == "" && s.Publish == "" {
 		all = append(all, wrong("stage %q does nothing (give it run: COMMAND, or deploy: ENVIRONMENT)", s.Name))
 	}
 	if len(s.Approvers) > 0 && !s.Manual {

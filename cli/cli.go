@@ -144,7 +144,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage.`,
 	group("start", s.serve(), s.tour(), s.init(), s.validate())
 	group("change", s.deploy(), s.rollback(), s.approve(), s.reject(), s.retry(), s.pin(), s.unpin(), s.hold(), s.release(), s.ack())
 	group("hosts", s.plan(), s.apply(), s.drift(), s.test(), s.hosts(), s.fleet(), s.agent(), s.roles(), s.bake())
-	group("look", s.status(), s.history(), s.runs(), s.logs(), s.incident(), s.why(), s.events(), s.query(), s.flow(), s.signs(), s.checks())
+	group("look", s.status(), s.history(), s.runs(), s.logs(), s.incident(), s.why(), s.events(), s.query(), s.flow(), s.signs(), s.checks(), s.artifact())
 	group("keep", s.registry(), s.backup(), s.restore(), s.store(), s.imports(), s.exports(), s.config(), s.tokens(), s.secrets(), s.version())
 	root.AddCommand(s.hook(), s.docs(), s.hostRun(), s.hostGuard(), s.enter())
 	root.InitDefaultCompletionCmd("completion")

@@ -22,6 +22,7 @@ import (
 type (
 	Now      = api.Now
 	Service  = api.Service
+	Artifact = api.Artifact
 	Why      = api.Why
 	NewToken = api.NewToken
 	Event    = event.Event
@@ -207,4 +208,14 @@ func (c *Client) CreateToken(ctx context.Context, name, role string, environment
 // RevokeToken takes access away.
 func (c *Client) RevokeToken(ctx context.Context, name string) error {
 	return c.Do(ctx, http.MethodDelete, "/api/v1/tokens/"+url.PathEscape(name), nil, nil)
+}
+
+// Artifact is what was built of a version, which may be "latest".
+func (c *Client) Artifact(ctx context.Context, service, version string) (Artifact, error) {
+	return Get[Artifact](ctx, c, "/api/v1/artifacts/"+url.PathEscape(service)+"/"+url.PathEscape(version), nil)
+}
+
+// ArtifactFile is one of the files of an artifact.
+func (c *Client) ArtifactFile(ctx context.Context, service, version, file string) (io.ReadCloser, error) {
+	return c.Open(ctx, http.MethodGet, "/api/v1/artifacts/"+url.PathEscape(service)+"/"+url.PathEscape(version)+"/"+url.PathEscape(file), nil)
 }

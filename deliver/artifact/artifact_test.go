@@ -37,7 +37,7 @@ func open(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{}
 	f.opts = Options{
-		Dir: filepath.Join(t.TempDir(), "artifacts"), DB: databasetest.SQLite(t),
+		Dir: filepath.Join(t.TempDir(), "artifacts"), Key: filepath.Join(t.TempDir(), "package.key"), DB: databasetest.SQLite(t),
 		Journal: func(_ context.Context, _ *sql.Tx, e *event.Event) error {
 			f.events = append(f.events, *e)
 			return nil
@@ -209,11 +209,11 @@ func TestDamageIsSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, layer, err := f.load(a.Digest)
+	_, layers, err := f.load(a.Digest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	blob, _ := f.layout.blob(layer.Digest)
+	blob, _ := f.layout.blob(layers[0].Digest)
 	data, err := os.ReadFile(blob)
 	if err != nil {
 		t.Fatal(err)

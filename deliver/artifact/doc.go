@@ -11,9 +11,10 @@
 // A manifest has the artifactType application/vnd.steer.artifact.v1+json. Its
 // config (application/vnd.steer.provenance.v1+json) is a Provenance: the commit,
 // the build, the stages that had passed and the steer.yaml of that commit. Its
-// one layer (application/vnd.oci.image.layer.v1.tar+gzip) is the archive, which
+// first layer (application/vnd.oci.image.layer.v1.tar+gzip) is the archive, which
 // depends on nothing but names, contents, link targets and executable bits of
-// the packed files: the same files give the same bytes.
+// the packed files: the same files give the same bytes. Layers after it are packages
+// for hosts (.deb, .rpm), whose bytes depend on the time of the commit too.
 //
 // A file is on disk, complete and under its final name, before anything refers
 // to it: blobs before the index, the index before the row in table artifact. New
@@ -84,8 +85,16 @@ type Tests struct {
 // Provenance is the config blob of an artifact: where it came from.
 type Provenance struct {
 	Meta
-	Builder string   `json:"builder"` // program that packed it: "steer"
-	Content []string `json:"content"` // names in the archive, sorted; the first 1000
-	Files   int      `json:"files"`   // how many there are
-	Bytes   int64    `json:"bytes"`   // unpacked
+	Builder string   `json:"builder"`          // program that packed it: "steer"
+	Content []string `json:"content"`          // names in the archive, sorted; the first 1000
+	Files   int      `json:"files"`            // how many there are
+	Bytes   int64    `json:"bytes"`            // unpacked
+	Single  *Single  `json:"single,omitempty"` // when the artifact is one file, like a jar
+}
+
+// Single is the only file of an artifact.
+type Single struct {
+	Name   string `json:"name"`   // without folders
+	Digest string `json:"digest"` // "sha256:…"
+	Size   int64  `json:"size"`
 }

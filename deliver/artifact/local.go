@@ -51,8 +51,8 @@ func (r *Repository) PutLocal(ctx context.Context, service id.Service, dir strin
 		return Artifact{}, fmt.Errorf("pack local version of %s: %w", service, err)
 	}
 	if newest, err := r.newestLocal(ctx, service); err == nil {
-		old, oldLayer, err := r.load(newest.Digest)
-		if err == nil && oldLayer.Digest == layer.Digest && reflect.DeepEqual(old.Manifest, p.Manifest) {
+		old, layers, err := r.load(newest.Digest)
+		if err == nil && layers[0].Digest == layer.Digest && reflect.DeepEqual(old.Manifest, p.Manifest) {
 			return newest, nil
 		}
 	} else if fault.Of(err) != fault.NotFound {

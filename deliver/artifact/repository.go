@@ -53,6 +53,7 @@ type Options struct {
 	Journal func(context.Context, *sql.Tx, *event.Event) error
 	// Recorded is told of a new version in the same transaction; its files are there. May be nil.
 	Recorded func(context.Context, *sql.Tx, Artifact) error
+	Key      string // file of the key that signs packages; made when one is needed
 	// Manifest parses a steer.yaml, for PutLocal.
 	Manifest func(file string, data []byte) (catalog.Manifest, error)
 	Log      *slog.Logger
@@ -63,6 +64,7 @@ type Options struct {
 type Repository struct {
 	layout  layout
 	limits  Limits
+	key     string
 	db      *database.DB
 	journal func(context.Context, *sql.Tx, *event.Event) error
 	told    func(context.Context, *sql.Tx, Artifact) error
@@ -89,7 +91,7 @@ func New(ctx context.Context, o Options) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repository{layout: l, limits: o.Limits, db: o.DB, journal: o.Journal, told: o.Recorded, parse: o.Manifest, log: cmp.Or(o.Log, slog.Default()), now: o.Now}
+	r := &Repository{layout: l, limits: o.Limits, key: o.Key, db: o.DB, journal: o.Journal, told: o.Recorded, parse: o.Manifest, log: cmp.Or(o.Log, slog.Default()), now: o.Now}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -108,7 +110,11 @@ func (r *Repository) Put(ctx context.Context, m Meta, dir string, paths []string
 	if err != nil {
 		return Artifact{}, fmt.Errorf("store artifact %s %s: %w", m.Service, m.Version, err)
 	}
-	return r.store(ctx, p, layer)
+	packages, err := r.packages(m, dir)
+	if err != nil {
+		return Artifact{}, fmt.Errorf("store artifact %s %s: %w", m.Service, m.Version, err)
+	}
+	return r.store(ctx, p, layer, packages...)
 }
 
 func checkName(s id.Service, v id.Version) error {
@@ -143,6 +149,15 @@ func (r *Repository) pack(m Meta, dir string, paths []string) (descriptor, Prove
 			p.Content = append(p.Content, e.name)
 		}
 	}
+	if p.Files == 1 && p.Single == nil {
+		for _, e := range entries {
+			if e.info.Mode().IsRegular() {
+				if p.Single, err = single(root, e); err != nil {
+					return descriptor{}, Provenance{}, err
+				}
+			}
+		}
+	}
 	if p.Files == 0 {
 		return descriptor{}, Provenance{}, fault.New(fault.Invalid, "pack artifact: there is no file in %q", paths)
 	}
@@ -153,7 +168,7 @@ func (r *Repository) pack(m Meta, dir string, paths []string) (descriptor, Prove
 }
 
 // store writes config, manifest, index and row, in this order.
-func (r *Repository) store(ctx context.Context, p Provenance, layer descriptor) (Artifact, error) {
+func (r *Repository) store(ctx context.Context, p Provenance, layer descriptor, packages ...descriptor) (Artifact, error) {
 	fail := func(err error) (Artifact, error) {
 		return Artifact{}, fmt.Errorf("store artifact %s %s: %w", p.Service, p.Version, err)
 	}
@@ -172,7 +187,7 @@ func (r *Repository) store(ctx context.Context, p Provenance, layer descriptor) 
 	if p.Repository != "" {
 		notes[annotationSource] = p.Repository
 	}
-	d, err := r.layout.writeJSON(typeManifest, manifest{2, typeManifest, TypeArtifact, config, []descriptor{layer}, notes})
+	d, err := r.layout.writeJSON(typeManifest, manifest{2, typeManifest, TypeArtifact, config, append([]descriptor{layer}, packages...), notes})
 	if err != nil {
 		return fail(err)
 	}
@@ -199,14 +214,14 @@ func (r *Repository) store(ctx context.Context, p Provenance, layer descriptor) 
 	if err := r.layout.list(x, d); err != nil {
 		return fail(err)
 	}
-	if err := r.record(ctx, a, p.Actor); err != nil {
+	if err := r.record(ctx, a, packages, p.Actor); err != nil {
 		return fail(err)
 	}
 	return a, nil
 }
 
-// record makes the row and its event.
-func (r *Repository) record(ctx context.Context, a Artifact, actor id.Person) error {
+// record makes the rows and their event.
+func (r *Repository) record(ctx context.Context, a Artifact, packages []descriptor, actor id.Person) error {
 	data, err := json.Marshal(a)
 	if err != nil {
 		return err
@@ -220,6 +235,9 @@ func (r *Repository) record(ctx context.Context, a Artifact, actor id.Person) er
 		_, err := tx.ExecContext(ctx, `INSERT INTO artifact (service, version, digest, size, commit_sha, created, chain)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)`, a.Service, a.Version, a.Digest, a.Size, a.Commit, database.Micros(a.Created), a.Chain)
 		if err != nil {
+			return err
+		}
+		if err := listPackages(ctx, tx, a, packages); err != nil {
 			return err
 		}
 		if err := r.journal(ctx, tx, &e); err != nil || r.told == nil {
@@ -256,7 +274,7 @@ func (r *Repository) repair(ctx context.Context) error {
 	listed := map[string]bool{}
 	for _, d := range x.Manifests {
 		listed[d.Digest] = true
-		p, layer, err := r.load(d.Digest)
+		p, layers, err := r.load(d.Digest)
 		if err != nil {
 			r.log.Error("artifact is damaged", "name", d.Annotations[annotationRef], "digest", d.Digest, "error", err)
 			continue
@@ -267,8 +285,8 @@ func (r *Repository) repair(ctx context.Context) error {
 			return err
 		}
 		r.log.Warn("artifact was stored but not recorded when Steer stopped; recording it", "service", p.Service, "version", p.Version)
-		a := Artifact{p.Service, p.Version, d.Digest, layer.Size, p.Commit, p.Created, p.Chain}
-		if err := r.record(ctx, a, ""); err != nil {
+		a := Artifact{p.Service, p.Version, d.Digest, layers[0].Size, p.Commit, p.Created, p.Chain}
+		if err := r.record(ctx, a, layers[1:], ""); err != nil {
 			return fmt.Errorf("record artifact %s %s: %w", p.Service, p.Version, err)
 		}
 	}
@@ -310,29 +328,32 @@ func (r *Repository) relist(a Artifact) error {
 	})
 }
 
-// load reads manifest and config, and checks that the archive has its length.
-func (r *Repository) load(digest string) (Provenance, descriptor, error) {
+// load reads manifest and config, and checks that the archive and the packages, which
+// come after it, have their length.
+func (r *Repository) load(digest string) (Provenance, []descriptor, error) {
 	var m manifest
 	var p Provenance
 	if err := r.layout.readJSON(digest, &m); err != nil {
-		return p, descriptor{}, err
+		return p, nil, err
 	}
-	if m.ArtifactType != TypeArtifact || len(m.Layers) != 1 {
-		return p, descriptor{}, fault.New(fault.Invalid, "artifact %s has type %q, not one made by Steer", digest, m.ArtifactType)
+	if m.ArtifactType != TypeArtifact || len(m.Layers) == 0 {
+		return p, nil, fault.New(fault.Invalid, "artifact %s has type %q, not one made by Steer", digest, m.ArtifactType)
 	}
 	if err := r.layout.readJSON(m.Config.Digest, &p); err != nil {
-		return p, descriptor{}, err
+		return p, nil, err
 	}
-	file, err := r.layout.blob(m.Layers[0].Digest)
-	if err != nil {
-		return p, descriptor{}, err
+	for _, l := range m.Layers {
+		file, err := r.layout.blob(l.Digest)
+		if err != nil {
+			return p, nil, err
+		}
+		info, err := os.Stat(file)
+		if err != nil {
+			return p, nil, err
+		}
+		if info.Size() != l.Size {
+			return p, nil, fmt.Errorf("file %s has %d bytes instead of %d", file, info.Size(), l.Size)
+		}
 	}
-	info, err := os.Stat(file)
-	if err != nil {
-		return p, descriptor{}, err
-	}
-	if info.Size() != m.Layers[0].Size {
-		return p, descriptor{}, fmt.Errorf("archive %s has %d bytes instead of %d", file, info.Size(), m.Layers[0].Size)
-	}
-	return p, m.Layers[0], nil
+	return p, m.Layers, nil
 }

@@ -40,8 +40,8 @@ func (r *Repository) Unpack(ctx context.Context, digest, dir string) error {
 	if err := r.layout.readJSON(digest, &m); err != nil {
 		return err
 	}
-	if m.ArtifactType != TypeArtifact || len(m.Layers) != 1 || m.Layers[0].MediaType != TypeArchive {
-		return fault.New(fault.Invalid, "unpack artifact %s: its type is %q with %d layers, not an archive made by Steer", digest, m.ArtifactType, len(m.Layers))
+	if m.ArtifactType != TypeArtifact || len(m.Layers) == 0 || m.Layers[0].MediaType != TypeArchive {
+		return fault.New(fault.Invalid, "unpack artifact %s: its type is %q, not an archive made by Steer", digest, m.ArtifactType)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return fmt.Errorf("unpack artifact: %w", err)

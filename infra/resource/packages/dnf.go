@@ -21,6 +21,9 @@ type dnf struct {
 	mu    sync.Mutex // one order at a time
 	rpms  onDisk[*inventory]
 	newer onDisk[[]update]
+
+	index sync.Mutex // guards fresh, and is held while the index is read
+	fresh bool       // the index was read in this run
 }
 
 func newDnf(h *infra.Host) *dnf { return &dnf{h: h} }
@@ -132,9 +135,39 @@ func (m *dnf) run(ctx context.Context, what string, args ...string) error {
 	return fmt.Errorf("%s: dnf ended with code %d: %s", what, out.Code, text)
 }
 
-// Install installs, then downgrades if that left a newer version. dnf itself reads
-// an index that expired.
+// Install installs, and reads the index anew once a run when it lacks what is wanted:
+// for two days, dnf itself takes it for good.
 func (m *dnf) Install(ctx context.Context, o install) error {
+	fresh := m.isFresh()
+	err := m.install(ctx, o)
+	if fault.Of(err) != fault.NotFound || fresh {
+		return err
+	}
+	if e := m.freshen(ctx); e != nil {
+		return errors.Join(err, e)
+	}
+	return m.install(ctx, o)
+}
+
+// isFresh tells whether this run has read the index.
+func (m *dnf) isFresh() bool {
+	m.index.Lock()
+	defer m.index.Unlock()
+	return m.fresh
+}
+
+// freshen reads the index if this run has not.
+func (m *dnf) freshen(ctx context.Context) error {
+	m.index.Lock()
+	defer m.index.Unlock()
+	if m.fresh {
+		return nil
+	}
+	return m.refresh(ctx)
+}
+
+// install installs, then downgrades if that left a newer version.
+func (m *dnf) install(ctx context.Context, o install) error {
 	spec := o.Name
 	if name, arch, ok := strings.Cut(o.Name, ":"); ok {
 		spec = name + "." + arch
@@ -221,6 +254,13 @@ func (m *dnf) Upgrade(ctx context.Context, all []update) error {
 
 // Refresh reads all indexes.
 func (m *dnf) Refresh(ctx context.Context) error {
+	m.index.Lock()
+	defer m.index.Unlock()
+	return m.refresh(ctx)
+}
+
+func (m *dnf) refresh(ctx context.Context) error {
+	m.fresh = true
 	return m.run(ctx, "read the index of packages", "--refresh", "makecache")
 }
 

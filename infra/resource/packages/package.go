@@ -19,7 +19,7 @@ func packageKind() infra.Kind {
 			"a package is that stands for it. The index of packages is read anew only when a package or version is not in it, " +
 			"once a run. Changed configuration files are kept. Another program that installs is waited for, 5 minutes. " +
 			"Packages that others need are not removed, and none is removed for a new one, unless `allow_removal` says so. " +
-			"Repositories that packages come from are written before them. dnf and apk are tested on recorded-style output only.",
+			"Repositories that packages come from are written before them. dnf is tested as Debian has it (version 4), holds by dnf and all of apk on recorded-style output only.",
 		Example: "- package: nginx\n" +
 			"- package:\n    name: postgresql-15\n    version: 15.6-0+deb12u1\n    hold: true\n" +
 			"- package:\n    name: exim4-base\n    state: purged\n",
