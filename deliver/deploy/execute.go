@@ -101,6 +101,11 @@ func (d *Deployer) execute(ctx context.Context, y *Deploy) error {
 		y.release.ID = y.release.fingerprint(fmt.Sprint(y.ID))
 		want = desired(*y, env, number, pl)
 	}
+	if d.migrates(y, pl) {
+		if err := d.migrate(ctx, y); err != nil {
+			return err
+		}
+	}
 	for {
 		nodes, err := d.nodes(ctx, p)
 		if err != nil {
