@@ -227,7 +227,7 @@ func direct(command string) string {
 // halt ends a container with force after grace. One that is not there, or does not
 // run, is no error.
 func (d *Driver) halt(ctx context.Context, name string, grace time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, grace+patience)
+	ctx, cancel := context.WithTimeoutCause(ctx, grace+patience, errSlow)
 	defer cancel()
 	seconds := int(math.Ceil(grace.Seconds()))
 	r, err := d.engine.open(ctx, "POST", "/containers/"+url.PathEscape(name)+"/stop", values("t", strconv.Itoa(seconds)), nil, "")

@@ -30,9 +30,10 @@ const (
 // API 1.41 (Engine 20.10) and are the same in later ones.
 // https://docs.docker.com/reference/api/engine/
 type engine struct {
-	at   string // as DOCKER_HOST has it
-	base string
-	http *http.Client
+	at      string // as DOCKER_HOST has it
+	base    string
+	http    *http.Client
+	useless error // why there can be none at that address
 }
 
 // socket is where the engine listens unless DOCKER_HOST says otherwise.
@@ -91,6 +92,9 @@ func certificates(dir string) (*tls.Config, error) {
 // error is fault.Unavailable when there was no answer, and NotFound, Conflict or
 // Invalid when the engine says so.
 func (e *engine) open(ctx context.Context, method, path string, query url.Values, body io.Reader, kind string) (*http.Response, error) {
+	if e.useless != nil {
+		return nil, e.useless
+	}
 	r, err := http.NewRequestWithContext(ctx, method, e.base+path+"?"+query.Encode(), body)
 	if err != nil {
 		return nil, err
@@ -100,6 +104,9 @@ func (e *engine) open(ctx context.Context, method, path string, query url.Values
 	}
 	answer, err := e.http.Do(r)
 	if err != nil {
+		if context.Cause(ctx) == errSlow {
+			return nil, fault.New(fault.Unavailable, "the Docker engine at %s did not answer in time", e.at)
+		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -137,9 +144,6 @@ func (e *engine) call(ctx context.Context, method, path string, query url.Values
 	}
 	answer, err := e.open(ctx, method, path, query, body, "application/json")
 	if err != nil {
-		if context.Cause(ctx) == errSlow {
-			return fault.New(fault.Unavailable, "the Docker engine at %s did not answer within %s", e.at, patience)
-		}
 		return err
 	}
 	defer answer.Body.Close()

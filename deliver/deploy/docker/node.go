@@ -170,7 +170,11 @@ func (n *node) start(c *container) error {
 		}
 	}
 	n.d.passStats()
-	return n.d.engine.call(ctx, "POST", "/containers/"+url.PathEscape(name)+"/start", nil, nil, nil)
+	err := n.d.engine.call(ctx, "POST", "/containers/"+url.PathEscape(name)+"/start", nil, nil, nil)
+	if fault.Of(err) == fault.NotFound {
+		return nil // removed just now: the next look tells, and it is made again
+	}
+	return err
 }
 
 // wait returns true after t, false when the supervisor is to end.
