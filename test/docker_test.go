@@ -149,7 +149,7 @@ func TestServiceInContainers(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	e := newEngine(t, data)
-	p := serve(t, data, "store.schemas="+secondly(t))
+	p := serve(t, data, "store.schemas="+secondly(t), "aggregate.statsd.flush=1s")
 	push := containerShop(t, p)
 	p.run(push("kind: archive", "").ID, "passed")
 	address := p.shopAddress()
