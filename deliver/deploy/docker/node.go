@@ -97,7 +97,9 @@ func (n *node) supervise() {
 		pause = min(max(2*pause, firstPause), lastPause)
 		if err := n.start(c); err != nil && n.ctx.Err() == nil {
 			if fault.Of(err) == fault.Unavailable {
-				pause = firstPause
+				pause = firstPause // nothing is wrong with the node
+				n.look(nil, err)
+				continue
 			}
 			n.d.log.Error("cannot start a container", "node", n.rec.ID, "error", err, "again_in", pause)
 			n.mu.Lock()
