@@ -45,3 +45,20 @@ func TestProcessesRunNoImages(t *testing.T) {
 		t.Fatalf("%+v", y.release)
 	}
 }
+
+func TestDeployWaitsForItsDriverAndSaysSo(t *testing.T) {
+	m := newMachine()
+	m.away = true
+	s := start(t, databasetest.SQLite(t), m, nil)
+	y := s.request("b1")
+	until(t, "the reason is told", func() bool {
+		now, err := s.Get(t.Context(), y.ID)
+		return err == nil && now.State == Running && now.Step == "start node 1 of b1; tried again, since the engine does not answer"
+	})
+	m.mu.Lock()
+	m.away = false
+	m.mu.Unlock()
+	if y = s.ended(y.ID); y.State != Passed {
+		t.Fatalf("%+v", y.Failure)
+	}
+}

@@ -62,6 +62,11 @@ func (d *Deployer) work(ctx context.Context, j work.Job) error {
 		return nil // superseded
 	case errors.As(err, &s):
 		return d.fail(ctx, &y, s.Failure)
+	case fault.Of(err) == fault.Unavailable && len(y.Steps) > 0: // so that who waits for the deploy sees why
+		y.Step = fmt.Sprintf("%s; tried again, since %v", y.Steps[len(y.Steps)-1].Name, err)
+		if e := d.save(ctx, &y); e != nil && !errors.Is(e, errOver) {
+			return errors.Join(err, e)
+		}
 	}
 	return err
 }

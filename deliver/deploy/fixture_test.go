@@ -28,6 +28,7 @@ import (
 type machine struct {
 	mu      sync.Mutex
 	nodes   map[string]Instance
+	away    bool                 // nodes cannot be started
 	ill     map[id.Version]error // why nodes of a version are not healthy
 	front   map[place]Frontend
 	pids    int
@@ -117,6 +118,9 @@ func (m *machine) Start(ctx context.Context, s Spec) (Instance, error) {
 	defer m.mu.Unlock()
 	if i, ok := m.nodes[s.ID]; ok {
 		return i, nil
+	}
+	if m.away {
+		return Instance{}, fault.New(fault.Unavailable, "the engine does not answer")
 	}
 	m.pids++
 	m.starts++
