@@ -27,6 +27,7 @@ import (
 func leftOut() []backup.LeftOut {
 	return []backup.LeftOut{
 		{Path: "nodes", Why: "processes of this machine and their logs: a restored server starts its services anew from their artifacts"},
+		{Path: "containers", Why: "what the containers of this machine are: a restored server starts its services anew from their artifacts"},
 		{Path: "stream", Why: "a carrier: the journal has every event, and fills an empty stream again"},
 		{Path: "cache", Why: "what builds keep to be faster"},
 		{Path: "spool", Why: "points on their way to a metrics cluster: this server sends them"},

@@ -10,6 +10,7 @@ import (
 	"steer/base/fault"
 	"steer/deliver/artifact"
 	"steer/deliver/balance"
+	"steer/deliver/deploy/docker"
 	"steer/deliver/deploy/process"
 	"steer/deliver/registry"
 	"steer/deliver/run"
@@ -137,6 +138,7 @@ type Stream struct {
 // Deploy holds the drivers.
 type Deploy struct {
 	Process process.Config `yaml:"process"`
+	Docker  docker.Config  `yaml:"docker"`
 }
 
 // Args are where a server's configuration comes from.

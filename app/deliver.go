@@ -18,6 +18,7 @@ import (
 	"steer/deliver/artifact"
 	"steer/deliver/balance"
 	"steer/deliver/deploy"
+	"steer/deliver/deploy/docker"
 	"steer/deliver/deploy/process"
 	"steer/deliver/pipeline"
 	"steer/deliver/registry"
@@ -29,14 +30,15 @@ import (
 // deliver is the way of a change: source → pipeline → run → artifact → deploy →
 // balance.
 type deliver struct {
-	sources   *source.Source
-	pipelines *pipeline.Pipeline
-	runner    *run.Runner
-	registry  *registry.Registry
-	artifacts *artifact.Repository
-	driver    *process.Driver
-	balancer  *balance.Balancer
-	deploys   *deploy.Deployer
+	sources    *source.Source
+	pipelines  *pipeline.Pipeline
+	runner     *run.Runner
+	registry   *registry.Registry
+	artifacts  *artifact.Repository
+	processes  *process.Driver
+	containers *docker.Driver
+	balancer   *balance.Balancer
+	deploys    *deploy.Deployer
 }
 
 // openDeliver builds the area from its end to its beginning: what takes comes
@@ -105,7 +107,8 @@ func (a *App) openDeliver(ctx context.Context) (err error) {
 	}
 	// Stopped in reverse: the balancer drains before the nodes behind it end.
 	a.group.Go("registry", d.registry.Run)
-	a.group.Go("nodes", d.driver.Run)
+	a.group.Go("processes", d.processes.Run)
+	a.group.Go("containers", d.containers.Run)
 	a.group.Go("balancer", d.balancer.Run)
 	a.group.Go("deploys", d.deploys.Run)
 	a.group.Go("pipelines", d.pipelines.Run)
@@ -227,13 +230,20 @@ func (a *App) pack(ctx context.Context, r pipeline.Run, dir string) (string, err
 
 func (a *App) openDeploy(ctx context.Context) (err error) {
 	d := &a.deliver
-	if d.driver, err = process.New(process.Options{
+	if d.processes, err = process.New(process.Options{
 		Config: a.o.Deploy.Process, Dir: a.path("nodes"), Unpack: a.unpack, Secret: a.secret, Log: a.log,
 	}); err != nil {
 		return err
 	}
+	if d.containers, err = docker.New(docker.Options{
+		Config: a.o.Deploy.Docker, Dir: a.path("containers"), Instance: a.instance, Secret: a.secret, Stats: a.statsd, Log: a.log,
+		Archive: d.artifacts.Archive, Image: d.artifacts.Image,
+	}); err != nil {
+		return err
+	}
+	drivers := deploy.Drivers{deploy.DriverProcess: d.processes, deploy.DriverDocker: d.containers}
 	d.deploys, err = deploy.New(ctx, deploy.Options{
-		DB: a.db, Work: a.work, Journal: a.journal, Driver: d.driver, Balancer: balancer{d.balancer}, Log: a.log,
+		DB: a.db, Work: a.work, Journal: a.journal, Driver: drivers, Balancer: balancer{d.balancer}, Log: a.log,
 		Artifact: func(ctx context.Context, s id.Service, v id.Version) (deploy.Artifact, error) {
 			art, err := d.artifacts.Get(ctx, s, v)
 			if err != nil {

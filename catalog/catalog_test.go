@@ -131,7 +131,7 @@ func TestLoadExplains(t *testing.T) {
 	ok := "services.yaml:" + bookServices
 	for in, want := range map[string]string{
 		ok + "|environments.yaml:p:\n  nodes:\n  - services: [catalog-servce]": `environments.yaml:3:16: p.nodes[0].services[0]: no service "catalog-servce" in services.yaml (did you mean "catalog-service"?)`,
-		"environments.yaml:p: {nodes: [{services: [a]}], driver: proces}":      `environments.yaml:1:39: p.driver: unknown driver "proces" (known: process)`,
+		"environments.yaml:p: {nodes: [{services: [a]}], driver: proces}":      `environments.yaml:1:39: p.driver: unknown driver "proces" (did you mean "process"?)`,
 		"environments.yaml:p:\n  strategy: canary\n  nodes: [{services: [a]}]": `environments.yaml:2:13: p.strategy: unknown strategy "canary" (known: bluegreen)`,
 		"environments.yaml:p:\n  nodes:\n  - services: [a]\n    number: 0":     `environments.yaml:4:13: p.nodes[0].number: 0 nodes are not between 1 and 1000`,
 		"environments.yaml:p:\n  nodes:\n  - {}":                               `environments.yaml:3:5: p.nodes[0].services: are missing (list what runs on these nodes, like [catalog])`,

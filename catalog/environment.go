@@ -5,6 +5,7 @@ import (
 	"net/mail"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"steer/base/config"
@@ -16,7 +17,7 @@ import (
 type Environment struct {
 	Name   id.Environment `yaml:"-" json:"name"`
 	Nodes  []NodeGroup    `yaml:"nodes" json:"nodes" doc:"Groups of equal nodes."`
-	Driver string         `yaml:"driver" json:"driver" doc:"What runs the nodes: process." default:"process"`
+	Driver string         `yaml:"driver" json:"driver" doc:"What runs the nodes: process (on the server's machine) or docker (containers of its Docker engine). After a change, the next deploy moves the nodes." default:"process"`
 	// Config is per service ("all" for every service): environment variables.
 	Config   map[string]map[string]string `yaml:"config" json:"config,omitempty" doc:"Environment variables per service (all: every service). secret:NAME takes the value from secrets/ENVIRONMENT/NAME.age."`
 	Publish  map[string]map[string]int    `yaml:"publish" json:"publish,omitempty" doc:"Fixed ports of the load balancer, per service and port name; others come from the balancer's range and stay the same."`
@@ -28,7 +29,7 @@ type Environment struct {
 // NodeGroup is one item of an environment's nodes, in the book's words.
 type NodeGroup struct {
 	AMI         string   `yaml:"ami_id" json:"ami_id,omitempty" doc:"Machine image, for cloud drivers."`
-	Image       string   `yaml:"image" json:"image,omitempty" doc:"Container image, for container drivers."`
+	Image       string   `yaml:"image" json:"image,omitempty" doc:"Container image that archives run in; default: scratch, an empty one, which is enough for static programs. For driver docker."`
 	Size        string   `yaml:"size" json:"size,omitempty" doc:"Machine size."`
 	Credentials string   `yaml:"credentials_name" json:"credentials_name,omitempty" doc:"Which credentials to use."`
 	Region      string   `yaml:"region" json:"region,omitempty" doc:"Where."`
@@ -66,11 +67,16 @@ type Contact struct {
 // Check says what is wrong with the environment by itself.
 func (e Environment) Check() error {
 	all := []error{
-		oneOf("driver", e.Driver, "process"), oneOf("strategy", e.Strategy, "bluegreen"),
+		oneOf("driver", e.Driver, "process", "docker"), oneOf("strategy", e.Strategy, "bluegreen"),
 		duration("watch", e.Watch, 0), duration("warm", e.Warm, 0),
 	}
 	if len(e.Nodes) == 0 {
 		all = append(all, wrong("nodes: are missing (list at least one group, like - {services: [catalog], number: 2})"))
+	}
+	for service, images := range e.images() {
+		if len(images) > 1 {
+			all = append(all, wrong("nodes: %s runs in image %s and in image %s (all its nodes of an environment have the same)", service, images[0], images[1]))
+		}
 	}
 	for _, service := range sorted(e.Config) {
 		for _, name := range sorted(e.Config[service]) {
@@ -91,12 +97,36 @@ func (e Environment) Check() error {
 	return errors.Join(all...)
 }
 
+// images are those that the groups of a service name.
+func (e Environment) images() map[string][]string {
+	r := map[string][]string{}
+	for _, g := range e.Nodes {
+		for _, s := range g.Services {
+			if g.Image != "" && !slices.Contains(r[s], g.Image) {
+				r[s] = append(r[s], g.Image)
+			}
+		}
+	}
+	return r
+}
+
+// Image is the container image that archives of a service run in, "" for an empty one.
+func (e Environment) Image(s id.Service) string {
+	if images := e.images()[string(s)]; len(images) > 0 {
+		return images[0]
+	}
+	return ""
+}
+
 // most is a bound on nodes of one group, against a slip of the keyboard.
 const most = 1000
 
 // Check says what is wrong with the group.
 func (g NodeGroup) Check() error {
 	var all []error
+	if strings.HasPrefix(g.Image, "-") || strings.ContainsAny(g.Image, " \t\n?#&%") {
+		all = append(all, wrong("image: %q is no name of a container image", g.Image))
+	}
 	if g.Number < 1 || g.Number > most {
 		all = append(all, wrong("number: %d nodes are not between 1 and %d", g.Number, most))
 	}

@@ -25,9 +25,13 @@ type Manifest struct {
 	Checks      []Check    `yaml:"checks" json:"checks,omitempty" doc:"What is watched once it runs."`
 }
 
+// KindImage is the kind of an artifact that is a container image.
+const KindImage = "oci-image"
+
 // Artifact says how the artifact is made.
 type Artifact struct {
-	Kind    string   `yaml:"kind" json:"kind" doc:"archive: the paths below, packed. deb, rpm, packages (both): that, and packages for hosts, which Steer serves as repositories." default:"archive"`
+	Kind    string   `yaml:"kind" json:"kind" doc:"archive: the paths below, packed. deb, rpm, packages (both): that, and packages for hosts, which Steer serves as repositories. oci-image: a container image." default:"archive"`
+	Base    string   `yaml:"base" json:"base,omitempty" doc:"For oci-image: image that the paths below are put on, in /app: scratch (empty), or the OCI layout or tar of an image in the checkout. Without it the one path is the image: an OCI layout, as a folder or tar, or what docker save writes."`
 	Build   string   `yaml:"build" json:"build" doc:"Shell command that builds it, run in a clean checkout."`
 	Package *Package `yaml:"package" json:"package,omitempty" doc:"Of the kinds deb, rpm and packages: what the package is like that Steer makes. When the build makes the packages, paths lists them, and this is left out."`
 	Paths   []string `yaml:"paths" json:"paths" doc:"Files and folders that go into it, relative to the checkout. A single folder or file is packed without the folders above it."`
@@ -41,7 +45,14 @@ type Run struct {
 	Connectivity []Connectivity    `yaml:"connectivity" json:"connectivity,omitempty" doc:"The book's list form of ports."`
 	Health       Health            `yaml:"health" json:"health" doc:"When a node counts as healthy."`
 	Env          map[string]string `yaml:"env" json:"env,omitempty" doc:"Environment variables that are the same everywhere."`
-	Grace        config.Duration   `yaml:"grace" json:"grace" doc:"Time to finish requests after traffic has stopped, before SIGKILL." default:"10s"`
+	// A migration is no part of how nodes run, so it makes no other release.
+	Migrate       string          `yaml:"migrate" json:"migrate,omitempty" doc:"Shell command that brings the database to this version. It runs once in each deploy, in the artifact with the configuration of the environment, before new nodes start. It must be repeatable, and the version before must work with its result."`
+	MigrateWithin config.Duration `yaml:"migrate_within" json:"migrate_within,omitempty" doc:"Time that migrate may take." default:"10m"`
+	Limits        Limits          `yaml:"limits" json:"limits,omitzero" doc:"What a node may use, for driver docker."`
+	User          string          `yaml:"user" json:"user,omitempty" doc:"User of the node in its container, as USER or UID:GID; default: the image's, for an archive nobody. For driver docker."`
+	ReadOnly      bool            `yaml:"read_only" json:"read_only,omitempty" doc:"The node can write to /tmp only, which is in memory. For driver docker."`
+
+	Grace config.Duration `yaml:"grace" json:"grace" doc:"Time to finish requests after traffic has stopped, before SIGKILL." default:"10s"`
 }
 
 // Connectivity opens ports to callers.
@@ -142,8 +153,9 @@ func (m *Manifest) Check() error {
 		all = append(all, wrong("service: the name of the service is missing"))
 	}
 	deploys := slices.ContainsFunc(m.Pipeline, func(s Stage) bool { return s.Deploy != "" })
-	if strings.TrimSpace(m.Run.Command) == "" && (deploys || m.Artifact.Packages() == nil) {
-		all = append(all, wrong("run.command: is missing (the shell command that serves; only packages that no stage deploys can do without)"))
+	none := m.Artifact.Kind == KindImage && m.Artifact.Base == "" || !deploys && m.Artifact.Packages() != nil
+	if strings.TrimSpace(m.Run.Command) == "" && !none {
+		all = append(all, wrong("run.command: is missing (the shell command that serves; only finished images, and packages that no stage deploys, can do without)"))
 	}
 	stages := map[string]int{}
 	for i, s := range m.Pipeline {
@@ -174,13 +186,18 @@ func (m *Manifest) Check() error {
 
 // Check says what is wrong with how the artifact is made.
 func (a Artifact) Check() error {
-	all := []error{oneOf("kind", a.Kind, KindArchive, KindDeb, KindRPM, KindPackages)}
+	all := []error{oneOf("kind", a.Kind, KindArchive, KindDeb, KindRPM, KindPackages, KindImage)}
 	switch {
-	case a.Package == nil:
-	case a.Kind == KindArchive:
+	case a.Package != nil && (a.Kind == KindArchive || a.Kind == KindImage):
 		all = append(all, wrong("package: only packages have it (write kind: deb, rpm or packages)"))
-	case a.Finished():
+	case a.Package != nil && a.Finished():
 		all = append(all, wrong("package: the paths are finished packages, which are taken as they are (drop one of the two)"))
+	case a.Kind == KindImage && a.Base == "" && len(a.Paths) > 1:
+		all = append(all, wrong("paths: an image is one path, %d are given (or give base: the image that they are put on)", len(a.Paths)))
+	case a.Kind != KindImage && a.Base != "":
+		all = append(all, wrong("base: only images have one (add kind: %s)", KindImage))
+	case a.Base != "" && (!fs.ValidPath(path.Clean(a.Base)) || strings.Contains(a.Base, "\\")):
+		all = append(all, wrong("base: %q is neither scratch nor a path inside of the checkout", a.Base))
 	}
 	if len(a.Paths) == 0 {
 		all = append(all, wrong("paths: the artifact has no paths (list the files and folders that go into it, like [out/%s])", "NAME"))
@@ -195,8 +212,10 @@ func (a Artifact) Check() error {
 
 // Check completes the ports and says what is wrong with how a node runs.
 func (r *Run) Check() error {
-	var all []error
-	all = append(all, duration("grace", r.Grace, 0))
+	all := []error{duration("grace", r.Grace, 0), duration("migrate_within", r.MigrateWithin, second)}
+	if strings.ContainsAny(r.User, " \t\n") {
+		all = append(all, wrong("user: %q is no user (write USER or UID:GID)", r.User))
+	}
 	if len(r.Ports) == 0 {
 		for _, c := range r.Connectivity {
 			for _, n := range c.Ports {

@@ -55,7 +55,7 @@ func TestParseManifestExplains(t *testing.T) {
 	for change, want := range map[string]string{
 		"service: catalog→":                             `steer.yaml:1:1: service: the name of the service is missing`,
 		"service: catalog→service: a/b":                 `steer.yaml:1:10: service: service name "a/b": character '/' at position 2`,
-		"  kind: archive→  kind: image":                 `steer.yaml:4:9: artifact.kind: unknown kind "image" (known: archive, deb, packages, rpm)`,
+		"  kind: archive→  kind: image":                 `steer.yaml:4:9: artifact.kind: unknown kind "image" (known: archive, deb, oci-image, packages, rpm)`,
 		"  paths: [out/catalog]→":                       `steer.yaml:3:1: artifact.paths: the artifact has no paths (list the files and folders that go into it`,
 		"[out/catalog]→[../secrets]":                    `steer.yaml:6:11: artifact.paths[0]: "../secrets" is no path inside of the checkout`,
 		"[out/catalog]→[/etc]":                          `steer.yaml:6:11: artifact.paths[0]: "/etc" is no path inside of the checkout`,

@@ -139,6 +139,9 @@ func deployTable(w io.Writer, d client.Deploy) {
 		row(w, "STEP", "STATE", "TOOK")
 		for _, step := range d.Steps {
 			row(w, step.Name, step.State, short(time.Duration(step.Took*float64(time.Second))))
+			for _, line := range step.Log {
+				row(w, "  "+line)
+			}
 		}
 	}
 }

@@ -109,13 +109,19 @@ pipeline:
   - {stage: commit, run: %q, timeout: 1m}
   - {stage: production, deploy: production}
 `, m.within, m.env, m.test)}
+	return s.commit(files)
+}
+
+// commit pushes files and returns their run once it exists.
+func (s *shop) commit(files map[string]string) client.Run {
+	s.t.Helper()
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o644); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 	s.git("add", "--all")
-	s.git("commit", "--quiet", "-m", files["version"])
+	s.git("commit", "--quiet", "-m", fmt.Sprintf("v%d", s.n))
 	s.git("push", "--quiet", s.p.url+"/git/shop.git", "main")
 	sha := s.git("rev-parse", "HEAD")
 	var run client.Run

@@ -16,6 +16,10 @@
 // the packed files: the same files give the same bytes. Layers after it are packages
 // for hosts (.deb, .rpm), whose bytes depend on the time of the commit too.
 //
+// A version that is a container image is an image index instead. Its first manifest
+// is the image, as any engine takes it; its second, for no platform, has that
+// artifactType and the provenance.
+//
 // A file is on disk, complete and under its final name, before anything refers
 // to it: blobs before the index, the index before the row in table artifact. New
 // finishes what a crash left between two of these.

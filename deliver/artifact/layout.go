@@ -37,22 +37,29 @@ type descriptor struct {
 	ArtifactType string            `json:"artifactType,omitempty"`
 	Digest       string            `json:"digest"`
 	Size         int64             `json:"size"`
+	Platform     *platform         `json:"platform,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
+}
+
+type platform struct {
+	Architecture string `json:"architecture"`
+	OS           string `json:"os"`
 }
 
 type manifest struct {
 	SchemaVersion int               `json:"schemaVersion"`
 	MediaType     string            `json:"mediaType"`
-	ArtifactType  string            `json:"artifactType"`
+	ArtifactType  string            `json:"artifactType,omitempty"`
 	Config        descriptor        `json:"config"`
 	Layers        []descriptor      `json:"layers"`
 	Annotations   map[string]string `json:"annotations,omitempty"`
 }
 
 type index struct {
-	SchemaVersion int          `json:"schemaVersion"`
-	MediaType     string       `json:"mediaType"`
-	Manifests     []descriptor `json:"manifests"`
+	SchemaVersion int               `json:"schemaVersion"`
+	MediaType     string            `json:"mediaType"`
+	Manifests     []descriptor      `json:"manifests"`
+	Annotations   map[string]string `json:"annotations,omitempty"`
 }
 
 // layout is the folder. Blobs may be written by several goroutines at a time;
@@ -71,7 +78,7 @@ func openLayout(dir string) (layout, error) {
 		return l, fmt.Errorf("open artifacts: %w", err)
 	}
 	for _, f := range left { // writes that a crash cut off
-		if err := os.Remove(f); err != nil {
+		if err := os.RemoveAll(f); err != nil {
 			return l, fmt.Errorf("open artifacts: %w", err)
 		}
 	}

@@ -46,7 +46,7 @@ func (r *Repository) PutLocal(ctx context.Context, service id.Service, dir strin
 		}
 	}
 	meta := Meta{Service: service, Build: def.Artifact.Build, Manifest: &def, Chain: id.New(), Created: database.Time(database.Micros(r.now()))}
-	layer, p, err := r.pack(meta, dir, def.Artifact.Paths)
+	layer, p, err := r.pack(ctx, meta, dir, def.Artifact.Paths)
 	if err != nil {
 		return Artifact{}, fmt.Errorf("pack local version of %s: %w", service, err)
 	}

@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"archive/tar"
+	"cmp"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type entry struct {
 	from string // below the packed folder
 	info fs.FileInfo
 	link string
+	mode int64 // of a folder that is not as others; 0: as they are
 }
 
 // collect lists what paths name below root, sorted by name. A single path loses
@@ -127,12 +129,19 @@ func inside(name, target string) bool {
 // and executable bits: no times, owners, or modes of the machine.
 func archive(w io.Writer, root *os.Root, entries []entry) error {
 	zip := gzip.NewWriter(w)
-	out := tar.NewWriter(zip)
+	if err := writeTar(zip, root, entries); err != nil {
+		return err
+	}
+	return zip.Close()
+}
+
+func writeTar(w io.Writer, root *os.Root, entries []entry) error {
+	out := tar.NewWriter(w)
 	for _, e := range entries {
 		h := &tar.Header{Name: e.name, Format: tar.FormatPAX}
 		switch {
 		case e.info.IsDir():
-			h.Typeflag, h.Name, h.Mode = tar.TypeDir, e.name+"/", 0o755
+			h.Typeflag, h.Name, h.Mode = tar.TypeDir, e.name+"/", cmp.Or(e.mode, 0o755)
 		case e.link != "":
 			h.Typeflag, h.Linkname, h.Mode = tar.TypeSymlink, e.link, 0o777
 		default:
@@ -151,10 +160,7 @@ func archive(w io.Writer, root *os.Root, entries []entry) error {
 			return fmt.Errorf("pack %q: %w", e.from, err)
 		}
 	}
-	if err := out.Close(); err != nil {
-		return err
-	}
-	return zip.Close()
+	return out.Close()
 }
 
 func copyFile(w io.Writer, root *os.Root, name string) error {

@@ -35,7 +35,7 @@ func (f *fixture) put(t *testing.T, m Meta, dir string) Artifact {
 }
 
 // stored is where a package's file is.
-func (f *fixture) stored(t *testing.T, digest string) string {
+func (f *fixture) storedManifest(t *testing.T, digest string) string {
 	t.Helper()
 	name, err := f.layout.blob(digest)
 	if err != nil {
@@ -69,7 +69,7 @@ func TestPackages(t *testing.T) {
 		}
 	}
 	if dpkg, err := exec.LookPath("dpkg-deb"); err == nil {
-		out, err := exec.Command("sh", "-ec", `dpkg-deb -c "$1"; dpkg-deb -I "$1" control postinst conffiles`, dpkg, f.stored(t, names["catalog_0.12_all.deb"].Digest)).CombinedOutput()
+		out, err := exec.Command("sh", "-ec", `dpkg-deb -c "$1"; dpkg-deb -I "$1" control postinst conffiles`, dpkg, f.storedManifest(t, names["catalog_0.12_all.deb"].Digest)).CombinedOutput()
 		for _, want := range []string{"./opt/catalog/catalog\n", "./opt/catalog/static/a.css\n", "./etc/catalog/c.yaml\n", "./usr/lib/systemd/system/catalog.service\n",
 			"2023-11-14", "Depends: curl (>= 7), adduser\n", "Maintainer: web\n", "Description: Shows goods\n", "systemctl enable 'catalog.service'", "/etc/catalog/c.yaml"} {
 			if err != nil || !strings.Contains(string(out), want) {
@@ -147,7 +147,7 @@ func TestFinishedPackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := os.ReadFile(f.stored(t, all[0].Digest))
+	made, err := os.ReadFile(f.storedManifest(t, all[0].Digest))
 	if err != nil {
 		t.Fatal(err)
 	}

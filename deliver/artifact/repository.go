@@ -106,7 +106,7 @@ func (r *Repository) Put(ctx context.Context, m Meta, dir string, paths []string
 		return Artifact{}, err
 	}
 	m.Created = database.Time(database.Micros(cmp.Or(m.Created, r.now())))
-	layer, p, err := r.pack(m, dir, paths)
+	layer, p, err := r.pack(ctx, m, dir, paths)
 	if err != nil {
 		return Artifact{}, fmt.Errorf("store artifact %s %s: %w", m.Service, m.Version, err)
 	}
@@ -130,12 +130,15 @@ func checkName(s id.Service, v id.Version) error {
 	return nil
 }
 
-func (r *Repository) pack(m Meta, dir string, paths []string) (descriptor, Provenance, error) {
+func (r *Repository) pack(ctx context.Context, m Meta, dir string, paths []string) (descriptor, Provenance, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return descriptor{}, Provenance{}, err
 	}
 	defer root.Close()
+	if m.Manifest != nil && m.Manifest.Artifact.Kind == catalog.KindImage {
+		return r.packImage(ctx, m, root, paths)
+	}
 	entries, size, err := collect(root, paths, r.limits)
 	if err != nil {
 		return descriptor{}, Provenance{}, err
@@ -187,13 +190,20 @@ func (r *Repository) store(ctx context.Context, p Provenance, layer descriptor, 
 	if p.Repository != "" {
 		notes[annotationSource] = p.Repository
 	}
-	d, err := r.layout.writeJSON(typeManifest, manifest{2, typeManifest, TypeArtifact, config, append([]descriptor{layer}, packages...), notes})
+	size := layer.Size
+	var d descriptor
+	if layer.MediaType == TypeArchive {
+		d, err = r.layout.writeJSON(typeManifest, manifest{2, typeManifest, TypeArtifact, config, append([]descriptor{layer}, packages...), notes})
+		d.ArtifactType = TypeArtifact
+	} else {
+		size = p.Bytes
+		d, err = r.storeImage(config, layer, notes)
+	}
 	if err != nil {
 		return fail(err)
 	}
-	d.ArtifactType = TypeArtifact
 	d.Annotations = map[string]string{annotationRef: fmt.Sprintf("%s:%s", p.Service, p.Version)}
-	a := Artifact{p.Service, p.Version, d.Digest, layer.Size, p.Commit, p.Created, p.Chain}
+	a := Artifact{p.Service, p.Version, d.Digest, size, p.Commit, p.Created, p.Chain}
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -286,6 +296,9 @@ func (r *Repository) repair(ctx context.Context) error {
 		}
 		r.log.Warn("artifact was stored but not recorded when Steer stopped; recording it", "service", p.Service, "version", p.Version)
 		a := Artifact{p.Service, p.Version, d.Digest, layers[0].Size, p.Commit, p.Created, p.Chain}
+		if layers[0].MediaType != TypeArchive {
+			a.Size = p.Bytes
+		}
 		if err := r.record(ctx, a, layers[1:], ""); err != nil {
 			return fmt.Errorf("record artifact %s %s: %w", p.Service, p.Version, err)
 		}
@@ -322,19 +335,28 @@ func (r *Repository) relist(a Artifact) error {
 	if err != nil {
 		return err
 	}
+	var m manifest
+	if err := r.layout.readJSON(a.Digest, &m); err != nil {
+		return err
+	}
 	return r.layout.list(x, descriptor{
-		MediaType: typeManifest, ArtifactType: TypeArtifact, Digest: a.Digest, Size: info.Size(),
+		MediaType: m.MediaType, ArtifactType: m.ArtifactType, Digest: a.Digest, Size: info.Size(),
 		Annotations: map[string]string{annotationRef: fmt.Sprintf("%s:%s", a.Service, a.Version)},
 	})
 }
 
-// load reads manifest and config, and checks that the archive and the packages, which
-// come after it, have their length.
+// load reads manifest and config, and checks that the archive and the packages after
+// it, have their length. Of an image it returns
+// the manifest instead of them.
 func (r *Repository) load(digest string) (Provenance, []descriptor, error) {
 	var m manifest
 	var p Provenance
 	if err := r.layout.readJSON(digest, &m); err != nil {
 		return p, nil, err
+	}
+	if m.MediaType == typeIndex {
+		p, image, err := r.loadImage(digest)
+		return p, []descriptor{image}, err
 	}
 	if m.ArtifactType != TypeArtifact || len(m.Layers) == 0 {
 		return p, nil, fault.New(fault.Invalid, "artifact %s has type %q, not one made by Steer", digest, m.ArtifactType)

@@ -40,6 +40,9 @@ func (r *Repository) Unpack(ctx context.Context, digest, dir string) error {
 	if err := r.layout.readJSON(digest, &m); err != nil {
 		return err
 	}
+	if m.MediaType == typeIndex {
+		return fault.New(fault.Invalid, "unpack artifact %s: it is a container image, which runs in environments with driver: docker", digest)
+	}
 	if m.ArtifactType != TypeArtifact || len(m.Layers) == 0 || m.Layers[0].MediaType != TypeArchive {
 		return fault.New(fault.Invalid, "unpack artifact %s: its type is %q, not an archive made by Steer", digest, m.ArtifactType)
 	}

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"maps"
@@ -28,11 +29,16 @@ type Driver interface {
 	// Logs returns the last lines that a node wrote, and with follow what it
 	// writes until ctx ends. It also knows nodes that were stopped lately.
 	Logs(ctx context.Context, node string, lines int, follow bool) (io.ReadCloser, error)
+	// Task runs Spec.Command to its end, once, as a node would run but without
+	// ports, and writes its output to out. If ctx ends before, the command is ended.
+	// What is left of one with the same ID, which an earlier Steer began, is ended
+	// first. The error says how the command ended.
+	Task(ctx context.Context, s Spec, out io.Writer) error
 }
 
 // Spec says how one node runs. It holds no secrets and may be stored: a value of
-// Env that begins with "secret:" names one, which the driver looks up each time it
-// starts the node.
+// Env that begins with "secret:" names one, which the driver looks up when it
+// starts a process or makes a container.
 type Spec struct {
 	ID          string            `json:"id"` // unique for all time
 	Environment id.Environment    `json:"environment"`
@@ -47,6 +53,15 @@ type Spec struct {
 	Grace       time.Duration     `json:"grace"` // between SIGTERM and SIGKILL
 	Health      catalog.Health    `json:"health"`
 	Created     time.Time         `json:"created"`
+
+	// What follows is for drivers that give a node a system of its own.
+	Driver   string         `json:"driver,omitempty"` // that runs it; empty: process
+	Kind     string         `json:"kind,omitempty"`   // of the artifact
+	Image    string         `json:"image,omitempty"`  // that an archive runs in; empty: an empty one
+	Inside   map[string]int `json:"inside,omitempty"` // port numbers in that system, by name
+	Limits   catalog.Limits `json:"limits,omitzero"`
+	User     string         `json:"user,omitempty"`
+	ReadOnly bool           `json:"read_only,omitempty"`
 }
 
 // Instance is a node as the driver sees it.
@@ -59,6 +74,7 @@ type Instance struct {
 	Started  time.Time         `json:"started,omitzero"`    // of the newest process
 	Restarts int               `json:"restarts"`            // how often it was started again
 	LastExit string            `json:"last_exit,omitempty"` // how the process before ended: "exit status 2"
+	Unsure   string            `json:"unsure,omitempty"`    // why the driver cannot look, and the rest is as it was seen last
 }
 
 // StoppedWithSteer is the LastExit of a node that ended because Steer did, in good
@@ -112,4 +128,11 @@ func variable(name string) string {
 		}
 		return '_'
 	}, name)
+}
+
+// Sort brings nodes into the order of Driver.List: by place, then by age.
+func Sort(nodes []Instance) {
+	slices.SortFunc(nodes, func(a, b Instance) int {
+		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Service, b.Service), a.Created.Compare(b.Created), cmp.Compare(a.Index, b.Index), cmp.Compare(a.ID, b.ID))
+	})
 }

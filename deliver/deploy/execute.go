@@ -62,6 +62,11 @@ func (d *Deployer) work(ctx context.Context, j work.Job) error {
 		return nil // superseded
 	case errors.As(err, &s):
 		return d.fail(ctx, &y, s.Failure)
+	case fault.Of(err) == fault.Unavailable && len(y.Steps) > 0: // so that who waits for the deploy sees why
+		y.Step = fmt.Sprintf("%s; tried again, since %v", y.Steps[len(y.Steps)-1].Name, err)
+		if e := d.save(ctx, &y); e != nil && !errors.Is(e, errOver) {
+			return errors.Join(err, e)
+		}
 	}
 	return err
 }
@@ -100,6 +105,11 @@ func (d *Deployer) execute(ctx context.Context, y *Deploy) error {
 		// The same content under another fingerprint, so that its nodes are others.
 		y.release.ID = y.release.fingerprint(fmt.Sprint(y.ID))
 		want = desired(*y, env, number, pl)
+	}
+	if d.migrates(y, pl) {
+		if err := d.migrate(ctx, y); err != nil {
+			return err
+		}
 	}
 	for {
 		nodes, err := d.nodes(ctx, p)

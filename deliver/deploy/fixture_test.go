@@ -28,10 +28,12 @@ import (
 type machine struct {
 	mu      sync.Mutex
 	nodes   map[string]Instance
+	away    bool                 // nodes cannot be started
 	ill     map[id.Version]error // why nodes of a version are not healthy
 	front   map[place]Frontend
 	pids    int
 	starts  int
+	tasks   []string      // version and command
 	least   int           // fewest healthy serving nodes seen since watched was set
 	watched place         // whose serving is watched at every change
 	calls   int           // of changes
@@ -117,6 +119,9 @@ func (m *machine) Start(ctx context.Context, s Spec) (Instance, error) {
 	if i, ok := m.nodes[s.ID]; ok {
 		return i, nil
 	}
+	if m.away {
+		return Instance{}, fault.New(fault.Unavailable, "the engine does not answer")
+	}
 	m.pids++
 	m.starts++
 	i := Instance{Spec: s, Running: true, PID: m.pids, Started: time.Now(), Numbers: map[string]int{}, Address: map[string]string{}}
@@ -147,6 +152,25 @@ func (m *machine) Logs(_ context.Context, node string, lines int, _ bool) (io.Re
 	}
 	fmt.Fprintln(&b, "cannot log in with hunter22")
 	return io.NopCloser(strings.NewReader(b.String())), nil
+}
+
+// Task writes what it runs, and waits or fails if that says so.
+func (m *machine) Task(ctx context.Context, s Spec, out io.Writer) error {
+	fmt.Fprintf(out, "%s with hunter22\n", s.Command)
+	m.mu.Lock()
+	m.tasks = append(m.tasks, string(s.Version)+" "+s.Command)
+	err := m.changed(ctx)
+	m.mu.Unlock()
+	switch {
+	case err != nil:
+		return err
+	case s.Command == "wait":
+		<-ctx.Done()
+		return ctx.Err()
+	case s.Command == "fail":
+		return errors.New("exit status 3")
+	}
+	return nil
 }
 
 func (m *machine) Set(ctx context.Context, f Frontend) error {
@@ -186,6 +210,8 @@ type steer struct {
 	journal *journal.Journal
 	env     catalog.Environment
 	number  int
+	migrate map[id.Version]string
+	kind    string // of artifacts
 	kill    func()
 }
 
@@ -199,6 +225,7 @@ func start(t *testing.T, db *database.DB, m *machine, change func(*Options, *ste
 	s := &steer{machine: m, t: t, db: db, number: 2, env: catalog.Environment{Name: "production", Watch: config.Duration(time.Minute), Warm: config.Duration(time.Minute),
 		Config: map[string]map[string]string{"all": {"LEVEL": "info"}, "shop": {"PASSWORD": "secret:DB"}}}}
 	ctx, cancel := context.WithCancel(context.Background())
+	st := s
 	var err error
 	if s.journal, err = journal.New(ctx, db); err != nil {
 		t.Fatal(err)
@@ -214,7 +241,7 @@ func start(t *testing.T, db *database.DB, m *machine, change func(*Options, *ste
 				return Artifact{}, fault.New(fault.NotFound, "no such artifact")
 			}
 			return Artifact{Version: v, Digest: "sha256:" + string(v), Commit: "c0ffee", Committed: time.Unix(1700000000, 0).UTC(), Chain: "chain-" + string(v),
-				Manifest: catalog.Manifest{Service: "shop", Run: catalog.Run{Command: "./shop", Ports: map[string]int{"http": 8080},
+				Manifest: catalog.Manifest{Service: "shop", Artifact: catalog.Artifact{Kind: st.kind}, Run: catalog.Run{Command: "./shop", Migrate: st.migrate[v], MigrateWithin: config.Duration(time.Second), Ports: map[string]int{"http": 8080},
 					Health: catalog.Health{HTTP: "/healthz", Within: config.Duration(300 * time.Millisecond)}}}}, nil
 		},
 		Versions: func(context.Context, id.Service) ([]id.Version, error) {

@@ -115,11 +115,17 @@ func (d *Deployer) ill(n Instance) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	v, ok := d.health[n.ID]
+	err := v.err
+	if n.Unsure != "" && err != nil {
+		err = fmt.Errorf("%w; %s", err, n.Unsure)
+	}
 	switch {
+	case !n.Running && n.Unsure != "":
+		return errors.New(n.Unsure)
 	case !n.Running:
 		return fault.New(fault.Unavailable, "it does not run (%s)", n.LastExit)
 	case !ok || v.pid != n.PID:
 		return errors.New("it was not probed yet")
 	}
-	return v.err
+	return err
 }

@@ -58,7 +58,8 @@ type DeployStep struct {
 	Name  string    `json:"name"`  // "start node 1 of b12"
 	State string    `json:"state"` // running, passed, failed; planned in a dry run
 	At    time.Time `json:"at"`
-	Took  float64   `json:"took"` // seconds
+	Took  float64   `json:"took"`          // seconds
+	Log   []string  `json:"log,omitempty"` // the last lines of a command's output
 }
 
 // Failure is why a deploy failed, as far as one can tell at once.
@@ -91,7 +92,10 @@ type Release struct {
 	Fixed     map[string]int    `json:"fixed,omitempty"`
 	Commit    string            `json:"commit,omitempty"`
 	Committed time.Time         `json:"committed,omitzero"`
-	Role      bool              `json:"role,omitempty"` // hosts follow it; no nodes run it
+	Role      bool              `json:"role,omitempty"`   // hosts follow it; no nodes run it
+	Driver    string            `json:"driver,omitempty"` // that runs its nodes; empty: process
+	Kind      string            `json:"kind,omitempty"`   // of the artifact, for that driver
+	Image     string            `json:"image,omitempty"`  // that an archive runs in
 }
 
 // Placement is a service in an environment as it is now.

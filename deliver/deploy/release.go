@@ -22,6 +22,9 @@ const everyService = "all"
 func release(a Artifact, env catalog.Environment, s id.Service) *Release {
 	r := &Release{Version: a.Version, Digest: a.Digest, Run: a.Manifest.Run, Env: map[string]string{}, Fixed: env.Publish[string(s)],
 		Commit: a.Commit, Committed: a.Committed, Role: a.Role}
+	if env.Driver != "" && env.Driver != DriverProcess {
+		r.Driver, r.Kind, r.Image = env.Driver, a.Manifest.Artifact.Kind, env.Image(s)
+	}
 	if !a.Role { // hosts have their parameters from the definitions
 		maps.Copy(r.Env, a.Manifest.Run.Env)
 		maps.Copy(r.Env, env.Config[everyService])
@@ -34,7 +37,12 @@ func release(a Artifact, env catalog.Environment, s id.Service) *Release {
 // fingerprint tells releases apart: same fingerprint, same behaviour of nodes.
 // Another salt makes another release of the same content.
 func (r Release) fingerprint(salt string) string {
-	b, err := json.Marshal([]any{salt, r.Version, r.Digest, r.Run, r.Env})
+	r.Run.Migrate, r.Run.MigrateWithin = "", 0
+	of := []any{salt, r.Version, r.Digest, r.Run, r.Env}
+	if r.Driver != "" {
+		of = append(of, r.Driver, r.Image)
+	}
+	b, err := json.Marshal(of)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
@@ -84,6 +92,10 @@ func (d *Deployer) spec(p place, r Release, index int) Spec {
 		ID:          strings.Join([]string{string(p.service), string(p.environment), string(r.Version), strconv.Itoa(index), strconv.FormatInt(now.UnixMilli(), 36)}, "-"),
 		Environment: p.environment, Service: p.service, Version: r.Version, Release: r.ID, Digest: r.Digest, Index: index, Command: r.Run.Command,
 		Ports: r.ports(), Env: maps.Clone(r.Env), Grace: r.Run.Grace.Std(), Health: r.Run.Health, Created: now,
+	}
+	if r.Driver != "" {
+		s.Driver, s.Kind, s.Image, s.Inside = r.Driver, r.Kind, r.Image, r.Run.Ports
+		s.Limits, s.User, s.ReadOnly = r.Run.Limits, r.Run.User, r.Run.ReadOnly
 	}
 	s.Env["STEER_SERVICE"], s.Env["STEER_ENVIRONMENT"], s.Env["STEER_VERSION"], s.Env["STEER_NODE"] = string(p.service), string(p.environment), string(r.Version), s.ID
 	if d.o.Stats != nil {

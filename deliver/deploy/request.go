@@ -95,6 +95,9 @@ func (d *Deployer) DryRun(ctx context.Context, r Request) (Deploy, error) {
 		y.Steps = append(y.Steps, DeployStep{Name: tellHosts(y, number), State: Planned})
 		return y, nil
 	}
+	if d.migrates(&y, pl) {
+		y.Steps = append(y.Steps, DeployStep{Name: migration(&y), State: Planned})
+	}
 	for _, s := range Plan(desired(y, env, number, pl), d.actual(p, nodes)) {
 		y.Steps = append(y.Steps, DeployStep{Name: s.String(), State: Planned})
 	}
@@ -178,8 +181,12 @@ func (d *Deployer) release(ctx context.Context, s id.Service, v id.Version, env 
 	if a.Role && d.o.Hosts == nil {
 		return nil, "", fault.New(fault.Invalid, "it is a role, and there are no hosts here that could follow it")
 	}
-	if !a.Role && strings.TrimSpace(a.Manifest.Run.Command) == "" {
+	image := a.Manifest.Artifact.Kind == catalog.KindImage
+	if !a.Role && !image && strings.TrimSpace(a.Manifest.Run.Command) == "" {
 		return nil, "", fault.New(fault.Invalid, "its steer.yaml has no run.command")
+	}
+	if image && (env.Driver == "" || env.Driver == DriverProcess) {
+		return nil, "", fault.New(fault.Invalid, "it is a container image, and environment %s runs processes (set driver: docker for it in environments.yaml, or build an archive)", e)
 	}
 	r := release(a, env, s)
 	if d.o.Secret != nil {

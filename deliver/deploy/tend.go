@@ -207,6 +207,9 @@ func (d *Deployer) deaths(ctx context.Context, nodes []Instance) {
 	known := map[string]bool{}
 	for _, n := range nodes {
 		known[n.ID] = true
+		if n.Unsure != "" {
+			continue
+		}
 		deaths := n.Restarts
 		if !n.Running && !n.Started.IsZero() && n.LastExit != StoppedWithSteer {
 			deaths++

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"steer/base/fault"
 )
 
 const (
@@ -65,6 +67,8 @@ func (d *Deployer) wait(ctx context.Context, p place, want Desired, y *Deploy) e
 				return d.sick(n, fmt.Sprintf("%s: %s", name, n.LastExit))
 			case deaths >= maxDeaths:
 				return d.sick(n, fmt.Sprintf("%s ended %d times before it was healthy (%s)", name, deaths, n.LastExit))
+			case time.Since(began) > within && n.Unsure != "":
+				return fault.New(fault.Unavailable, "%s: %s", name, n.Unsure) // the job is tried again
 			case time.Since(began) > within:
 				return d.sick(n, fmt.Sprintf("%s was not healthy within %s: %s: %v", name, within, probing(n), ill))
 			}
@@ -104,19 +108,25 @@ func (d *Deployer) lastLines(n Instance) []string {
 	}
 	defer r.Close()
 	b, _ := io.ReadAll(io.LimitReader(r, 1<<20))
+	return append(lines, d.clean(n.Spec, b, failureLog)...)
+}
+
+// clean is the end of what a node or task wrote, as lines without the secrets it
+// was given.
+func (d *Deployer) clean(s Spec, b []byte, most int) (lines []string) {
 	b = bytes.ReplaceAll(bytes.ToValidUTF8(b, []byte("\uFFFD")), []byte("\x00"), nil)
 	text := strings.TrimRight(string(b), "\n")
-	for _, v := range n.Env {
+	for _, v := range s.Env {
 		name, ok := strings.CutPrefix(v, secretPrefix)
 		if !ok || d.o.Secret == nil {
 			continue
 		}
-		if plain, err := d.o.Secret(n.Environment, name); err == nil && len(plain) > 3 {
+		if plain, err := d.o.Secret(s.Environment, name); err == nil && len(plain) > 3 {
 			text = strings.ReplaceAll(text, plain, "(sensitive)")
 		}
 	}
 	if text == "" {
-		return lines
+		return nil
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		if len(line) > maxLine {
@@ -124,5 +134,5 @@ func (d *Deployer) lastLines(n Instance) []string {
 		}
 		lines = append(lines, line)
 	}
-	return lines[max(0, len(lines)-failureLog):]
+	return lines[max(0, len(lines)-most):]
 }

@@ -23,7 +23,7 @@ const (
 // Logs implements deploy.Driver.
 func (d *Driver) Logs(ctx context.Context, node string, lines int, follow bool) (io.ReadCloser, error) {
 	file := filepath.Join(d.o.Dir, filepath.Base(node), "log")
-	if node != filepath.Base(node) || !filepath.IsLocal(node) || node == "." || node == "versions" {
+	if node != filepath.Base(node) || !filepath.IsLocal(node) || node == "." || node == "versions" || node == "tasks" {
 		return nil, fault.New(fault.NotFound, "logs of node %q: no such node", node)
 	}
 	if _, err := os.Stat(filepath.Dir(file)); err != nil {

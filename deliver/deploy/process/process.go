@@ -9,6 +9,7 @@
 //
 //	DIR/NODE/node.json   what the node is, its ports, process and restarts
 //	DIR/NODE/log         output; log.1 is older
+//	DIR/tasks/ID.json    the process of a command that runs once, while it does
 //	DIR/versions/DIGEST  the unpacked artifact, read-only, shared by its nodes
 package process
 
@@ -19,7 +20,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -178,7 +178,7 @@ func (d *Driver) shutdown(keep bool) {
 
 // Start implements deploy.Driver.
 func (d *Driver) Start(ctx context.Context, s deploy.Spec) (deploy.Instance, error) {
-	if s.ID == "" || s.ID != filepath.Base(s.ID) || s.ID == "versions" || strings.HasPrefix(s.ID, ".") {
+	if s.ID == "" || s.ID != filepath.Base(s.ID) || s.ID == "versions" || s.ID == "tasks" || strings.HasPrefix(s.ID, ".") {
 		return deploy.Instance{}, fault.New(fault.Invalid, "start node %q: its id cannot be the name of a folder", s.ID)
 	}
 	if n := d.get(s.ID); n != nil {
@@ -258,9 +258,7 @@ func (d *Driver) List(context.Context) ([]deploy.Instance, error) {
 	for _, n := range nodes {
 		r = append(r, n.instance())
 	}
-	slices.SortFunc(r, func(a, b deploy.Instance) int {
-		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Service, b.Service), a.Created.Compare(b.Created), cmp.Compare(a.Index, b.Index), cmp.Compare(a.ID, b.ID))
-	})
+	deploy.Sort(r)
 	return r, nil
 }
 

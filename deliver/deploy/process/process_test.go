@@ -14,12 +14,14 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"steer/base/id"
 	"steer/deliver/deploy"
+	"steer/deliver/deploy/deploytest"
 )
 
 // The test binary plays three parts: the tests, a node, and a Steer that is killed.
@@ -165,45 +167,32 @@ func logs(t *testing.T, d *Driver, node string, lines int) string {
 	return string(b)
 }
 
-func TestNodeRunsIsRestartedAndStops(t *testing.T) {
-	dir := t.TempDir()
-	d := open(t, dir, "23200-23299")
-	i := start(t, d, spec("n1"))
-	if again := start(t, d, spec("n1")); again.Numbers["http"] != i.Numbers["http"] {
-		t.Fatal("the same node twice")
+func TestDriver(t *testing.T) {
+	program, err := deploytest.Program()
+	if err != nil {
+		t.Fatal(err)
 	}
-	until(t, "answer", func() bool { return ask(i, "/") != "" })
-	i = one(t, d)
-	if got, want := ask(i, "/"), fmt.Sprintf("%d secret of test", i.PID); got != want || !i.Running {
-		t.Fatalf("%q, want %q", got, want)
-	}
-	if err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() {
-			if b, _ := os.ReadFile(path); strings.Contains(string(b), "secret of test") {
-				t.Errorf("the secret is in %s", path)
-			}
+	// Each folder has ports of its own, since tests run side by side.
+	var mu sync.Mutex
+	ranges := map[string]string{}
+	deploytest.Driver(t, func(t *testing.T, dir string) deploytest.Life {
+		mu.Lock()
+		if ranges[dir] == "" {
+			from := 23400 + 10*len(ranges)
+			ranges[dir] = fmt.Sprintf("%d-%d", from, from+9)
 		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	ask(i, "/die")
-	until(t, "restart", func() bool { n := one(t, d); return n.Restarts == 1 && ask(n, "/") != "" })
-	if n := one(t, d); n.LastExit != "exit status 7" || n.PID == i.PID || n.Numbers["http"] != i.Numbers["http"] {
-		t.Fatalf("%+v", n)
-	}
-	if err := d.Stop(t.Context(), "n1"); err != nil {
-		t.Fatal(err)
-	}
-	if l, _ := d.List(t.Context()); len(l) != 0 || ask(i, "/") != "" {
-		t.Fatal("still there")
-	}
-	if got := logs(t, d, "n1", 2); got != "node starts, version b1\nnode ends\n" {
-		t.Fatalf("%q", got)
-	}
-	if err := d.Stop(t.Context(), "n1"); err != nil {
-		t.Fatal("a second stop: ", err)
-	}
+		o := options(dir, ranges[dir])
+		mu.Unlock()
+		o.Secret = deploytest.Secret
+		o.Unpack = func(_ context.Context, _, dir string) error {
+			return os.WriteFile(filepath.Join(dir, "node"), program, 0o755)
+		}
+		d, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return deploytest.Life{Driver: d, Run: d.Run, Close: d.Close}
+	})
 }
 
 func TestStubbornNodeIsKilledWithItsChildren(t *testing.T) {
@@ -292,40 +281,6 @@ func TestNodesSurviveKillOfSteer(t *testing.T) {
 	if n := one(t, fourth); n.Restarts != 2 || !strings.Contains(n.LastExit, "cannot know how") {
 		t.Fatalf("%+v", n)
 	}
-}
-
-func TestOrderlyStopEndsNodesAndTheNextStartBringsThemBack(t *testing.T) {
-	dir := t.TempDir()
-	d, err := New(options(dir, "23200-23299"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := run(t, d)
-	i := start(t, d, spec("n1"))
-	until(t, "answer", func() bool { return ask(i, "/") != "" })
-	stop()
-	if ask(i, "/") != "" {
-		t.Fatal("the node runs on")
-	}
-	if !strings.HasSuffix(logs(t, d, "n1", 1), "node ends\n") {
-		t.Fatal("the node was not asked to end")
-	}
-	next := open(t, dir, "23200-23299")
-	until(t, "answer", func() bool { return ask(i, "/") != "" })
-	if n := one(t, next); n.LastExit != "stopped with Steer" || n.Restarts != 0 {
-		t.Fatalf("%+v", n)
-	}
-}
-
-func TestMissingSecretIsToldAndNeverStarts(t *testing.T) {
-	d := open(t, t.TempDir(), "23200-23299")
-	s := spec("n1")
-	s.Env["VALUE"] = "secret:OTHER"
-	start(t, d, s)
-	until(t, "reason", func() bool {
-		n := one(t, d)
-		return !n.Running && strings.Contains(n.LastExit, "variable VALUE of shop in test: secret OTHER is not there")
-	})
 }
 
 func TestRefusesBadIDs(t *testing.T) {

@@ -42,7 +42,29 @@ func (n *node) spawn() (*process, error) {
 		n.d.ports.give(r.Numbers)
 		r.Numbers = numbers
 	}
-	env, err := deploy.Environ(r.Spec, r.Numbers, n.d.o.Secret)
+	out, err := os.OpenFile(filepath.Join(n.d.o.Dir, r.ID, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	defer out.Close()
+	p, err := n.d.launch(r, out, func(p *process) error {
+		if !r.Started.IsZero() && r.LastExit != deploy.StoppedWithSteer {
+			r.Restarts++
+		}
+		r.PID, r.Start, r.Boot, r.Started = p.pid, p.start, boot(), time.Now()
+		return r.save(n.d.o.Dir)
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.rec, n.process = r, p
+	return p, nil
+}
+
+// launch starts a process in the unpacked artifact. It runs only once put has
+// recorded it.
+func (d *Driver) launch(r record, out *os.File, put func(*process) error) (*process, error) {
+	env, err := deploy.Environ(r.Spec, r.Numbers, d.o.Secret)
 	if err != nil {
 		return nil, err
 	}
@@ -51,18 +73,13 @@ func (n *node) spawn() (*process, error) {
 			env = append(env, k+"="+v)
 		}
 	}
-	out, err := os.OpenFile(filepath.Join(n.d.o.Dir, r.ID, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-	if err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
-	}
-	defer out.Close()
 	wait, open, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer open.Close()
 	cmd := exec.Command("/bin/sh", "-c", gate, "steer-node", direct(r.Command))
-	cmd.Dir = n.d.folder(r.Digest)
+	cmd.Dir = d.folder(r.Digest)
 	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.ExtraFiles = []*os.File{wait}
@@ -76,11 +93,7 @@ func (n *node) spawn() (*process, error) {
 	st, err := readStat(p.pid)
 	if err == nil {
 		p.start = st.start
-		if !r.Started.IsZero() && r.LastExit != deploy.StoppedWithSteer {
-			r.Restarts++
-		}
-		r.PID, r.Start, r.Boot, r.Started = p.pid, p.start, boot(), time.Now()
-		err = r.save(n.d.o.Dir)
+		err = put(p)
 	}
 	if err == nil {
 		_, err = io.WriteString(open, "go\n")
@@ -91,7 +104,6 @@ func (n *node) spawn() (*process, error) {
 		cmd.Wait()
 		return nil, fmt.Errorf("record process: %w", err)
 	}
-	n.rec, n.process = r, p
 	go func() {
 		err := cmd.Wait()
 		p.exit = "exit status 0"

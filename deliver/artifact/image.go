@@ -1,0 +1,315 @@
+package artifact
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"steer/base/fault"
+)
+
+const (
+	typeConfig = "application/vnd.oci.image.config.v1+json"
+	typeEmpty  = "application/vnd.oci.empty.v1+json"
+)
+
+// packImage stores the image that paths[0] is, or that paths on a base make. The
+// descriptor is that of its manifest.
+func (r *Repository) packImage(ctx context.Context, m Meta, root *os.Root, paths []string) (descriptor, Provenance, error) {
+	p := Provenance{Meta: m, Builder: "steer", Content: []string{}}
+	how := m.Manifest.Artifact
+	fail := func(err error) (descriptor, Provenance, error) {
+		return descriptor{}, p, fmt.Errorf("pack image: %w", err)
+	}
+	var from *picture
+	var err error
+	switch {
+	case how.Base == "" && len(paths) != 1:
+		err = fault.New(fault.Invalid, "%d paths are given, an image is one (or give artifact.base)", len(paths))
+	case how.Base == "":
+		from, err = r.picture(ctx, root, paths[0])
+	case how.Base == scratch:
+		from = blank()
+	default:
+		from, err = r.picture(ctx, root, how.Base)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	defer from.close()
+	// The layers come before what names them.
+	left := int64(r.limits.MaxMB) << 20
+	for i, l := range from.manifest.Layers {
+		if left -= l.Size; left < 0 {
+			return fail(fault.New(fault.Invalid, "it has more than %d MiB (limit artifact.max_mb)", r.limits.MaxMB))
+		}
+		if from.manifest.Layers[i].Digest, err = r.copyBlob(ctx, from, from.files[i], l); err != nil {
+			return fail(err)
+		}
+	}
+	if how.Base != "" {
+		if err := r.putOn(from, *m.Manifest, root, paths); err != nil {
+			return fail(err)
+		}
+	}
+	if from.text == nil { // not as it came
+		config, err := r.writeBytes(typeConfig, from.config)
+		if err != nil {
+			return fail(err)
+		}
+		from.manifest.SchemaVersion, from.manifest.MediaType, from.manifest.Config = 2, typeManifest, config
+		if from.text, err = json.Marshal(from.manifest); err != nil {
+			return fail(err)
+		}
+	} else if _, err := r.writeBytes(typeConfig, from.config); err != nil {
+		return fail(err)
+	}
+	d, err := r.writeBytes(from.manifest.MediaType, from.text)
+	if err != nil {
+		return fail(err)
+	}
+	for _, l := range from.manifest.Layers {
+		p.Files++
+		p.Bytes += l.Size
+		p.Content = append(p.Content, l.Digest)
+	}
+	return d, p, nil
+}
+
+// writeBytes stores a small blob.
+func (r *Repository) writeBytes(mediaType string, data []byte) (descriptor, error) {
+	digest, size, err := r.layout.write(func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+	return descriptor{MediaType: mediaType, Digest: digest, Size: size}, err
+}
+
+// copyBlob stores a layer, and checks its digest if that is known.
+func (r *Repository) copyBlob(ctx context.Context, from *picture, file string, l descriptor) (string, error) {
+	digest, _, err := r.layout.write(func(w io.Writer) error {
+		f, err := from.root.Open(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if n, err := io.Copy(w, io.LimitReader(f, l.Size+1)); err != nil {
+			return err
+		} else if n != l.Size {
+			return fault.New(fault.Invalid, "layer %s has not the %d bytes that the manifest says", file, l.Size)
+		}
+		return ctx.Err()
+	})
+	if err == nil && l.Digest != "" && digest != l.Digest {
+		err = fault.New(fault.Invalid, "layer %s is damaged: its content does not match its digest", l.Digest)
+	}
+	return digest, err
+}
+
+// storeImage writes the index that joins an image with its provenance. One digest
+// then stands for both, and any engine finds the image by it.
+func (r *Repository) storeImage(provenance, image descriptor, notes map[string]string) (descriptor, error) {
+	var m manifest
+	if err := r.layout.readJSON(image.Digest, &m); err != nil {
+		return descriptor{}, err
+	}
+	var c config
+	if err := r.layout.readJSON(m.Config.Digest, &c); err != nil {
+		return descriptor{}, err
+	}
+	image.Platform = &platform{c.Architecture, c.OS}
+	nothing, err := r.writeBytes(typeEmpty, []byte("{}"))
+	if err != nil {
+		return descriptor{}, err
+	}
+	about, err := r.layout.writeJSON(typeManifest, manifest{2, typeManifest, TypeArtifact, provenance, []descriptor{nothing}, nil})
+	if err != nil {
+		return descriptor{}, err
+	}
+	// Engines skip manifests of this platform.
+	about.ArtifactType, about.Platform = TypeArtifact, &platform{"unknown", "unknown"}
+	return r.layout.writeJSON(typeIndex, index{2, typeIndex, []descriptor{image, about}, notes})
+}
+
+// loadImage is load for an image.
+func (r *Repository) loadImage(digest string) (p Provenance, image descriptor, err error) {
+	image, about, err := r.parts(digest)
+	if err != nil {
+		return p, image, err
+	}
+	if err := r.layout.readJSON(about.Config.Digest, &p); err != nil {
+		return p, image, err
+	}
+	var m manifest
+	if err := r.layout.readJSON(image.Digest, &m); err != nil {
+		return p, image, err
+	}
+	for _, b := range append(m.Layers, m.Config) {
+		file, err := r.layout.blob(b.Digest)
+		if err != nil {
+			return p, image, err
+		}
+		if i, err := os.Stat(file); err != nil {
+			return p, image, err
+		} else if i.Size() != b.Size {
+			return p, image, fmt.Errorf("part %s of the image has %d bytes instead of %d", file, i.Size(), b.Size)
+		}
+	}
+	return p, image, nil
+}
+
+// parts are the two manifests of an image's index.
+func (r *Repository) parts(digest string) (image descriptor, about manifest, err error) {
+	var x index
+	if err := r.layout.readJSON(digest, &x); err != nil {
+		return image, about, err
+	}
+	if x.MediaType != typeIndex || len(x.Manifests) != 2 || x.Manifests[1].ArtifactType != TypeArtifact {
+		return image, about, fault.New(fault.Invalid, "artifact %s is not a container image made by Steer", digest)
+	}
+	return x.Manifests[0], about, r.layout.readJSON(x.Manifests[1].Digest, &about)
+}
+
+// Image returns the ID that a container engine gives an artifact that is an image,
+// and how to write it as docker load takes it, under a name.
+func (r *Repository) Image(ctx context.Context, digest string) (id string, save func(w io.Writer, name string) error, err error) {
+	image, _, err := r.parts(digest)
+	if err != nil {
+		return "", nil, err
+	}
+	var m manifest
+	if err := r.layout.readJSON(image.Digest, &m); err != nil {
+		return "", nil, err
+	}
+	return m.Config.Digest, func(w io.Writer, name string) error {
+		if err := r.save(ctx, w, name, m); err != nil {
+			return fmt.Errorf("save image %s: %w", digest, err)
+		}
+		return nil
+	}, nil
+}
+
+// saved is the list in what docker save writes and docker load takes.
+type saved struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+func (r *Repository) save(ctx context.Context, w io.Writer, name string, m manifest) error {
+	out := tar.NewWriter(w)
+	add := func(b descriptor, ending string) (string, error) {
+		file, err := r.layout.blob(b.Digest)
+		if err != nil {
+			return "", err
+		}
+		f, err := os.Open(file)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		as := path.Base(file) + ending
+		if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: as, Mode: 0o644, Size: b.Size}); err != nil {
+			return "", err
+		}
+		if _, err := io.Copy(out, f); err != nil {
+			return "", err
+		}
+		return as, ctx.Err()
+	}
+	s := saved{RepoTags: []string{name}, Layers: []string{}}
+	var err error
+	if s.Config, err = add(m.Config, ".json"); err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, l := range m.Layers {
+		as := strings.TrimPrefix(l.Digest, "sha256:") + ".tar"
+		if s.Layers = append(s.Layers, as); there[as] {
+			continue
+		}
+		there[as] = true
+		if _, err = add(l, ".tar"); err != nil {
+			return err
+		}
+	}
+	list, err := json.Marshal([]saved{s})
+	if err != nil {
+		return err
+	}
+	if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "manifest.json", Mode: 0o644, Size: int64(len(list))}); err != nil {
+		return err
+	}
+	if _, err := out.Write(list); err != nil {
+		return err
+	}
+	return out.Close()
+}
+
+// Archive opens the tar.gz of an artifact. Reading it to its end fails if it is
+// damaged.
+func (r *Repository) Archive(_ context.Context, digest string) (io.ReadCloser, error) {
+	var m manifest
+	if err := r.layout.readJSON(digest, &m); err != nil {
+		return nil, err
+	}
+	if m.ArtifactType != TypeArtifact || len(m.Layers) != 1 || m.Layers[0].MediaType != TypeArchive {
+		return nil, fault.New(fault.Invalid, "open artifact %s: it is no archive", digest)
+	}
+	file, err := r.layout.blob(m.Layers[0].Digest)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("open artifact %s: %w", digest, err)
+	}
+	hash := sha256.New()
+	return &checked{Closer: f, from: io.TeeReader(f, hash), sum: func() error {
+		if "sha256:"+hex.EncodeToString(hash.Sum(nil)) != m.Layers[0].Digest {
+			return fmt.Errorf("file %s is damaged: its content does not match its digest", file)
+		}
+		return io.EOF
+	}}, nil
+}
+
+// checked judges what was read when it ends.
+type checked struct {
+	io.Closer
+	from io.Reader
+	sum  func() error
+}
+
+func (c *checked) Read(b []byte) (int, error) {
+	n, err := c.from.Read(b)
+	if errors.Is(err, io.EOF) {
+		err = c.sum()
+	}
+	return n, err
+}
+
+// plainTar returns a tar that may be compressed.
+func plainTar(f io.ReadSeeker) (io.Reader, error) {
+	var magic [2]byte
+	_, err := io.ReadFull(f, magic[:])
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	if bytes.Equal(magic[:], []byte{0x1f, 0x8b}) {
+		return gzip.NewReader(f)
+	}
+	return f, nil
+}
