@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+
 	"steer/api/client"
 	"steer/base/id"
 	"steer/deliver/deploy/deploytest"
@@ -168,6 +171,14 @@ func TestServiceInContainers(t *testing.T) {
 	}
 	if n := len(e.containers(data)); n != 4 {
 		t.Errorf("%d containers, want two that serve and two that stay warm", n)
+	}
+	// Others get it from the registry: its index leads them to the image.
+	image, err := remote.Image(p.image("shop:b2"), p.login())
+	if err == nil {
+		err = validate.Image(image)
+	}
+	if err != nil {
+		t.Errorf("b2 in the registry: %v", err)
 	}
 	_, err = p.api.Deploy(t.Context(), "shop", "local", "b2", "for a test", false)
 	if err == nil || !strings.Contains(err.Error(), "it is a container image, and environment local runs processes (set driver: docker") {

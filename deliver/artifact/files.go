@@ -36,7 +36,10 @@ func (r *Repository) Files(digest string) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []File
+	all := []File{}
+	if layers[0].MediaType != TypeArchive {
+		return all, nil // an image: the registry has it
+	}
 	for _, l := range layers[1:] {
 		kind := "deb"
 		if l.MediaType == TypeRPM {
@@ -70,6 +73,9 @@ func (r *Repository) OpenFile(digest, name string) (File, io.ReadSeekCloser, err
 		}
 		s := &singleReader{open: func() (*os.File, error) { return r.Open(layers[0].Digest) }, size: f.Size}
 		return f, s, s.rewind()
+	}
+	if len(files) == 0 {
+		return File{}, nil, fault.New(fault.NotFound, "artifact %s is a container image, which is no file (pull it from Steer's registry, as SERVICE:VERSION)", digest)
 	}
 	var names []string
 	for _, f := range files {

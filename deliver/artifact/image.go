@@ -263,7 +263,7 @@ func (r *Repository) Archive(_ context.Context, digest string) (io.ReadCloser, e
 	if err := r.layout.readJSON(digest, &m); err != nil {
 		return nil, err
 	}
-	if m.ArtifactType != TypeArtifact || len(m.Layers) != 1 || m.Layers[0].MediaType != TypeArchive {
+	if m.ArtifactType != TypeArtifact || len(m.Layers) == 0 || m.Layers[0].MediaType != TypeArchive {
 		return nil, fault.New(fault.Invalid, "open artifact %s: it is no archive", digest)
 	}
 	file, err := r.layout.blob(m.Layers[0].Digest)

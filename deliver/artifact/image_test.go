@@ -130,6 +130,9 @@ func TestImagesThatABuildMadeAreKeptAsTheyAre(t *testing.T) {
 			if err := f.Unpack(t.Context(), a.Digest, filepath.Join(t.TempDir(), "x")); fault.Of(err) != fault.Invalid || !strings.Contains(err.Error(), "driver: docker") {
 				t.Fatal(err)
 			}
+			if _, _, err := f.OpenFile(a.Digest, ""); fault.Of(err) != fault.NotFound || !strings.Contains(err.Error(), "registry") {
+				t.Fatal(err)
+			}
 			if _, err := f.Archive(t.Context(), a.Digest); fault.Of(err) != fault.Invalid {
 				t.Fatal(err)
 			}

@@ -345,9 +345,8 @@ func (r *Repository) relist(a Artifact) error {
 	})
 }
 
-// load reads manifest and config, and checks that the archive and the packages after
-// it, have their length. Of an image it returns
-// the manifest instead of them.
+// load reads manifest and config, and checks that the archive and the packages, which
+// come after it, have their length. Of an image it returns the manifest instead.
 func (r *Repository) load(digest string) (Provenance, []descriptor, error) {
 	var m manifest
 	var p Provenance

@@ -73,10 +73,8 @@ func (d *Driver) image(ctx context.Context, s deploy.Spec) (i image, release fun
 	case s.Kind == kindImage:
 		i.ref = name(s.Service) + ":" + tag
 		there, err = d.load(ctx, s, &i)
-	case s.Kind == "" || s.Kind == "archive":
+	default: // packages for hosts come with an archive
 		there, err = d.assemble(ctx, s, tag, &i)
-	default:
-		err = fault.New(fault.Invalid, "an artifact of kind %s cannot run in a container (artifact.kind in steer.yaml: archive and oci-image can)", s.Kind)
 	}
 	if err != nil {
 		return fail(err)
