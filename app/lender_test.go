@@ -28,7 +28,7 @@ func TestLender(t *testing.T) {
 		return err == nil && strings.TrimSpace(string(out)) == "true"
 	}
 	file := "# Hosts of the shop.\n" + name + `:
-  number: 1   # enough for now
+  number: 1   # comments stay
   roles: [base]
   environment: ci
   removed: destroy
