@@ -1,7 +1,6 @@
 package image
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"steer/infra"
+	"steer/infra/image/internal/rootfs"
 )
 
 // Options are what is baked, and how.
@@ -73,7 +73,7 @@ type Inside interface {
 // Part is the base, or what a step became.
 type Part struct {
 	Title  string
-	Layers []Layer
+	Layers []rootfs.Layer
 	Cached bool
 	Took   time.Duration
 }
@@ -98,7 +98,7 @@ type baker struct {
 	start time.Time
 	dir   string       // to work in; empty until there is work
 	done  func() error // removes it
-	flat  *tree        // where stacks cannot be, the one tree that all is done in
+	flat  *rootfs.Tree // where stacks cannot be, the one tree that all is done in
 	tried bool         // whether stacks can be
 	noWay error        // why they cannot
 }
@@ -187,12 +187,12 @@ func (b *baker) all(ctx context.Context, steps []Step) (hash string, err error) 
 
 // enter prepares the tree for programs, and starts this one in there. What is read of
 // mirrors, and packages from there, stay outside of the tree.
-func (b *baker) enter(ctx context.Context, t *tree) (Inside, func() error, error) {
-	takeDown, err := t.scaffold(ctx)
+func (b *baker) enter(ctx context.Context, t *rootfs.Tree) (Inside, func() error, error) {
+	takeDown, err := scaffold(ctx, t.Dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	in, err := b.Enter(ctx, t.dir, map[string]string{
+	in, err := b.Enter(ctx, t.Dir, map[string]string{
 		"/var/lib/apt/lists":      filepath.Join(b.dir, "lists"),
 		"/var/cache/apt/archives": filepath.Join(b.cache.dir, "debs"),
 	})
@@ -210,14 +210,14 @@ func (b *baker) step(ctx context.Context, k string, i int, told []string) (*entr
 	}
 	e, err := b.stepIn(ctx, t, k, i, told)
 	err = errors.Join(err, done())
-	if errors.Is(err, errLinked) { // once more, where it shows
+	if errors.Is(err, rootfs.ErrLinked) { // once more, where it shows
 		b.noWay = err
 		return b.step(ctx, k, i, told)
 	}
 	return e, err
 }
 
-func (b *baker) stepIn(ctx context.Context, t *tree, k string, i int, told []string) (*entry, error) {
+func (b *baker) stepIn(ctx context.Context, t *rootfs.Tree, k string, i int, told []string) (*entry, error) {
 	in, leave, err := b.enter(ctx, t)
 	if err != nil {
 		return nil, err
@@ -227,22 +227,22 @@ func (b *baker) stepIn(ctx context.Context, t *tree, k string, i int, told []str
 	if err = errors.Join(err, leave()); err != nil {
 		return nil, err
 	}
-	if err := t.clean(); err != nil {
+	if err := clean(t); err != nil {
 		return nil, err
 	}
-	changes, err := t.scan(ctx)
+	changes, err := t.Scan(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.settle(changes); err != nil {
+	if err := t.Settle(changes); err != nil {
 		return nil, fmt.Errorf("tidy the tree: %w", err)
 	}
 	if len(changes) > 0 {
-		if err := b.keep(e, cmp.Or(t.above, t), changes); err != nil {
+		if err := b.keep(e, t, changes); err != nil {
 			return nil, err
 		}
-		if t.above != nil {
-			if err := b.cache.keepTree(e, t.above.dir); err != nil {
+		if upper := t.Upper(); upper != "" {
+			if err := b.cache.keepTree(e, upper); err != nil {
 				return nil, err
 			}
 		}
@@ -251,13 +251,13 @@ func (b *baker) stepIn(ctx context.Context, t *tree, k string, i int, told []str
 }
 
 // keep writes a layer of changes into the cache.
-func (b *baker) keep(e *entry, t *tree, changes []change) error {
+func (b *baker) keep(e *entry, t *rootfs.Tree, changes []rootfs.Change) error {
 	file := filepath.Join(b.dir, "layer"+layerSuffix)
-	l, err := t.writeLayer(file, changes)
+	l, err := t.WriteLayer(file, changes)
 	if err != nil {
 		return err
 	}
-	e.Layers, e.Weight = []Layer{l}, t.weight(changes)
+	e.Layers, e.Weight = []rootfs.Layer{l}, t.Weight(changes)
 	if err := os.Rename(file, b.cache.blob(l)); err != nil {
 		return fmt.Errorf("keep a layer: %w", err)
 	}
@@ -272,7 +272,7 @@ func (b *baker) last(ctx context.Context, k string) (hash string, err error) {
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	if b.RootFS != "" {
-		if err := t.writeRootFS(b.RootFS + ".new"); err != nil {
+		if err := t.Write(b.RootFS + ".new"); err != nil {
 			return "", err
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/klauspost/compress/zstd"
 
 	"steer/base/fault"
 	"steer/infra"
@@ -224,10 +225,11 @@ func TestLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	z, err := decompress(f)
+	z, err := zstd.NewReader(f)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer z.Close()
 	if got := list(t, z); got != "deep 0 755, deep/er 0 755, deep/er/three 0 644, etc 5 700, etc/one 0 644, two 0 644" {
 		t.Errorf("root file system: %s", got)
 	}

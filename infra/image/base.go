@@ -2,6 +2,8 @@ package image
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +17,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/image/internal/rootfs"
 )
 
 var suiteName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
@@ -92,9 +95,9 @@ func sumOf(path string) (string, error) {
 		return "", fmt.Errorf("%w (name an OCI layout, the file of one, or a tar of a root file system)", err)
 	}
 	defer f.Close()
-	d := newDigest()
-	_, err = io.Copy(d, f)
-	return d.String(), err
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return "sha256:" + hex.EncodeToString(h.Sum(nil)), err
 }
 
 // file makes a base of an image, or of a root file system.
@@ -108,7 +111,7 @@ func (b *baker) file(ctx context.Context, k, from string) (*entry, error) {
 		return nil, err
 	}
 	for _, l := range src.files {
-		if err := t.unpackFile(l); err != nil {
+		if err := t.Unpack(l); err != nil {
 			return nil, err
 		}
 	}
@@ -117,26 +120,26 @@ func (b *baker) file(ctx context.Context, k, from string) (*entry, error) {
 }
 
 // finishBase keeps a base: its own layers, or one made of the tree.
-func (b *baker) finishBase(ctx context.Context, k string, t *tree, e *entry, src source) error {
+func (b *baker) finishBase(ctx context.Context, k string, t *rootfs.Tree, e *entry, src source) error {
 	if !b.Epoch.IsZero() {
 		e.Base.Time = b.Epoch.Unix()
 	}
-	if t.clamp = e.Base.Time; t.clamp <= 0 {
-		t.clamp = newestOf(t)
-		e.Base.Time = t.clamp
+	if t.Clamp = e.Base.Time; t.Clamp <= 0 {
+		t.Clamp = t.Newest()
+		e.Base.Time = t.Clamp
 	}
-	if err := t.clean(); err != nil {
+	if err := clean(t); err != nil {
 		return err
 	}
-	if _, err := t.scan(ctx); err != nil {
+	if _, err := t.Scan(ctx); err != nil {
 		return err
 	}
-	all := t.all()
+	all := t.All()
 	var err error
 	if e.Base.Facts, err = b.facts(ctx, t); err != nil {
 		return fmt.Errorf("look into the base: %w", err)
 	}
-	if err := t.settle(all); err != nil {
+	if err := t.Settle(all); err != nil {
 		return fmt.Errorf("keep the base: %w", err)
 	}
 	if len(src.layers) == 0 {
@@ -144,31 +147,31 @@ func (b *baker) finishBase(ctx context.Context, k string, t *tree, e *entry, src
 			return err
 		}
 	} else {
-		e.Layers, e.Weight = src.layers, t.weight(all)
+		e.Layers, e.Weight = src.layers, t.Weight(all)
 		for i, l := range e.Layers {
 			if err := b.keepCopy(src.files[i], l); err != nil {
 				return fmt.Errorf("keep the base: %w", err)
 			}
 		}
 	}
-	if err := b.cache.keepTree(e, t.dir); err != nil {
+	if err := b.cache.keepTree(e, t.Dir); err != nil {
 		return err
 	}
 	return b.cache.put(k, b.dir, e)
 }
 
 // facts looks into a tree. Folders that a program needs to run there are not of the tree.
-func (b *baker) facts(ctx context.Context, t *tree) (f infra.Facts, err error) {
+func (b *baker) facts(ctx context.Context, t *rootfs.Tree) (f infra.Facts, err error) {
 	for _, name := range []string{"proc", "dev"} {
-		if _, e := os.Lstat(t.file(name)); errors.Is(e, fs.ErrNotExist) {
+		if _, e := os.Lstat(filepath.Join(t.Dir, name)); errors.Is(e, fs.ErrNotExist) {
 			defer func() {
-				if e := os.Remove(t.file(name)); !errors.Is(e, fs.ErrNotExist) {
+				if e := os.Remove(filepath.Join(t.Dir, name)); !errors.Is(e, fs.ErrNotExist) {
 					err = errors.Join(err, e)
 				}
 			}()
 		}
 	}
-	in, err := b.Enter(ctx, t.dir, nil)
+	in, err := b.Enter(ctx, t.Dir, nil)
 	if err != nil {
 		return f, err
 	}
@@ -177,27 +180,12 @@ func (b *baker) facts(ctx context.Context, t *tree) (f infra.Facts, err error) {
 }
 
 // keepCopy keeps a layer that somebody else wrote.
-func (b *baker) keepCopy(from string, l Layer) error {
+func (b *baker) keepCopy(from string, l rootfs.Layer) error {
 	file := filepath.Join(b.dir, "layer"+layerSuffix)
 	if err := copyFile(from, file); err != nil {
 		return err
 	}
 	return os.Rename(file, b.cache.blob(l))
-}
-
-// newestOf is the newest time in a tree that was just unpacked, but for the root.
-func newestOf(t *tree) int64 {
-	newest := int64(0)
-	filepath.WalkDir(t.dir, func(path string, d os.DirEntry, err error) error { //nolint:errcheck // what cannot be read is told by the scan
-		if err != nil || path == t.dir {
-			return err
-		}
-		if is, err := d.Info(); err == nil {
-			newest = max(newest, is.ModTime().Unix())
-		}
-		return nil
-	})
-	return min(newest, time.Now().Unix())
 }
 
 func copyFile(from, to string) error {

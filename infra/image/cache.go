@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"steer/infra"
+	"steer/infra/image/internal/rootfs"
 )
 
 // cache keeps what was made: a small file by key, and by what it is a layer packed and
@@ -31,11 +32,11 @@ type cache struct {
 // entry is what one step made.
 type entry struct {
 	key    string
-	Layers []Layer  `json:"layers,omitempty"` // of a base several; of a step none when it changed nothing
-	Told   []string `json:"told,omitempty"`
-	Hash   string   `json:"hash,omitempty"` // of the state, of the last check
-	Base   *base    `json:"base,omitempty"`
-	Weight int64    `json:"weight,omitempty"` // bytes of the layers when unpacked
+	Layers []rootfs.Layer `json:"layers,omitempty"` // of a base several; of a step none when it changed nothing
+	Told   []string       `json:"told,omitempty"`
+	Hash   string         `json:"hash,omitempty"` // of the state, of the last check
+	Base   *base          `json:"base,omitempty"`
+	Weight int64          `json:"weight,omitempty"` // bytes of the layers when unpacked
 }
 
 // base is where an image begins.
@@ -161,7 +162,7 @@ const layerSuffix, entrySuffix = ".tar.gz", ".json"
 func (c *cache) path(key string) string { return filepath.Join(c.dir, "entries", key+entrySuffix) }
 
 // blob is the file of a layer.
-func (c *cache) blob(l Layer) string {
+func (c *cache) blob(l rootfs.Layer) string {
 	return filepath.Join(c.dir, "layers", strings.TrimPrefix(l.Digest, "sha256:")+layerSuffix)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"steer/infra/image/internal/rootfs"
 	"strconv"
 	"strings"
 
@@ -32,8 +33,8 @@ func emptied() []string {
 }
 
 // clean takes litter out of the tree, and dates of today.
-func (t *tree) clean() error {
-	root, err := os.OpenRoot(t.dir) // links lead nowhere else
+func clean(t *rootfs.Tree) error {
+	root, err := os.OpenRoot(t.Dir) // links lead nowhere else
 	if err != nil {
 		return fmt.Errorf("clean the tree: %w", err)
 	}
@@ -59,12 +60,12 @@ func (t *tree) clean() error {
 			return fmt.Errorf("clean the tree: %w", err)
 		}
 	}
-	return t.oldPasswords(root)
+	return oldPasswords(root, t.Clamp/86400)
 }
 
 // oldPasswords sets the days on which passwords were set, see shadow(5), to no later
-// than the times of files.
-func (t *tree) oldPasswords(root *os.Root) error {
+// than the day of the latest file.
+func oldPasswords(root *os.Root, day int64) error {
 	const name = "etc/shadow"
 	b, err := root.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +74,6 @@ func (t *tree) oldPasswords(root *os.Root) error {
 	if err != nil {
 		return fmt.Errorf("clean the tree: %w", err)
 	}
-	day := t.clamp / 86400
 	var out strings.Builder
 	for line := range strings.Lines(string(b)) {
 		fields := strings.Split(line, ":")

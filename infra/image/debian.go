@@ -27,15 +27,15 @@ func (b *baker) debian(ctx context.Context, name string) (*entry, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if err := suite.Make(ctx, t.dir, filepath.Join(b.cache.dir, "debs")); err != nil {
+	if err := suite.Make(ctx, t.Dir, filepath.Join(b.cache.dir, "debs")); err != nil {
 		return nil, false, err
 	}
 	for _, f := range []string{"etc/resolv.conf", "etc/hostname"} { // those of this machine
-		if err := os.Remove(filepath.Join(t.dir, f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(t.Dir, f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, false, fmt.Errorf("make the base of %s: %w", name, err)
 		}
 	}
-	e := &entry{Base: &base{Name: "debian:" + name, Time: releaseTime(t.dir)}}
+	e := &entry{Base: &base{Name: "debian:" + name, Time: releaseTime(t.Dir)}}
 	if err := b.finishBase(ctx, k, t, e, source{}); err != nil {
 		return nil, false, fmt.Errorf("make the base of %s: %w", name, err)
 	}

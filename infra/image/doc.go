@@ -7,4 +7,8 @@
 // The same definitions and the same base give the same bytes: names are sorted, times
 // are at most that of the base, and what programs leave about (logs, caches, the
 // machine's identity) is taken out.
+//
+// What is true of any tree of files is in internal/rootfs; here is what roles make of one:
+// bases, the cache of what was done, what programs need while they run in a tree and leave
+// there, and the image that comes out.
 package image

@@ -17,8 +17,8 @@ import (
 // before anybody looks: the names of this machine's network, a word to packages that
 // no service is to be started (see invoke-rc.d(8)), and how apt here reaches its
 // mirrors.
-func (t *tree) scaffold(ctx context.Context) (takeDown func() error, err error) {
-	root, err := os.OpenRoot(t.dir)
+func scaffold(ctx context.Context, tree string) (takeDown func() error, err error) {
+	root, err := os.OpenRoot(tree)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the tree: %w", err)
 	}

@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/infra/image/internal/rootfs"
 )
 
 // source is an image, or a root file system, that somebody else made.
 type source struct {
 	config *config
-	files  []string // layers, lowest first
-	layers []Layer  // the same, when they can be taken over as they are
+	files  []string       // layers, lowest first
+	layers []rootfs.Layer // the same, when they can be taken over as they are
 	time   int64
 }
 
@@ -39,7 +40,7 @@ func (b *baker) open(from, dir string) (source, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return source{}, err
 	}
-	if err := (&tree{dir: dir}).unpackFile(from); err != nil {
+	if err := (&rootfs.Tree{Dir: dir}).Unpack(from); err != nil {
 		return source{}, err
 	}
 	if what == "index.json" {
@@ -55,13 +56,13 @@ func kindOf(file string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	z, err := decompress(f)
+	z, err := rootfs.Decompress(f)
 	if err != nil {
 		return "", err
 	}
 	defer z.Close()
 	found := ""
-	for in, n := tar.NewReader(z), 0; n < mostFiles; n++ {
+	for in, n := tar.NewReader(z), 0; n < rootfs.MostFiles; n++ {
 		h, err := in.Next()
 		if errors.Is(err, io.EOF) {
 			return found, nil
@@ -113,7 +114,7 @@ func openLayout(dir string) (source, error) {
 		}
 		src.files = append(src.files, file)
 		gzipped = gzipped && (strings.HasSuffix(d.MediaType, "tar+gzip") || strings.HasSuffix(d.MediaType, ".tar.gzip"))
-		src.layers = append(src.layers, Layer{Digest: d.Digest, DiffID: src.config.RootFS.DiffIDs[i], Size: d.Size})
+		src.layers = append(src.layers, rootfs.Layer{Digest: d.Digest, DiffID: src.config.RootFS.DiffIDs[i], Size: d.Size})
 	}
 	if !gzipped { // not every engine reads others
 		src.layers, src.config.History = nil, nil

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,19 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"steer/base/fault"
+	"steer/infra/image/internal/rootfs"
 )
 
 // unstackable is a folder in which no stack can be made: one that is in a stack.
 func unstackable(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	shell(t, dir, "mkdir lower upper work")
-	f, err := stack([]string{filepath.Join(dir, "lower")}, filepath.Join(dir, "upper"), filepath.Join(dir, "work"))
+	shell(t, dir, "mkdir lower stack")
+	x, done, err := rootfs.Stack([]string{filepath.Join(dir, "lower")}, filepath.Join(dir, "stack"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.Close() })
-	return openPath(f)
+	t.Cleanup(func() {
+		if err := done(); err != nil {
+			t.Error(err)
+		}
+	})
+	return x.Dir
 }
 
 // awkward are steps that are hard to see in a stack, or in a tree.
@@ -85,44 +89,6 @@ func TestWays(t *testing.T) {
 	want := "a a/b a/b/more acl base etc fifo moved same same/in twice"
 	if got := strings.ReplaceAll(strings.TrimSpace(shell(t, roots, "tar -tf 0.tar | sed 's,/$,,' | sort")), "\n", " "); got != want {
 		t.Errorf("the root file system has %s, want %s", got, want)
-	}
-}
-
-// TestChangesAbove: what TestScan finds in a tree is found in a stack.
-func TestChangesAbove(t *testing.T) {
-	needRoot(t)
-	base := t.TempDir()
-	shell(t, base, `chmod 755 .; mkdir -p a/b c/d; echo one > a/one; ln a/one a/linked; echo two > a/b/two; ln -s one a/link; echo d > c/d/x; echo e > c/d/y; printf '\177ELF' > prog; touch same; mknod fifo p; touch -d @1600000000 same a a/b c c/d`)
-	for script, want := range map[string]string{
-		"touch same; cat prog > t && cat t > prog; rm t": "same", // the time is later than before, if not than it may be
-		"touch a/b/two; chmod 644 a/b/two":               "",
-		"chmod 700 a/b/two":                              "a/b/two",
-		"printf 'TWO\n' > a/b/two":                       "a/b/two",
-		"ln -sfn two a/link":                             "a a/link",
-		"rm -r c":                                        "-c",
-		"rm -r c; mkdir -p c/d; echo e > c/d/y; touch -d @1600000000 c/d c": "-c/d/x",
-		"rm fifo; mkdir fifo; echo x > fifo/in":                             "fifo fifo/in",
-		"rm -r a/b; ln -s /etc a/b":                                         "a a/b",
-		"mv a/b/two new":                                                    "a/b -a/b/two new",
-		"chmod 600 a/one":                                                   "linked",
-		"mv a/one one":                                                      "linked",
-		"rm a/one":                                                          "linked", // the other name may show what was done before
-		"ln prog again":                                                     "again",
-	} {
-		dir := t.TempDir()
-		shell(t, dir, "mkdir upper work")
-		f, err := stack([]string{base}, filepath.Join(dir, "upper"), filepath.Join(dir, "work"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		const clamp = 1_700_000_000
-		x := &tree{dir: openPath(f), clamp: clamp, below: &tree{dir: base, clamp: clamp}, above: &tree{dir: filepath.Join(dir, "upper"), clamp: clamp}, index: filepath.Join(dir, "work/index")}
-		shell(t, x.dir, script)
-		all, err := x.scan(t.Context())
-		if got := words(all); got != want && (want != "linked" || !errors.Is(err, errLinked)) || err != nil && want != "linked" {
-			t.Errorf("%s: found %q, %v, want %q", script, got, err, want)
-		}
-		f.Close()
 	}
 }
 

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"steer/base/fault"
+	"steer/infra/image/internal/rootfs"
 )
 
 // folder makes a new folder in the one to work in. Lists of apt last as long as that.
@@ -35,14 +35,14 @@ func (b *baker) folder(name string) (string, error) {
 }
 
 // newTree makes an empty tree.
-func (b *baker) newTree() (*tree, error) {
+func (b *baker) newTree() (*rootfs.Tree, error) {
 	dir, err := b.folder("tree")
-	return &tree{dir: dir}, err
+	return &rootfs.Tree{Dir: dir}, err
 }
 
 // stand makes a tree of all that the chain has by now, to do the next step in: a stack of
 // what each of them left, or the one where all is done.
-func (b *baker) stand(ctx context.Context) (*tree, func() error, error) {
+func (b *baker) stand(ctx context.Context) (*rootfs.Tree, func() error, error) {
 	if b.noWay == nil && !b.tried {
 		b.tried, b.noWay = true, b.try()
 	}
@@ -55,13 +55,13 @@ func (b *baker) stand(ctx context.Context) (*tree, func() error, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		t.clamp = b.chain[0].Base.Time
+		t.Clamp = b.chain[0].Base.Time
 		for _, e := range b.chain {
 			if err := b.unpack(t, e); err != nil {
 				return nil, nil, err
 			}
 		}
-		if _, err := t.scan(ctx); err != nil {
+		if _, err := t.Scan(ctx); err != nil {
 			return nil, nil, err
 		}
 		b.flat = t
@@ -70,43 +70,35 @@ func (b *baker) stand(ctx context.Context) (*tree, func() error, error) {
 }
 
 // unpack unpacks the layers of an entry over a tree.
-func (b *baker) unpack(t *tree, e *entry) error {
+func (b *baker) unpack(t *rootfs.Tree, e *entry) error {
 	for _, l := range e.Layers {
-		if err := t.unpackFile(b.cache.blob(l)); err != nil {
+		if err := t.Unpack(b.cache.blob(l)); err != nil {
 			return err
 		}
 	}
 	if e.Base == nil {
 		return nil
 	}
-	if err := t.clean(); err != nil { // of what a foreign base has
+	if err := clean(t); err != nil { // of what a foreign base has
 		return err
 	}
-	return t.clampTimes()
+	return t.ClampTimes()
 }
 
-// try tells why there can be no stacks in the cache: its file system may be one itself, or
-// cannot find files by number.
+// try tells why there can be no stacks in the cache.
 func (b *baker) try() error {
 	dir, err := b.folder("try")
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"lower", "upper", "work"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			return err
-		}
-	}
-	f, err := stack([]string{filepath.Join(dir, "lower")}, filepath.Join(dir, "upper"), filepath.Join(dir, "work"))
-	if err != nil {
+	if err := rootfs.Stackable(dir); err != nil {
 		return fmt.Errorf("there can be no overlay in %s: %w", b.Cache, err)
 	}
-	_, err = os.Stat(filepath.Join(dir, "work/index"))
-	return errors.Join(err, f.Close())
+	return nil
 }
 
 // stacked makes the tree as a stack.
-func (b *baker) stacked(ctx context.Context) (_ *tree, done func() error, err error) {
+func (b *baker) stacked(ctx context.Context) (*rootfs.Tree, func() error, error) {
 	var lowers []string
 	for _, e := range b.chain {
 		if e.tree() == "" {
@@ -117,35 +109,16 @@ func (b *baker) stacked(ctx context.Context) (_ *tree, done func() error, err er
 		}
 		lowers = append(lowers, b.cache.tree(e))
 	}
-	var dirs [2]string
-	for i, name := range []string{"upper", "work"} {
-		if dirs[i], err = b.folder(name); err != nil {
-			return nil, nil, err
-		}
-	}
-	view, err := stack(lowers, dirs[0], dirs[1])
+	dir, err := b.folder("stack")
 	if err != nil {
 		return nil, nil, err
 	}
-	below := &tree{dir: lowers[0], clamp: b.chain[0].Base.Time}
-	done = func() error { return errors.Join(view.Close(), os.RemoveAll(dirs[0]), os.RemoveAll(dirs[1])) }
-	if len(lowers) > 1 {
-		under, err := stack(lowers, "", "")
-		if err != nil {
-			return nil, nil, errors.Join(err, done())
-		}
-		below.dir = openPath(under)
-		top := done
-		done = func() error { return errors.Join(under.Close(), top()) }
+	t, done, err := rootfs.Stack(lowers, dir, b.chain[0].Base.Time)
+	if err != nil {
+		return nil, nil, err
 	}
-	return &tree{
-		dir: openPath(view), clamp: below.clamp, below: below,
-		above: &tree{dir: dirs[0], clamp: below.clamp}, index: filepath.Join(dirs[1], "index"),
-	}, done, ctx.Err()
+	return t, done, ctx.Err()
 }
-
-// openPath is where other processes find an open folder, too.
-func openPath(f *os.File) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()) }
 
 // grow unpacks the layers of an entry for stacks, unless that is there.
 func (b *baker) grow(e *entry) error {
@@ -156,11 +129,11 @@ func (b *baker) grow(e *entry) error {
 	if err != nil {
 		return err
 	}
-	t.clamp, t.marks = b.chain[0].Base.Time, e.Base == nil
+	t.Clamp, t.Marks = b.chain[0].Base.Time, e.Base == nil
 	if err := b.unpack(t, e); err != nil {
 		return err
 	}
-	return b.cache.keepTree(e, t.dir)
+	return b.cache.keepTree(e, t.Dir)
 }
 
 // full says what to do when a disk is full.

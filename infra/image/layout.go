@@ -13,13 +13,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 )
 
 // write writes the image, and tells its digests.
@@ -102,69 +98,6 @@ func (b *baker) archive(w *layoutWriter) error {
 		return fmt.Errorf("write the image: %w", err)
 	}
 	return b.cache.put(k, b.dir, &entry{Hash: id})
-}
-
-// configuration of the image: that of its base, and what is said here.
-func (b *baker) configuration(hash string) config {
-	at := b.chain[0].Base
-	when := b.Config.Created
-	if when.IsZero() {
-		when = time.Unix(at.Time, 0)
-	}
-	c := config{Architecture: runtime.GOARCH, OS: "linux"}
-	if at.Config != nil {
-		c = *at.Config
-		c.RootFS.DiffIDs = nil
-	}
-	c.Created, c.RootFS.Type = when.UTC().Format(time.RFC3339), "layers"
-	c.Config.Env = slices.Clone(c.Config.Env)
-	if len(c.Config.Env) == 0 {
-		c.Config.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	}
-	for _, v := range b.Config.Env {
-		name, _, _ := strings.Cut(v, "=")
-		c.Config.Env = append(slices.DeleteFunc(c.Config.Env, func(o string) bool { return strings.HasPrefix(o, name+"=") }), v)
-	}
-	if b.Config.Entrypoint != nil {
-		c.Config.Entrypoint, c.Config.Cmd = b.Config.Entrypoint, nil
-	}
-	if b.Config.Cmd != nil {
-		c.Config.Cmd = b.Config.Cmd
-	}
-	if c.Config.Entrypoint == nil && c.Config.Cmd == nil {
-		c.Config.Cmd = []string{"/bin/sh"}
-	}
-	labels := maps.Clone(c.Config.Labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	maps.Copy(labels, b.Config.Labels)
-	labels["org.opencontainers.image.created"], labels["steer.hash"] = c.Created, hash
-	c.Config.Labels = labels
-	history0 := len(c.History) > 0
-	for i, e := range b.chain {
-		for _, l := range e.Layers {
-			c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, l.DiffID)
-			if i > 0 || !history0 {
-				c.History = append(c.History, history{Created: c.Created, CreatedBy: "steer bake: " + shortTitle(b.parts[i].Title)})
-			}
-		}
-		if len(e.Layers) == 0 {
-			c.History = append(c.History, history{Created: c.Created, CreatedBy: "steer bake: " + shortTitle(b.parts[i].Title), Empty: true})
-		}
-	}
-	return c
-}
-
-// annotations are the labels that every registry shows.
-func annotations(labels map[string]string) map[string]string {
-	out := map[string]string{}
-	for k, v := range labels {
-		if strings.HasPrefix(k, "org.opencontainers.") {
-			out[k] = v
-		}
-	}
-	return out
 }
 
 // dockerManifest is for docker load of engines that know no layouts.
@@ -293,37 +226,3 @@ func whole(file string, write func(io.Writer) error) error {
 	}
 	return nil
 }
-
-// writeRootFS writes the whole tree, packed as the name (without .new) says.
-func (t *tree) writeRootFS(file string) error {
-	if t.above != nil {
-		var err error
-		if t.nodes, _, err = t.walk(); err != nil {
-			return fmt.Errorf("write the root file system: %w", err)
-		}
-	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
-	if err != nil {
-		return fmt.Errorf("write the root file system: %w", err)
-	}
-	w := bufio.NewWriterSize(f, 256<<10)
-	var z io.WriteCloser = plain{w}
-	switch name := strings.TrimSuffix(file, ".new"); {
-	case strings.HasSuffix(name, ".zst"):
-		z, err = zstd.NewWriter(w, zstd.WithEncoderConcurrency(1)) // more would give other bytes
-	case strings.HasSuffix(name, ".gz"):
-		z = gzip.NewWriter(w)
-	}
-	if err == nil {
-		err = t.writeTar(z, t.all())
-		err = errors.Join(err, z.Close(), w.Flush())
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(fmt.Errorf("write the root file system: %w", err), os.Remove(file))
-	}
-	return nil
-}
-
-type plain struct{ io.Writer }
-
-func (plain) Close() error { return nil }

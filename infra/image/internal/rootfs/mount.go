@@ -1,4 +1,4 @@
-package image
+package rootfs
 
 import (
 	"errors"
@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stack mounts folders on top of each other, lowest first; see overlayfs in the
+// overlay mounts folders on top of each other, lowest first; see overlayfs in the
 // documentation of the kernel. What is done there lands in upper, an empty folder beside
 // an empty one for the kernel to work in; without upper it can only be read. The mount
 // stands in no list of mounts: it is an open file, and ends with the last who has that
 // open, also by kill -9.
-func stack(lowers []string, upper, work string) (*os.File, error) {
+func overlay(lowers []string, upper, work string) (*os.File, error) {
 	type made struct {
 		fd  int
 		err error
@@ -25,7 +25,7 @@ func stack(lowers []string, upper, work string) (*os.File, error) {
 	go func() {
 		// The thread gets mounts of its own, and ends with them: it is not unlocked.
 		runtime.LockOSThread()
-		fd, err := stackHere(lowers, upper, work)
+		fd, err := overlayHere(lowers, upper, work)
 		out <- made{fd, err}
 	}()
 	m := <-out
@@ -35,7 +35,7 @@ func stack(lowers []string, upper, work string) (*os.File, error) {
 	return os.NewFile(uintptr(m.fd), "stack"), nil
 }
 
-func stackHere(lowers []string, upper, work string) (fd int, err error) {
+func overlayHere(lowers []string, upper, work string) (fd int, err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
 		return -1, fmt.Errorf("have mounts of its own: %w", err)
 	}

@@ -1,11 +1,10 @@
-package image
+package rootfs
 
 import (
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path"
 	"runtime"
@@ -20,19 +19,20 @@ import (
 	"steer/base/fault"
 )
 
-// mostFiles bounds a tree.
-const mostFiles = 2_000_000
+// MostFiles bounds a tree.
+const MostFiles = 2_000_000
 
-// tree is a root file system in a folder, and what is known to be in it.
-type tree struct {
-	dir   string
-	clamp int64           // no time is later, in Unix seconds
+// Tree is a root file system in a folder, and what is known to be in it.
+type Tree struct {
+	Dir   string
+	Clamp int64 // no time is later, in Unix seconds
+	Marks bool  // it is one layer, for a stack: what that takes away is marked, since it is not here
+
 	nodes map[string]node // by path without the first slash; the root is not in it
 	// Of a stack: what it stands on, the folder that has what is changed, and that of the
 	// kernel with files that have several names.
-	below, above *tree
+	below, above *Tree
 	index        string
-	marks        bool // it is one layer, for a stack; see unpacker
 }
 
 // node is one file.
@@ -65,19 +65,27 @@ func (n node) same(o node) bool {
 	return n == o
 }
 
-// change is a path that a layer has to have.
-type change struct {
+// Change is a path that a layer has to have.
+type Change struct {
 	path string
 	gone bool
 }
 
-// scan looks at all files anew, and tells what changed since the last time, sorted.
+// String is the path, after a - when it is gone.
+func (c Change) String() string {
+	if c.gone {
+		return "-" + c.path
+	}
+	return c.path
+}
+
+// Scan looks at all files anew, and tells what changed since the last time, sorted.
 // Sockets are not looked at: they mean nothing without who listens.
-func (t *tree) scan(ctx context.Context) ([]change, error) {
+func (t *Tree) Scan(ctx context.Context) ([]Change, error) {
 	if t.above != nil {
 		all, err := t.changesAbove(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("look at %s: %w", t.above.dir, err)
+			return nil, fmt.Errorf("look at %s: %w", t.above.Dir, err)
 		}
 		return all, nil
 	}
@@ -86,19 +94,19 @@ func (t *tree) scan(ctx context.Context) ([]change, error) {
 		err = t.sums(ctx, now, read)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look at %s: %w", t.dir, err)
+		return nil, fmt.Errorf("look at %s: %w", t.Dir, err)
 	}
-	var all []change
+	var all []Change
 	for p, n := range now {
 		if old, ok := t.nodes[p]; !ok || !n.same(old) {
-			all = append(all, change{path: p})
+			all = append(all, Change{path: p})
 		}
 	}
 	for p := range t.nodes {
 		// What was below a folder that is gone, or is no folder any more, is gone with it.
 		if _, ok := now[p]; !ok {
 			if up := path.Dir(p); up == "." || now[up].dir() {
-				all = append(all, change{path: p, gone: true})
+				all = append(all, Change{path: p, gone: true})
 			}
 		}
 	}
@@ -107,12 +115,12 @@ func (t *tree) scan(ctx context.Context) ([]change, error) {
 	return all, nil
 }
 
-func sortChanges(all []change) {
-	slices.SortFunc(all, func(a, b change) int { return strings.Compare(a.path, b.path) })
+func sortChanges(all []Change) {
+	slices.SortFunc(all, func(a, b Change) int { return strings.Compare(a.path, b.path) })
 }
 
 // walk looks at the whole tree, and lists the files whose contents may have changed.
-func (t *tree) walk() (now map[string]node, read []string, err error) {
+func (t *Tree) walk() (now map[string]node, read []string, err error) {
 	now = map[string]node{}
 	todo := []string{""}
 	for len(todo) > 0 {
@@ -131,8 +139,8 @@ func (t *tree) walk() (now map[string]node, read []string, err error) {
 			switch {
 			case strings.HasPrefix(e.Name(), whiteout):
 				return nil, nil, noSuchName(p)
-			case len(now) >= mostFiles:
-				return nil, nil, fault.New(fault.Invalid, "there are more than %d files", mostFiles)
+			case len(now) >= MostFiles:
+				return nil, nil, fault.New(fault.Invalid, "there are more than %d files", MostFiles)
 			case n.mode&unix.S_IFMT == unix.S_IFSOCK:
 				continue
 			case n.dir():
@@ -155,7 +163,7 @@ func noSuchName(p string) error {
 }
 
 // sums reads the contents of files, some at a time.
-func (t *tree) sums(ctx context.Context, now map[string]node, read []string) error {
+func (t *Tree) sums(ctx context.Context, now map[string]node, read []string) error {
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.NumCPU())
@@ -192,16 +200,16 @@ func (t *tree) sums(ctx context.Context, now map[string]node, read []string) err
 	return g.Wait()
 }
 
-func (t *tree) file(p string) string { return t.dir + "/" + p }
+func (t *Tree) file(p string) string { return t.Dir + "/" + p }
 
 // look reads what a file is, without its contents.
-func (t *tree) look(p string) (node, error) {
+func (t *Tree) look(p string) (node, error) {
 	var st unix.Stat_t
 	name := t.file(p)
 	if err := unix.Lstat(name, &st); err != nil {
 		return node{}, fmt.Errorf("%s: %w", name, err)
 	}
-	n := node{mode: st.Mode, uid: st.Uid, gid: st.Gid, mtime: min(st.Mtim.Sec, t.clamp), place: inode{st.Dev, st.Ino}, ctime: syscall.Timespec(st.Ctim)}
+	n := node{mode: st.Mode, uid: st.Uid, gid: st.Gid, mtime: min(st.Mtim.Sec, t.Clamp), place: inode{st.Dev, st.Ino}, ctime: syscall.Timespec(st.Ctim)}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		n.size = st.Size
@@ -217,53 +225,4 @@ func (t *tree) look(p string) (node, error) {
 	var err error
 	n.xattrs, err = readXattrs(name)
 	return n, err
-}
-
-// readXattrs reads the extended attributes that belong to a file wherever it is:
-// capabilities, access lists, and what users set.
-func readXattrs(name string) (string, error) {
-	buf := make([]byte, 1024)
-	n, err := unix.Llistxattr(name, buf)
-	if err == unix.ERANGE {
-		buf = make([]byte, 64<<10)
-		n, err = unix.Llistxattr(name, buf)
-	}
-	if err == unix.ENOTSUP || n == 0 && err == nil {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read the attributes of %s: %w", name, err)
-	}
-	all := map[string]string{}
-	for key := range strings.SplitSeq(strings.TrimRight(string(buf[:n]), "\x00"), "\x00") {
-		if key != "security.capability" && !strings.HasPrefix(key, "user.") && !strings.HasPrefix(key, "system.posix_acl_") {
-			continue
-		}
-		value := make([]byte, 64<<10)
-		n, err := unix.Lgetxattr(name, key, value)
-		if err != nil {
-			return "", fmt.Errorf("read attribute %s of %s: %w", key, name, err)
-		}
-		all[key] = string(value[:n])
-	}
-	var b strings.Builder
-	for _, key := range slices.Sorted(maps.Keys(all)) {
-		fmt.Fprintf(&b, "%s\x00%d\x00%s", key, len(all[key]), all[key])
-	}
-	return b.String(), nil
-}
-
-// xattrsOf parts what readXattrs joined.
-func xattrsOf(joined string) map[string]string {
-	all := map[string]string{}
-	for joined != "" {
-		key, rest, _ := strings.Cut(joined, "\x00")
-		length, rest, _ := strings.Cut(rest, "\x00")
-		n := 0
-		if _, err := fmt.Sscan(length, &n); err != nil || n > len(rest) {
-			return all
-		}
-		all[key], joined = rest[:n], rest[n:]
-	}
-	return all
 }

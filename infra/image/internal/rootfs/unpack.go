@@ -1,4 +1,4 @@
-package image
+package rootfs
 
 import (
 	"archive/tar"
@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -17,8 +19,8 @@ import (
 	"steer/base/fault"
 )
 
-// decompress reads a tar, tar.gz or tar.zst.
-func decompress(r io.Reader) (io.ReadCloser, error) {
+// Decompress reads a tar, tar.gz or tar.zst.
+func Decompress(r io.Reader) (io.ReadCloser, error) {
 	b := bufio.NewReaderSize(r, 256<<10)
 	head, _ := b.Peek(4)
 	switch {
@@ -34,8 +36,8 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(b), nil
 }
 
-// unpackFile unpacks a layer, or a whole root file system, over what is there.
-func (t *tree) unpackFile(name string) error {
+// Unpack unpacks a layer, or a whole root file system, over what is there.
+func (t *Tree) Unpack(name string) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return fmt.Errorf("unpack a layer: %w", err)
@@ -57,17 +59,17 @@ type unpacker struct {
 	marks  bool // what a layer takes away is marked for a stack, since it is not here
 }
 
-func (t *tree) unpack(r io.Reader) error {
-	z, err := decompress(r)
+func (t *Tree) unpack(r io.Reader) error {
+	z, err := Decompress(r)
 	if err != nil {
 		return err
 	}
 	defer z.Close()
-	root, err := unix.Open(t.dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	root, err := unix.Open(t.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	u := &unpacker{root: root, parent: -1, times: map[string]int64{}, marks: t.marks}
+	u := &unpacker{root: root, parent: -1, times: map[string]int64{}, marks: t.Marks}
 	defer u.close()
 	in := tar.NewReader(z)
 	for n := 0; ; n++ {
@@ -75,8 +77,8 @@ func (t *tree) unpack(r io.Reader) error {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err == nil && n > mostFiles {
-			err = fault.New(fault.Invalid, "there are more than %d files", mostFiles)
+		if err == nil && n > MostFiles {
+			err = fault.New(fault.Invalid, "there are more than %d files", MostFiles)
 		}
 		if err != nil {
 			return err
@@ -259,4 +261,20 @@ func (u *unpacker) touch(p string, mtime int64) error {
 func setTime(at int, base string, mtime int64) error {
 	ts := unix.Timespec{Sec: mtime}
 	return unix.UtimesNanoAt(at, base, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// Newest is the latest time in a tree that was just unpacked, but for the root, in Unix
+// seconds. Times after now do not count.
+func (t *Tree) Newest() int64 {
+	newest := int64(0)
+	filepath.WalkDir(t.Dir, func(path string, d os.DirEntry, err error) error { //nolint:errcheck // what cannot be read is told by the scan
+		if err != nil || path == t.Dir {
+			return err
+		}
+		if is, err := d.Info(); err == nil {
+			newest = max(newest, is.ModTime().Unix())
+		}
+		return nil
+	})
+	return min(newest, time.Now().Unix())
 }

@@ -1,19 +1,22 @@
-package image
+package rootfs
 
 import (
 	"archive/tar"
 	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,8 +47,11 @@ func (d *digest) Write(p []byte) (int, error) {
 
 func (d *digest) String() string { return "sha256:" + hex.EncodeToString(d.Sum(nil)) }
 
-// writeLayer writes changes of a tree as a tar.gz into a file.
-func (t *tree) writeLayer(file string, changes []change) (Layer, error) {
+// WriteLayer writes changes of a tree as a tar.gz into a file.
+func (t *Tree) WriteLayer(file string, changes []Change) (Layer, error) {
+	if t.above != nil {
+		t = t.above
+	}
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return Layer{}, fmt.Errorf("write a layer: %w", err)
@@ -71,7 +77,7 @@ func (t *tree) writeLayer(file string, changes []change) (Layer, error) {
 
 // withFolders adds the folders above all changes: engines that unpack a layer by itself
 // make up those that are missing, as root's, and hide the real ones.
-func withFolders(changes []change) []change {
+func withFolders(changes []Change) []Change {
 	has := map[string]bool{}
 	for _, c := range changes {
 		has[c.path] = true
@@ -80,30 +86,30 @@ func withFolders(changes []change) []change {
 	for _, c := range changes {
 		for up := path.Dir(c.path); up != "." && !has[up]; up = path.Dir(up) {
 			has[up] = true
-			all = append(all, change{path: up})
+			all = append(all, Change{path: up})
 		}
 	}
 	sortChanges(all)
 	return all
 }
 
-// all lists everything in the tree, as changes from nothing.
-func (t *tree) all() []change {
-	var all []change
+// All lists everything in the tree, as changes from nothing.
+func (t *Tree) All() []Change {
+	var all []Change
 	for p := range t.nodes {
-		all = append(all, change{path: p})
+		all = append(all, Change{path: p})
 	}
 	sortChanges(all)
 	return all
 }
 
 // writeTar writes changes as a tar file.
-func (t *tree) writeTar(w io.Writer, changes []change) error {
+func (t *Tree) writeTar(w io.Writer, changes []Change) error {
 	out := tar.NewWriter(w)
 	first := map[inode]string{} // of files with several names
 	for _, c := range changes {
 		if c.gone {
-			h := &tar.Header{Name: path.Join(path.Dir(c.path), whiteout+path.Base(c.path)), Typeflag: tar.TypeReg, Mode: 0o600, ModTime: time.Unix(t.clamp, 0)}
+			h := &tar.Header{Name: path.Join(path.Dir(c.path), whiteout+path.Base(c.path)), Typeflag: tar.TypeReg, Mode: 0o600, ModTime: time.Unix(t.Clamp, 0)}
 			if err := out.WriteHeader(h); err != nil {
 				return err
 			}
@@ -116,7 +122,7 @@ func (t *tree) writeTar(w io.Writer, changes []change) error {
 	return out.Close()
 }
 
-func (t *tree) writeFile(out *tar.Writer, p string, first map[inode]string) error {
+func (t *Tree) writeFile(out *tar.Writer, p string, first map[inode]string) error {
 	n := t.nodes[p]
 	h := &tar.Header{
 		Name: p, Mode: int64(n.mode & 0o7777), Uid: int(n.uid), Gid: int(n.gid), ModTime: time.Unix(n.mtime, 0),
@@ -158,3 +164,37 @@ func (t *tree) writeFile(out *tar.Writer, p string, first map[inode]string) erro
 	_, err = io.CopyN(out, f, n.size)
 	return err
 }
+
+// Write writes the whole tree, packed as the name (without .new) says.
+func (t *Tree) Write(file string) error {
+	if t.above != nil {
+		var err error
+		if t.nodes, _, err = t.walk(); err != nil {
+			return fmt.Errorf("write the root file system: %w", err)
+		}
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	if err != nil {
+		return fmt.Errorf("write the root file system: %w", err)
+	}
+	w := bufio.NewWriterSize(f, 256<<10)
+	var z io.WriteCloser = plain{w}
+	switch name := strings.TrimSuffix(file, ".new"); {
+	case strings.HasSuffix(name, ".zst"):
+		z, err = zstd.NewWriter(w, zstd.WithEncoderConcurrency(1)) // more would give other bytes
+	case strings.HasSuffix(name, ".gz"):
+		z = gzip.NewWriter(w)
+	}
+	if err == nil {
+		err = t.writeTar(z, t.All())
+		err = errors.Join(err, z.Close(), w.Flush())
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(fmt.Errorf("write the root file system: %w", err), os.Remove(file))
+	}
+	return nil
+}
+
+type plain struct{ io.Writer }
+
+func (plain) Close() error { return nil }
