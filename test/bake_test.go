@@ -180,7 +180,7 @@ func TestBakeIsKilled(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	trees := filepath.Join(l.dir, "cache/work/*/upper*")
+	trees := filepath.Join(l.dir, "cache/work/*/stack*/upper")
 	until(t, "the command runs", func() error {
 		if found, _ := filepath.Glob(trees + "/srv/waits"); len(found) == 0 {
 			return errors.New("it does not")

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"steer/base/fault"
+	"steer/base/oci"
 	"steer/deliver/registry"
 )
 
@@ -89,6 +90,6 @@ func (h *handler) referrers(w http.ResponseWriter, r *http.Request, name, digest
 		}
 		next(w, r, q)
 	}
-	w.Header().Set("Content-Type", registry.TypeIndex)
-	return json.NewEncoder(w).Encode(map[string]any{"schemaVersion": 2, "mediaType": registry.TypeIndex, "manifests": all})
+	w.Header().Set("Content-Type", oci.TypeIndex)
+	return json.NewEncoder(w).Encode(map[string]any{"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": all})
 }

@@ -29,6 +29,7 @@ import (
 	"steer/base/config"
 	"steer/base/database/databasetest"
 	"steer/base/event"
+	"steer/base/oci"
 	"steer/deliver/registry"
 )
 
@@ -246,7 +247,7 @@ func TestProtocol(t *testing.T) {
 	// By digest with tags of its own.
 	body := `{"schemaVersion":2,"manifests":[]}`
 	where := "/v2/app/manifests/sha256:" + sum([]byte(body))
-	if res, text := do("PUT", where+"?tag=a&tag=b", body, "Content-Type", registry.TypeIndex); res.StatusCode != 201 || res.Header.Get("OCI-Tag") != "a, b" {
+	if res, text := do("PUT", where+"?tag=a&tag=b", body, "Content-Type", oci.TypeIndex); res.StatusCode != 201 || res.Header.Get("OCI-Tag") != "a, b" {
 		t.Errorf("with tags: %s %v %s", res.Status, res.Header, text)
 	}
 	if res, text := do("GET", "/v2/app/tags/list?n=1", ""); text != `{"name":"app","tags":["a"]}`+"\n" || res.Header.Get("Link") != `</v2/app/tags/list?last=a&n=1>; rel="next"` {
@@ -255,7 +256,7 @@ func TestProtocol(t *testing.T) {
 	if _, text := do("GET", "/v2/app/tags/list?n=0", ""); text != `{"name":"app","tags":[]}`+"\n" {
 		t.Errorf("no page: %s", text)
 	}
-	if res, text := do("PUT", "/v2/app/manifests/x", strings.Repeat("x", registry.MaxManifest+10), "Content-Type", registry.TypeIndex); res.StatusCode != 413 || !strings.Contains(text, "SIZE_INVALID") {
+	if res, text := do("PUT", "/v2/app/manifests/x", strings.Repeat("x", registry.MaxManifest+10), "Content-Type", oci.TypeIndex); res.StatusCode != 413 || !strings.Contains(text, "SIZE_INVALID") {
 		t.Errorf("too large: %s %s", res.Status, text)
 	}
 }

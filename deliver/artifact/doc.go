@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"steer/base/id"
+	"steer/base/oci"
 	"steer/catalog"
 )
 
@@ -36,7 +37,7 @@ import (
 const (
 	TypeArtifact   = "application/vnd.steer.artifact.v1+json"
 	TypeProvenance = "application/vnd.steer.provenance.v1+json"
-	TypeArchive    = "application/vnd.oci.image.layer.v1.tar+gzip"
+	TypeArchive    = oci.TypeLayerGzip
 )
 
 // Artifact is one stored version of a service.

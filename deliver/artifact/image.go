@@ -16,20 +16,20 @@ import (
 	"strings"
 
 	"steer/base/fault"
+	"steer/base/oci"
 )
 
 const (
-	typeConfig = "application/vnd.oci.image.config.v1+json"
-	typeEmpty  = "application/vnd.oci.empty.v1+json"
+	typeEmpty = "application/vnd.oci.empty.v1+json"
 )
 
 // packImage stores the image that paths[0] is, or that paths on a base make. The
 // descriptor is that of its manifest.
-func (r *Repository) packImage(ctx context.Context, m Meta, root *os.Root, paths []string) (descriptor, Provenance, error) {
+func (r *Repository) packImage(ctx context.Context, m Meta, root *os.Root, paths []string) (oci.Descriptor, Provenance, error) {
 	p := Provenance{Meta: m, Builder: "steer", Content: []string{}}
 	how := m.Manifest.Artifact
-	fail := func(err error) (descriptor, Provenance, error) {
-		return descriptor{}, p, fmt.Errorf("pack image: %w", err)
+	fail := func(err error) (oci.Descriptor, Provenance, error) {
+		return oci.Descriptor{}, p, fmt.Errorf("pack image: %w", err)
 	}
 	var from *picture
 	var err error
@@ -49,11 +49,11 @@ func (r *Repository) packImage(ctx context.Context, m Meta, root *os.Root, paths
 	defer from.close()
 	// The layers come before what names them.
 	left := int64(r.limits.MaxMB) << 20
-	for i, l := range from.manifest.Layers {
+	for i, l := range from.Manifest.Layers {
 		if left -= l.Size; left < 0 {
 			return fail(fault.New(fault.Invalid, "it has more than %d MiB (limit artifact.max_mb)", r.limits.MaxMB))
 		}
-		if from.manifest.Layers[i].Digest, err = r.copyBlob(ctx, from, from.files[i], l); err != nil {
+		if from.Manifest.Layers[i].Digest, err = r.copyBlob(ctx, from, from.Files[i], l); err != nil {
 			return fail(err)
 		}
 	}
@@ -62,23 +62,23 @@ func (r *Repository) packImage(ctx context.Context, m Meta, root *os.Root, paths
 			return fail(err)
 		}
 	}
-	if from.text == nil { // not as it came
-		config, err := r.writeBytes(typeConfig, from.config)
+	if from.Text == nil { // not as it came
+		config, err := r.writeBytes(oci.TypeConfig, from.Config)
 		if err != nil {
 			return fail(err)
 		}
-		from.manifest.SchemaVersion, from.manifest.MediaType, from.manifest.Config = 2, typeManifest, config
-		if from.text, err = json.Marshal(from.manifest); err != nil {
+		from.Manifest.SchemaVersion, from.Manifest.MediaType, from.Manifest.Config = 2, oci.TypeManifest, config
+		if from.Text, err = json.Marshal(from.Manifest); err != nil {
 			return fail(err)
 		}
-	} else if _, err := r.writeBytes(typeConfig, from.config); err != nil {
+	} else if _, err := r.writeBytes(oci.TypeConfig, from.Config); err != nil {
 		return fail(err)
 	}
-	d, err := r.writeBytes(from.manifest.MediaType, from.text)
+	d, err := r.writeBytes(from.Manifest.MediaType, from.Text)
 	if err != nil {
 		return fail(err)
 	}
-	for _, l := range from.manifest.Layers {
+	for _, l := range from.Manifest.Layers {
 		p.Files++
 		p.Bytes += l.Size
 		p.Content = append(p.Content, l.Digest)
@@ -87,16 +87,16 @@ func (r *Repository) packImage(ctx context.Context, m Meta, root *os.Root, paths
 }
 
 // writeBytes stores a small blob.
-func (r *Repository) writeBytes(mediaType string, data []byte) (descriptor, error) {
+func (r *Repository) writeBytes(mediaType string, data []byte) (oci.Descriptor, error) {
 	digest, size, err := r.layout.write(func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
-	return descriptor{MediaType: mediaType, Digest: digest, Size: size}, err
+	return oci.Descriptor{MediaType: mediaType, Digest: digest, Size: size}, err
 }
 
 // copyBlob stores a layer, and checks its digest if that is known.
-func (r *Repository) copyBlob(ctx context.Context, from *picture, file string, l descriptor) (string, error) {
+func (r *Repository) copyBlob(ctx context.Context, from *picture, file string, l oci.Descriptor) (string, error) {
 	digest, _, err := r.layout.write(func(w io.Writer) error {
 		f, err := from.root.Open(file)
 		if err != nil {
@@ -118,31 +118,31 @@ func (r *Repository) copyBlob(ctx context.Context, from *picture, file string, l
 
 // storeImage writes the index that joins an image with its provenance. One digest
 // then stands for both, and any engine finds the image by it.
-func (r *Repository) storeImage(provenance, image descriptor, notes map[string]string) (descriptor, error) {
-	var m manifest
+func (r *Repository) storeImage(provenance, image oci.Descriptor, notes map[string]string) (oci.Descriptor, error) {
+	var m oci.Manifest
 	if err := r.layout.readJSON(image.Digest, &m); err != nil {
-		return descriptor{}, err
+		return oci.Descriptor{}, err
 	}
-	var c config
+	var c oci.Config
 	if err := r.layout.readJSON(m.Config.Digest, &c); err != nil {
-		return descriptor{}, err
+		return oci.Descriptor{}, err
 	}
-	image.Platform = &platform{c.Architecture, c.OS}
+	image.Platform = &oci.Platform{Architecture: c.Architecture, OS: c.OS}
 	nothing, err := r.writeBytes(typeEmpty, []byte("{}"))
 	if err != nil {
-		return descriptor{}, err
+		return oci.Descriptor{}, err
 	}
-	about, err := r.layout.writeJSON(typeManifest, manifest{2, typeManifest, TypeArtifact, provenance, []descriptor{nothing}, nil})
+	about, err := r.layout.writeJSON(oci.TypeManifest, oci.Manifest{SchemaVersion: 2, MediaType: oci.TypeManifest, ArtifactType: TypeArtifact, Config: provenance, Layers: []oci.Descriptor{nothing}})
 	if err != nil {
-		return descriptor{}, err
+		return oci.Descriptor{}, err
 	}
 	// Engines skip manifests of this platform.
-	about.ArtifactType, about.Platform = TypeArtifact, &platform{"unknown", "unknown"}
-	return r.layout.writeJSON(typeIndex, index{2, typeIndex, []descriptor{image, about}, notes})
+	about.ArtifactType, about.Platform = TypeArtifact, &oci.Platform{Architecture: "unknown", OS: "unknown"}
+	return r.layout.writeJSON(oci.TypeIndex, oci.Index{SchemaVersion: 2, MediaType: oci.TypeIndex, Manifests: []oci.Descriptor{image, about}, Annotations: notes})
 }
 
 // loadImage is load for an image.
-func (r *Repository) loadImage(digest string) (p Provenance, image descriptor, err error) {
+func (r *Repository) loadImage(digest string) (p Provenance, image oci.Descriptor, err error) {
 	image, about, err := r.parts(digest)
 	if err != nil {
 		return p, image, err
@@ -150,7 +150,7 @@ func (r *Repository) loadImage(digest string) (p Provenance, image descriptor, e
 	if err := r.layout.readJSON(about.Config.Digest, &p); err != nil {
 		return p, image, err
 	}
-	var m manifest
+	var m oci.Manifest
 	if err := r.layout.readJSON(image.Digest, &m); err != nil {
 		return p, image, err
 	}
@@ -169,12 +169,12 @@ func (r *Repository) loadImage(digest string) (p Provenance, image descriptor, e
 }
 
 // parts are the two manifests of an image's index.
-func (r *Repository) parts(digest string) (image descriptor, about manifest, err error) {
-	var x index
+func (r *Repository) parts(digest string) (image oci.Descriptor, about oci.Manifest, err error) {
+	var x oci.Index
 	if err := r.layout.readJSON(digest, &x); err != nil {
 		return image, about, err
 	}
-	if x.MediaType != typeIndex || len(x.Manifests) != 2 || x.Manifests[1].ArtifactType != TypeArtifact {
+	if x.MediaType != oci.TypeIndex || len(x.Manifests) != 2 || x.Manifests[1].ArtifactType != TypeArtifact {
 		return image, about, fault.New(fault.Invalid, "artifact %s is not a container image made by Steer", digest)
 	}
 	return x.Manifests[0], about, r.layout.readJSON(x.Manifests[1].Digest, &about)
@@ -187,7 +187,7 @@ func (r *Repository) Image(ctx context.Context, digest string) (id string, save 
 	if err != nil {
 		return "", nil, err
 	}
-	var m manifest
+	var m oci.Manifest
 	if err := r.layout.readJSON(image.Digest, &m); err != nil {
 		return "", nil, err
 	}
@@ -199,16 +199,9 @@ func (r *Repository) Image(ctx context.Context, digest string) (id string, save 
 	}, nil
 }
 
-// saved is the list in what docker save writes and docker load takes.
-type saved struct {
-	Config   string
-	RepoTags []string
-	Layers   []string
-}
-
-func (r *Repository) save(ctx context.Context, w io.Writer, name string, m manifest) error {
+func (r *Repository) save(ctx context.Context, w io.Writer, name string, m oci.Manifest) error {
 	out := tar.NewWriter(w)
-	add := func(b descriptor, ending string) (string, error) {
+	add := func(b oci.Descriptor, ending string) (string, error) {
 		file, err := r.layout.blob(b.Digest)
 		if err != nil {
 			return "", err
@@ -227,7 +220,7 @@ func (r *Repository) save(ctx context.Context, w io.Writer, name string, m manif
 		}
 		return as, ctx.Err()
 	}
-	s := saved{RepoTags: []string{name}, Layers: []string{}}
+	s := oci.Saved{RepoTags: []string{name}, Layers: []string{}}
 	var err error
 	if s.Config, err = add(m.Config, ".json"); err != nil {
 		return err
@@ -243,7 +236,7 @@ func (r *Repository) save(ctx context.Context, w io.Writer, name string, m manif
 			return err
 		}
 	}
-	list, err := json.Marshal([]saved{s})
+	list, err := json.Marshal([]oci.Saved{s})
 	if err != nil {
 		return err
 	}
@@ -259,7 +252,7 @@ func (r *Repository) save(ctx context.Context, w io.Writer, name string, m manif
 // Archive opens the tar.gz of an artifact. Reading it to its end fails if it is
 // damaged.
 func (r *Repository) Archive(_ context.Context, digest string) (io.ReadCloser, error) {
-	var m manifest
+	var m oci.Manifest
 	if err := r.layout.readJSON(digest, &m); err != nil {
 		return nil, err
 	}

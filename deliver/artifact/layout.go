@@ -11,15 +11,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"steer/base/fault"
+	"steer/base/oci"
 )
 
 const (
-	typeIndex    = "application/vnd.oci.image.index.v1+json"
-	typeManifest = "application/vnd.oci.image.manifest.v1+json"
-
 	annotationRef      = "org.opencontainers.image.ref.name"
 	annotationTitle    = "org.opencontainers.image.title"
 	annotationCreated  = "org.opencontainers.image.created"
@@ -30,37 +27,6 @@ const (
 	// maxDocument bounds manifests, configs and the index, which are read whole.
 	maxDocument = 64 << 20
 )
-
-// descriptor points at a blob.
-type descriptor struct {
-	MediaType    string            `json:"mediaType"`
-	ArtifactType string            `json:"artifactType,omitempty"`
-	Digest       string            `json:"digest"`
-	Size         int64             `json:"size"`
-	Platform     *platform         `json:"platform,omitempty"`
-	Annotations  map[string]string `json:"annotations,omitempty"`
-}
-
-type platform struct {
-	Architecture string `json:"architecture"`
-	OS           string `json:"os"`
-}
-
-type manifest struct {
-	SchemaVersion int               `json:"schemaVersion"`
-	MediaType     string            `json:"mediaType"`
-	ArtifactType  string            `json:"artifactType,omitempty"`
-	Config        descriptor        `json:"config"`
-	Layers        []descriptor      `json:"layers"`
-	Annotations   map[string]string `json:"annotations,omitempty"`
-}
-
-type index struct {
-	SchemaVersion int               `json:"schemaVersion"`
-	MediaType     string            `json:"mediaType"`
-	Manifests     []descriptor      `json:"manifests"`
-	Annotations   map[string]string `json:"annotations,omitempty"`
-}
 
 // layout is the folder. Blobs may be written by several goroutines at a time;
 // the caller serialises changes of the index.
@@ -92,11 +58,11 @@ func openLayout(dir string) (layout, error) {
 }
 
 func (l layout) blob(digest string) (string, error) {
-	hexed, ok := strings.CutPrefix(digest, "sha256:")
-	if raw, err := hex.DecodeString(hexed); !ok || err != nil || len(raw) != sha256.Size || strings.ToLower(hexed) != hexed {
-		return "", fault.New(fault.Invalid, "artifact digest %q: want sha256: and 64 hexadecimal digits in lower case", digest)
+	file, err := oci.BlobPath(digest)
+	if err != nil {
+		return "", fmt.Errorf("artifact digest: %w", err)
 	}
-	return filepath.Join(l.dir, "blobs", "sha256", hexed), nil
+	return filepath.Join(l.dir, file), nil
 }
 
 // write stores a blob that f produces, and returns its digest and size.
@@ -129,16 +95,16 @@ func (l layout) write(f func(io.Writer) error) (digest string, size int64, err e
 	return digest, size, syncFolder(filepath.Dir(path))
 }
 
-func (l layout) writeJSON(mediaType string, v any) (descriptor, error) {
+func (l layout) writeJSON(mediaType string, v any) (oci.Descriptor, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
-		return descriptor{}, err
+		return oci.Descriptor{}, err
 	}
 	digest, size, err := l.write(func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
-	return descriptor{MediaType: mediaType, Digest: digest, Size: size}, err
+	return oci.Descriptor{MediaType: mediaType, Digest: digest, Size: size}, err
 }
 
 // readJSON reads a whole blob, checks that it is what its digest says, and
@@ -160,7 +126,7 @@ func (l layout) readJSON(digest string, into any) error {
 	if err != nil {
 		return fmt.Errorf("read artifact: %w", err)
 	}
-	if sum := sha256.Sum256(data); "sha256:"+hex.EncodeToString(sum[:]) != digest {
+	if oci.DigestOf(data) != digest {
 		return fmt.Errorf("read artifact %s: the file %s is damaged: its content does not match its digest", digest, path)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
@@ -170,26 +136,26 @@ func (l layout) readJSON(digest string, into any) error {
 }
 
 // index reads index.json; it is empty when the folder is new.
-func (l layout) index() (index, error) {
-	empty := index{SchemaVersion: 2, MediaType: typeIndex, Manifests: []descriptor{}}
+func (l layout) index() (oci.Index, error) {
+	empty := oci.Index{SchemaVersion: 2, MediaType: oci.TypeIndex, Manifests: []oci.Descriptor{}}
 	data, err := os.ReadFile(filepath.Join(l.dir, "index.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return empty, nil
 	}
 	if err != nil {
-		return index{}, fmt.Errorf("read artifact index: %w", err)
+		return oci.Index{}, fmt.Errorf("read artifact index: %w", err)
 	}
 	x := empty
 	d := json.NewDecoder(bytes.NewReader(data))
 	if err := d.Decode(&x); err != nil {
-		return index{}, fmt.Errorf("read artifact index %s: %w", filepath.Join(l.dir, "index.json"), err)
+		return oci.Index{}, fmt.Errorf("read artifact index %s: %w", filepath.Join(l.dir, "index.json"), err)
 	}
 	return x, nil
 }
 
 // list puts d into the index, in place of what had the same name.
-func (l layout) list(x index, d descriptor) error {
-	kept := make([]descriptor, 0, len(x.Manifests)+1)
+func (l layout) list(x oci.Index, d oci.Descriptor) error {
+	kept := make([]oci.Descriptor, 0, len(x.Manifests)+1)
 	for _, m := range x.Manifests {
 		if m.Annotations[annotationRef] != d.Annotations[annotationRef] {
 			kept = append(kept, m)

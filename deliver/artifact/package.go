@@ -19,6 +19,7 @@ import (
 	"steer/base/database"
 	"steer/base/fault"
 	"steer/base/id"
+	"steer/base/oci"
 	"steer/catalog"
 	"steer/deliver/artifact/internal/openpgp"
 	"steer/deliver/artifact/internal/parcel"
@@ -79,7 +80,7 @@ func (r *Repository) Package(ctx context.Context, service id.Service, version id
 }
 
 // listPackages makes the rows of an artifact's packages.
-func listPackages(ctx context.Context, tx *sql.Tx, a Artifact, packages []descriptor) error {
+func listPackages(ctx context.Context, tx *sql.Tx, a Artifact, packages []oci.Descriptor) error {
 	for _, d := range packages {
 		kind := parcel.Deb
 		if d.MediaType == TypeRPM {
@@ -95,7 +96,7 @@ func listPackages(ctx context.Context, tx *sql.Tx, a Artifact, packages []descri
 
 // packages stores the packages of an artifact: those that the build made, or those that
 // are made here.
-func (r *Repository) packages(m Meta, dir string) ([]descriptor, error) {
+func (r *Repository) packages(m Meta, dir string) ([]oci.Descriptor, error) {
 	if m.Manifest == nil || m.Manifest.Artifact.Packages() == nil {
 		return nil, nil
 	}
@@ -107,7 +108,7 @@ func (r *Repository) packages(m Meta, dir string) ([]descriptor, error) {
 	if m.Manifest.Artifact.Finished() {
 		return r.finished(root, m.Manifest.Artifact.Paths)
 	}
-	var all []descriptor
+	var all []oci.Descriptor
 	for _, kind := range m.Manifest.Artifact.Packages() {
 		p, err := r.parcel(m, root, kind)
 		if err != nil {
@@ -122,23 +123,23 @@ func (r *Repository) packages(m Meta, dir string) ([]descriptor, error) {
 	return all, nil
 }
 
-func layerOf(kind, name, digest string, size int64) descriptor {
+func layerOf(kind, name, digest string, size int64) oci.Descriptor {
 	media := TypeDeb
 	if kind == parcel.RPM {
 		media = TypeRPM
 	}
-	return descriptor{MediaType: media, Digest: digest, Size: size, Annotations: map[string]string{annotationTitle: name}}
+	return oci.Descriptor{MediaType: media, Digest: digest, Size: size, Annotations: map[string]string{annotationTitle: name}}
 }
 
 // finished takes packages as they are, if they can be read.
-func (r *Repository) finished(root *os.Root, paths []string) ([]descriptor, error) {
-	var all []descriptor
+func (r *Repository) finished(root *os.Root, paths []string) ([]oci.Descriptor, error) {
+	var all []oci.Descriptor
 	for _, p := range paths {
 		name, kind := path.Base(p), strings.TrimPrefix(path.Ext(p), ".")
 		if !fileName.MatchString(name) {
 			return nil, fault.New(fault.Invalid, "package %q: its name does not fit into a repository (use letters, digits and . _ + ~ -)", p)
 		}
-		if slices.ContainsFunc(all, func(d descriptor) bool { return d.Annotations[annotationTitle] == name }) {
+		if slices.ContainsFunc(all, func(d oci.Descriptor) bool { return d.Annotations[annotationTitle] == name }) {
 			return nil, fault.New(fault.Invalid, "package %q: another one has the same name", p)
 		}
 		info, err := root.Stat(p)
@@ -287,7 +288,7 @@ func debianArchitecture() string {
 }
 
 // write stores a package that is made here.
-func (r *Repository) write(p parcel.Parcel, kind string) (descriptor, error) {
+func (r *Repository) write(p parcel.Parcel, kind string) (oci.Descriptor, error) {
 	scratch := func() (io.ReadWriteSeeker, func(), error) {
 		f, err := os.CreateTemp(filepath.Join(r.layout.dir, "tmp"), "package-*")
 		if err != nil {
@@ -299,7 +300,7 @@ func (r *Repository) write(p parcel.Parcel, kind string) (descriptor, error) {
 	if kind == parcel.RPM {
 		var err error
 		if key, err = openpgp.Open(r.key); err != nil {
-			return descriptor{}, err
+			return oci.Descriptor{}, err
 		}
 	}
 	digest, size, err := r.layout.write(func(w io.Writer) error {

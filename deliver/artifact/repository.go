@@ -19,6 +19,7 @@ import (
 	"steer/base/event"
 	"steer/base/fault"
 	"steer/base/id"
+	"steer/base/oci"
 	"steer/catalog"
 )
 
@@ -130,10 +131,10 @@ func checkName(s id.Service, v id.Version) error {
 	return nil
 }
 
-func (r *Repository) pack(ctx context.Context, m Meta, dir string, paths []string) (descriptor, Provenance, error) {
+func (r *Repository) pack(ctx context.Context, m Meta, dir string, paths []string) (oci.Descriptor, Provenance, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return descriptor{}, Provenance{}, err
+		return oci.Descriptor{}, Provenance{}, err
 	}
 	defer root.Close()
 	if m.Manifest != nil && m.Manifest.Artifact.Kind == catalog.KindImage {
@@ -141,7 +142,7 @@ func (r *Repository) pack(ctx context.Context, m Meta, dir string, paths []strin
 	}
 	entries, size, err := collect(root, paths, r.limits)
 	if err != nil {
-		return descriptor{}, Provenance{}, err
+		return oci.Descriptor{}, Provenance{}, err
 	}
 	p := Provenance{Meta: m, Builder: "steer", Content: []string{}, Bytes: size}
 	for _, e := range entries {
@@ -156,22 +157,22 @@ func (r *Repository) pack(ctx context.Context, m Meta, dir string, paths []strin
 		for _, e := range entries {
 			if e.info.Mode().IsRegular() {
 				if p.Single, err = single(root, e); err != nil {
-					return descriptor{}, Provenance{}, err
+					return oci.Descriptor{}, Provenance{}, err
 				}
 			}
 		}
 	}
 	if p.Files == 0 {
-		return descriptor{}, Provenance{}, fault.New(fault.Invalid, "pack artifact: there is no file in %q", paths)
+		return oci.Descriptor{}, Provenance{}, fault.New(fault.Invalid, "pack artifact: there is no file in %q", paths)
 	}
 	digest, length, err := r.layout.write(func(w io.Writer) error { return archive(w, root, entries) })
-	layer := descriptor{MediaType: TypeArchive, Digest: digest, Size: length}
+	layer := oci.Descriptor{MediaType: TypeArchive, Digest: digest, Size: length}
 	layer.Annotations = map[string]string{annotationTitle: fmt.Sprintf("%s.tar.gz", m.Service)}
 	return layer, p, err
 }
 
 // store writes config, manifest, index and row, in this order.
-func (r *Repository) store(ctx context.Context, p Provenance, layer descriptor, packages ...descriptor) (Artifact, error) {
+func (r *Repository) store(ctx context.Context, p Provenance, layer oci.Descriptor, packages ...oci.Descriptor) (Artifact, error) {
 	fail := func(err error) (Artifact, error) {
 		return Artifact{}, fmt.Errorf("store artifact %s %s: %w", p.Service, p.Version, err)
 	}
@@ -191,9 +192,9 @@ func (r *Repository) store(ctx context.Context, p Provenance, layer descriptor, 
 		notes[annotationSource] = p.Repository
 	}
 	size := layer.Size
-	var d descriptor
+	var d oci.Descriptor
 	if layer.MediaType == TypeArchive {
-		d, err = r.layout.writeJSON(typeManifest, manifest{2, typeManifest, TypeArtifact, config, append([]descriptor{layer}, packages...), notes})
+		d, err = r.layout.writeJSON(oci.TypeManifest, oci.Manifest{SchemaVersion: 2, MediaType: oci.TypeManifest, ArtifactType: TypeArtifact, Config: config, Layers: append([]oci.Descriptor{layer}, packages...), Annotations: notes})
 		d.ArtifactType = TypeArtifact
 	} else {
 		size = p.Bytes
@@ -231,7 +232,7 @@ func (r *Repository) store(ctx context.Context, p Provenance, layer descriptor, 
 }
 
 // record makes the rows and their event.
-func (r *Repository) record(ctx context.Context, a Artifact, packages []descriptor, actor id.Person) error {
+func (r *Repository) record(ctx context.Context, a Artifact, packages []oci.Descriptor, actor id.Person) error {
 	data, err := json.Marshal(a)
 	if err != nil {
 		return err
@@ -335,11 +336,11 @@ func (r *Repository) relist(a Artifact) error {
 	if err != nil {
 		return err
 	}
-	var m manifest
+	var m oci.Manifest
 	if err := r.layout.readJSON(a.Digest, &m); err != nil {
 		return err
 	}
-	return r.layout.list(x, descriptor{
+	return r.layout.list(x, oci.Descriptor{
 		MediaType: m.MediaType, ArtifactType: m.ArtifactType, Digest: a.Digest, Size: info.Size(),
 		Annotations: map[string]string{annotationRef: fmt.Sprintf("%s:%s", a.Service, a.Version)},
 	})
@@ -347,15 +348,15 @@ func (r *Repository) relist(a Artifact) error {
 
 // load reads manifest and config, and checks that the archive and the packages, which
 // come after it, have their length. Of an image it returns the manifest instead.
-func (r *Repository) load(digest string) (Provenance, []descriptor, error) {
-	var m manifest
+func (r *Repository) load(digest string) (Provenance, []oci.Descriptor, error) {
+	var m oci.Manifest
 	var p Provenance
 	if err := r.layout.readJSON(digest, &m); err != nil {
 		return p, nil, err
 	}
-	if m.MediaType == typeIndex {
+	if m.MediaType == oci.TypeIndex {
 		p, image, err := r.loadImage(digest)
-		return p, []descriptor{image}, err
+		return p, []oci.Descriptor{image}, err
 	}
 	if m.ArtifactType != TypeArtifact || len(m.Layers) == 0 {
 		return p, nil, fault.New(fault.Invalid, "artifact %s has type %q, not one made by Steer", digest, m.ArtifactType)

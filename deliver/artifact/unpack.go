@@ -17,6 +17,7 @@ import (
 
 	"steer/base/fault"
 	"steer/base/id"
+	"steer/base/oci"
 )
 
 // marker is the file in an unpacked artifact that holds its digest.
@@ -36,11 +37,11 @@ func (r *Repository) Unpack(ctx context.Context, digest, dir string) error {
 	if _, err := os.Lstat(dir); err == nil {
 		return fault.New(fault.Conflict, "unpack artifact %s: %s exists and is no unpacked artifact (remove it)", digest, dir)
 	}
-	var m manifest
+	var m oci.Manifest
 	if err := r.layout.readJSON(digest, &m); err != nil {
 		return err
 	}
-	if m.MediaType == typeIndex {
+	if m.MediaType == oci.TypeIndex {
 		return fault.New(fault.Invalid, "unpack artifact %s: it is a container image, which runs in environments with driver: docker", digest)
 	}
 	if m.ArtifactType != TypeArtifact || len(m.Layers) == 0 || m.Layers[0].MediaType != TypeArchive {
@@ -72,7 +73,7 @@ func (r *Repository) Unpack(ctx context.Context, digest, dir string) error {
 	return syncFolder(filepath.Dir(dir))
 }
 
-func (r *Repository) extract(ctx context.Context, layer descriptor, dir string) error {
+func (r *Repository) extract(ctx context.Context, layer oci.Descriptor, dir string) error {
 	blob, err := r.layout.blob(layer.Digest)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"steer/base/database"
 	"steer/base/database/databasetest"
 	"steer/base/event"
+	"steer/base/oci"
 )
 
 func TestCollect(t *testing.T) {
@@ -76,9 +77,9 @@ func TestUntagged(t *testing.T) {
 		body := h.image(nil, "app", "{}", "layer")
 		old := h.push("app", body, "latest")
 		part := h.push("app", h.image(nil, "part", "{}", "layer"))
-		subject := &Descriptor{MediaType: TypeManifest, Digest: old.Digest, Size: int64(len(body))}
+		subject := &Descriptor{MediaType: oci.TypeManifest, Digest: old.Digest, Size: int64(len(body))}
 		signature := h.push("app", h.image(subject, "signature", "sig"))
-		index := text(t, map[string]any{"schemaVersion": 2, "mediaType": TypeIndex, "manifests": []Descriptor{{MediaType: TypeManifest, Digest: part.Digest, Size: 1}}})
+		index := text(t, map[string]any{"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": []Descriptor{{MediaType: oci.TypeManifest, Digest: part.Digest, Size: 1}}})
 		h.push("app", index, "multi")
 		now = now.Add(239 * time.Hour)
 		h.push("app", h.image(nil, "new", "{}"), "latest") // from here on old has no tag

@@ -57,14 +57,6 @@ func (c Config) Check() error {
 // MaxManifest is the largest manifest that is taken, in bytes.
 const MaxManifest = 4 << 20
 
-// Media types of manifests. Those of Docker mean the same.
-const (
-	TypeIndex       = "application/vnd.oci.image.index.v1+json"
-	TypeManifest    = "application/vnd.oci.image.manifest.v1+json"
-	typeDockerList  = "application/vnd.docker.distribution.manifest.list.v2+json"
-	typeDockerImage = "application/vnd.docker.distribution.manifest.v2+json"
-)
-
 // Descriptor points at content, as the image-spec has it.
 type Descriptor struct {
 	MediaType    string          `json:"mediaType"`

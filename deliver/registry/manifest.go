@@ -12,6 +12,7 @@ import (
 	"steer/base/database"
 	"steer/base/event"
 	"steer/base/id"
+	"steer/base/oci"
 )
 
 // content is what a manifest says, be it of an image or an index.
@@ -46,13 +47,13 @@ func parse(mediaType string, body []byte) (c content, err error) {
 		return invalid("it is sent as %.200q and says that it is %.200q", mediaType, c.MediaType)
 	}
 	if c.MediaType == "" { // the image-spec lets it be left out
-		if c.MediaType = TypeManifest; c.Config == nil {
-			c.MediaType = TypeIndex
+		if c.MediaType = oci.TypeManifest; c.Config == nil {
+			c.MediaType = oci.TypeIndex
 		}
 	}
 	all := append(append([]Descriptor{}, c.Layers...), c.Manifests...)
 	switch c.MediaType {
-	case TypeManifest, typeDockerImage:
+	case oci.TypeManifest, oci.TypeDockerImage:
 		if c.Config == nil {
 			return invalid("it has no config")
 		}
@@ -63,12 +64,12 @@ func parse(mediaType string, body []byte) (c content, err error) {
 		if c.ArtifactType == "" {
 			c.ArtifactType = c.Config.MediaType
 		}
-	case TypeIndex, typeDockerList:
+	case oci.TypeIndex, oci.TypeDockerIndex:
 		if c.Config != nil || c.Layers != nil {
 			return invalid("it has a config or layers, which no index has")
 		}
 	default:
-		return invalid("%.200q is no media type that is known (%s, %s, and those of Docker)", c.MediaType, TypeManifest, TypeIndex)
+		return invalid("%.200q is no media type that is known (%s, %s, and those of Docker)", c.MediaType, oci.TypeManifest, oci.TypeIndex)
 	}
 	if c.SchemaVersion != 2 {
 		return invalid("its schemaVersion is %d instead of 2", c.SchemaVersion)

@@ -22,6 +22,7 @@ import (
 	"steer/base/database"
 	"steer/base/database/databasetest"
 	"steer/base/event"
+	"steer/base/oci"
 )
 
 // house is a registry that a test may open again, as after a restart.
@@ -76,7 +77,7 @@ func (h *house) blob(content string) Descriptor {
 // image is a manifest of contents that are pushed with it.
 func (h *house) image(subject *Descriptor, note string, contents ...string) []byte {
 	h.t.Helper()
-	m := map[string]any{"schemaVersion": 2, "mediaType": TypeManifest, "annotations": map[string]string{"note": note}}
+	m := map[string]any{"schemaVersion": 2, "mediaType": oci.TypeManifest, "annotations": map[string]string{"note": note}}
 	var layers []Descriptor
 	for _, c := range contents {
 		layers = append(layers, h.blob(c))
@@ -144,7 +145,7 @@ func TestImages(t *testing.T) {
 		one, two := h.image(nil, "one", "{}", "layer"), h.image(nil, "two", "{}", "layer", "more")
 		m := h.push("base/debian", one, "v1", "Latest", "latest")
 		h.push("base/debian", one, "v1") // again is no news
-		if got, err := h.Resolve(ctx, "base/debian", "v1"); err != nil || got.Digest != m.Digest || !bytes.Equal(got.Body, one) || got.MediaType != TypeManifest {
+		if got, err := h.Resolve(ctx, "base/debian", "v1"); err != nil || got.Digest != m.Digest || !bytes.Equal(got.Body, one) || got.MediaType != oci.TypeManifest {
 			t.Errorf("by tag: %+v, %v", got, err)
 		}
 		moved := h.push("base/debian", two, "latest")
@@ -190,7 +191,7 @@ func TestImages(t *testing.T) {
 		}
 
 		// Indexes hold their manifests, manifests their blobs.
-		index := text(t, map[string]any{"schemaVersion": 2, "mediaType": TypeIndex, "manifests": []Descriptor{{MediaType: TypeManifest, Digest: m.Digest, Size: int64(len(one))}}})
+		index := text(t, map[string]any{"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": []Descriptor{{MediaType: oci.TypeManifest, Digest: m.Digest, Size: int64(len(one))}}})
 		_, err = h.Push(ctx, Push{Repository: "elsewhere", Tags: []string{"x"}, Body: index})
 		want(t, "an index before its manifests", err, ManifestBlobUnknown, 404)
 		x := h.push("base/debian", index, "multi")
@@ -225,7 +226,7 @@ func TestReferrers(t *testing.T) {
 		h, ctx := open(t, db), t.Context()
 		body := h.image(nil, "app", "{}", "layer")
 		m := h.push("app", body, "1")
-		subject := &Descriptor{MediaType: TypeManifest, Digest: m.Digest, Size: int64(len(body))}
+		subject := &Descriptor{MediaType: oci.TypeManifest, Digest: m.Digest, Size: int64(len(body))}
 		big := strings.Repeat("n", MaxManifest/3)
 		made := map[Digest]bool{}
 		for i := range 5 {
@@ -255,7 +256,7 @@ func TestReferrers(t *testing.T) {
 		for i := range 3 {
 			content := fmt.Sprint("big", i)
 			d := h.blob(content)
-			h.push("app", text(t, map[string]any{"schemaVersion": 2, "mediaType": TypeManifest, "config": d, "layers": []any{}, "subject": subject, "annotations": map[string]string{"a": big}}))
+			h.push("app", text(t, map[string]any{"schemaVersion": 2, "mediaType": oci.TypeManifest, "config": d, "layers": []any{}, "subject": subject, "annotations": map[string]string{"a": big}}))
 		}
 		seen, after := 0, Digest("")
 		for rounds := 0; ; rounds++ {
@@ -283,7 +284,7 @@ func TestReferrers(t *testing.T) {
 func TestWrongPushes(t *testing.T) {
 	h, ctx := open(t, databasetest.SQLite(t)), t.Context()
 	d := h.blob("{}")
-	good := map[string]any{"schemaVersion": 2, "mediaType": TypeManifest, "config": d, "layers": []Descriptor{d}}
+	good := map[string]any{"schemaVersion": 2, "mediaType": oci.TypeManifest, "config": d, "layers": []Descriptor{d}}
 	with := func(key string, v any) []byte {
 		m := map[string]any{}
 		for k, v := range good {
@@ -309,7 +310,7 @@ func TestWrongPushes(t *testing.T) {
 		{"a tag that is none", Push{Tags: []string{"-x"}, Body: with("x", 1)}, ManifestInvalid, 400},
 		{"a version of Steer", Push{Tags: []string{"b12"}, Body: with("x", 1)}, Denied, 403},
 		{"a local version", Push{Tags: []string{"local-3"}, Body: with("x", 1)}, Denied, 403},
-		{"another media type", Push{MediaType: TypeIndex, Body: with("x", 1)}, ManifestInvalid, 400},
+		{"another media type", Push{MediaType: oci.TypeIndex, Body: with("x", 1)}, ManifestInvalid, 400},
 		{"an unknown media type", Push{Body: with("mediaType", "text/plain")}, ManifestInvalid, 400},
 		{"no config", Push{Body: with("config", nil)}, ManifestInvalid, 400},
 		{"image and index", Push{Body: with("manifests", []Descriptor{d})}, ManifestInvalid, 400},
@@ -334,7 +335,7 @@ func TestWrongPushes(t *testing.T) {
 	elsewhere.URLs = []string{"https://example.com/layer"}
 	h.push("app", with("layers", []Descriptor{elsewhere}), "elsewhere")
 	h.push("mirror/app", with("x", 1), "b12") // is no service's
-	if m := h.push("app", with("mediaType", nil), "silent"); m.MediaType != TypeManifest {
+	if m := h.push("app", with("mediaType", nil), "silent"); m.MediaType != oci.TypeManifest {
 		t.Errorf("%+v", m)
 	}
 }
@@ -467,7 +468,7 @@ func TestUploadsAreBounded(t *testing.T) {
 	want(t, "too little space", err, Unavailable, 507)
 	_, err = h.Append(ups[2], Chunk{-1, 10, zeros{}})
 	want(t, "too little space for a piece", err, Unavailable, 507)
-	_, err = h.Push(t.Context(), Push{Repository: "app", Tags: []string{"x"}, MediaType: TypeIndex, Body: []byte(`{"schemaVersion":2,"manifests":[]}`)})
+	_, err = h.Push(t.Context(), Push{Repository: "app", Tags: []string{"x"}, MediaType: oci.TypeIndex, Body: []byte(`{"schemaVersion":2,"manifests":[]}`)})
 	want(t, "too little space for a manifest", err, Unavailable, 507)
 }
 

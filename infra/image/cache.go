@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"steer/base/oci"
 	"steer/infra"
 	"steer/infra/image/internal/rootfs"
 )
@@ -43,7 +44,7 @@ type entry struct {
 type base struct {
 	Facts  infra.Facts `json:"facts"`
 	Time   int64       `json:"time"`             // Unix seconds: no file is later
-	Config *config     `json:"config,omitempty"` // of an image
+	Config *oci.Config `json:"config,omitempty"` // of an image
 	Name   string      `json:"name"`
 }
 

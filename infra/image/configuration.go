@@ -4,18 +4,19 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"steer/base/oci"
 	"strings"
 	"time"
 )
 
 // configuration of the image: that of its base, and what is said here.
-func (b *baker) configuration(hash string) config {
+func (b *baker) configuration(hash string) oci.Config {
 	at := b.chain[0].Base
 	when := b.Config.Created
 	if when.IsZero() {
 		when = time.Unix(at.Time, 0)
 	}
-	c := config{Architecture: runtime.GOARCH, OS: "linux"}
+	c := oci.Config{Architecture: runtime.GOARCH, OS: "linux"}
 	if at.Config != nil {
 		c = *at.Config
 		c.RootFS.DiffIDs = nil
@@ -50,11 +51,11 @@ func (b *baker) configuration(hash string) config {
 		for _, l := range e.Layers {
 			c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, l.DiffID)
 			if i > 0 || !history0 {
-				c.History = append(c.History, history{Created: c.Created, CreatedBy: "steer bake: " + shortTitle(b.parts[i].Title)})
+				c.History = append(c.History, oci.History{Created: c.Created, CreatedBy: "steer bake: " + shortTitle(b.parts[i].Title)})
 			}
 		}
 		if len(e.Layers) == 0 {
-			c.History = append(c.History, history{Created: c.Created, CreatedBy: "steer bake: " + shortTitle(b.parts[i].Title), Empty: true})
+			c.History = append(c.History, oci.History{Created: c.Created, CreatedBy: "steer bake: " + shortTitle(b.parts[i].Title), Empty: true})
 		}
 	}
 	return c

@@ -4,8 +4,6 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"steer/base/oci"
 	"strings"
 	"time"
 )
@@ -23,33 +22,32 @@ func (b *baker) write(hash string) (Image, error) {
 	img := Image{}
 	c := b.configuration(hash)
 	blobs := map[string][]byte{}
-	add := func(mediaType string, v any) (descriptor, error) {
+	add := func(mediaType string, v any) (oci.Descriptor, error) {
 		data, err := json.Marshal(v)
-		sum := sha256.Sum256(data)
-		d := descriptor{MediaType: mediaType, Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: int64(len(data))}
+		d := oci.Descriptor{MediaType: mediaType, Digest: oci.DigestOf(data), Size: int64(len(data))}
 		blobs[d.Digest] = data
 		return d, err
 	}
-	cd, err := add(typeConfig, c)
+	cd, err := add(oci.TypeConfig, c)
 	if err != nil {
 		return img, fmt.Errorf("write the image: %w", err)
 	}
-	m := manifest{SchemaVersion: 2, MediaType: typeManifest, Config: cd, Layers: []descriptor{}, Annotations: annotations(c.Config.Labels)}
+	m := oci.Manifest{SchemaVersion: 2, MediaType: oci.TypeManifest, Config: cd, Layers: []oci.Descriptor{}, Annotations: annotations(c.Config.Labels)}
 	files := map[string]string{}
 	for _, e := range b.chain {
 		for _, l := range e.Layers {
-			m.Layers = append(m.Layers, descriptor{MediaType: typeLayer, Digest: l.Digest, Size: l.Size})
+			m.Layers = append(m.Layers, oci.Descriptor{MediaType: oci.TypeLayerGzip, Digest: l.Digest, Size: l.Size})
 			files[l.Digest] = b.cache.blob(l)
 			img.Size += l.Size
 		}
 	}
-	md, err := add(typeManifest, m)
+	md, err := add(oci.TypeManifest, m)
 	if err != nil {
 		return img, fmt.Errorf("write the image: %w", err)
 	}
 	img.Digest, img.Config = md.Digest, cd.Digest
-	md.Platform = &platform{c.Architecture, c.OS}
-	x := index{SchemaVersion: 2, MediaType: typeIndex, Manifests: []descriptor{md}}
+	md.Platform = &oci.Platform{Architecture: c.Architecture, OS: c.OS}
+	x := oci.Index{SchemaVersion: 2, MediaType: oci.TypeIndex, Manifests: []oci.Descriptor{md}}
 	if len(b.Config.Tags) > 0 {
 		x.Manifests = nil
 		for _, tag := range b.Config.Tags {
@@ -101,13 +99,8 @@ func (b *baker) archive(w *layoutWriter) error {
 }
 
 // dockerManifest is for docker load of engines that know no layouts.
-func (b *baker) dockerManifest(c descriptor, m manifest) any {
-	type item struct {
-		Config   string
-		RepoTags []string
-		Layers   []string
-	}
-	i := item{Config: blobName(c.Digest), Layers: []string{}}
+func (b *baker) dockerManifest(c oci.Descriptor, m oci.Manifest) []oci.Saved {
+	i := oci.Saved{Config: blobName(c.Digest), Layers: []string{}}
 	for _, t := range b.Config.Tags {
 		if !strings.Contains(t[strings.LastIndex(t, "/")+1:], ":") {
 			t += ":latest"
@@ -117,7 +110,7 @@ func (b *baker) dockerManifest(c descriptor, m manifest) any {
 	for _, l := range m.Layers {
 		i.Layers = append(i.Layers, blobName(l.Digest))
 	}
-	return []item{i}
+	return []oci.Saved{i}
 }
 
 func blobName(digest string) string { return "blobs/sha256/" + strings.TrimPrefix(digest, "sha256:") }
@@ -126,8 +119,8 @@ func blobName(digest string) string { return "blobs/sha256/" + strings.TrimPrefi
 type layoutWriter struct {
 	blobs  map[string][]byte // by digest
 	files  map[string]string
-	index  index
-	docker any
+	index  oci.Index
+	docker []oci.Saved
 }
 
 // each calls put for every file of the layout, sorted.
