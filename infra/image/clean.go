@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"steer/infra/image/internal/rootfs"
 	"strconv"
 	"strings"
+
+	"steer/infra/image/internal/rootfs"
 
 	"golang.org/x/sys/unix"
 )

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"steer/infra/image/internal/rootfs"
 	"strings"
 	"testing"
+
+	"steer/infra/image/internal/rootfs"
 )
 
 // needRoot skips a test that makes devices and gives files away.

@@ -4,9 +4,10 @@ import (
 	"maps"
 	"runtime"
 	"slices"
-	"steer/base/oci"
 	"strings"
 	"time"
+
+	"steer/base/oci"
 )
 
 // configuration of the image: that of its base, and what is said here.

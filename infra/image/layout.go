@@ -12,9 +12,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"steer/base/oci"
 	"strings"
 	"time"
+
+	"steer/base/oci"
 )
 
 // write writes the image, and tells its digests.

@@ -11,13 +11,14 @@ import (
 	"steer/infra"
 	"steer/infra/converge"
 	"steer/infra/resource/file"
+	"steer/infra/resource/file/internal/filetest"
 )
 
 // fleet is 20 folders and 500 files of 1 KiB.
 func fleet(b testing.TB, dir string) infra.Manifest {
 	var m infra.Manifest
 	add := func(kind, text string) {
-		r, err := decode(kind, text)
+		r, err := filetest.Decode(file.Kinds(), kind, text)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -75,7 +76,7 @@ func BenchmarkPurge(b *testing.B) {
 		}
 		declared = append(declared, at)
 	}
-	r, err := decode("directory", "{path: "+dir+"/d, purge: true}")
+	r, err := filetest.Decode(file.Kinds(), "directory", "{path: "+dir+"/d, purge: true}")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"steer/base/config"
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/resource/file/internal/place"
 )
 
 // Bounds of what one run removes from a folder, and of what its diff names.
@@ -90,7 +91,7 @@ func checkPurge(folder string) error {
 
 // Purges is the folder.
 func (f *Directory) Purges() string {
-	if !f.Purge || f.State == absent {
+	if !f.Purge || f.State == place.Absent {
 		return ""
 	}
 	return f.Path
@@ -112,11 +113,11 @@ type purging struct {
 }
 
 // purge finds what goes, and removes it if it shall.
-func (f *Directory) purge(ctx context.Context, p place, remove bool) (*purging, error) {
-	if err := checkPurge(p.real()); err != nil {
+func (f *Directory) purge(ctx context.Context, p place.Place, remove bool) (*purging, error) {
+	if err := checkPurge(p.Real()); err != nil {
 		return nil, err
 	}
-	st, ok, err := p.stat()
+	st, ok, err := p.Stat()
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -134,7 +135,7 @@ func (f *Directory) purge(ctx context.Context, p place, remove bool) (*purging, 
 	if w, err := look(false, spared...); err == nil && w.count == 0 {
 		return w, nil
 	}
-	return look(remove, append(spared, f.byLinks(p.real())...)...)
+	return look(remove, append(spared, f.byLinks(p.Real())...)...)
 }
 
 // byLinks are the paths in the folder, which is real, of what is declared by way of a link.
@@ -154,29 +155,29 @@ func (f *Directory) byLinks(folder string) []string {
 }
 
 // folder looks at what is in a folder; all tells that nothing of it stays.
-func (w *purging) folder(ctx context.Context, p place, depth int) (all bool, err error) {
-	if depth > deepest {
-		return false, fault.New(fault.TooMuch, "purge %s: folders are nested more than %d deep", w.Path, deepest)
+func (w *purging) folder(ctx context.Context, p place.Place, depth int) (all bool, err error) {
+	if depth > place.Deepest {
+		return false, fault.New(fault.TooMuch, "purge %s: folders are nested more than %d deep", w.Path, place.Deepest)
 	}
-	f, err := p.read(unix.O_DIRECTORY)
+	f, err := p.Read(unix.O_DIRECTORY)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	names, err := f.Readdirnames(mostEntries)
+	names, err := f.Readdirnames(place.MostEntries)
 	if err != nil && len(names) > 0 {
-		return false, p.failed("read", pure(err))
+		return false, p.Failed("read", err)
 	}
 	slices.Sort(names)
 	all = true
 	for _, name := range names {
-		if w.seen++; w.seen >= mostEntries {
-			return false, fault.New(fault.TooMuch, "purge %s: it holds more than %d files", w.Path, mostEntries)
+		if w.seen++; w.seen >= place.MostEntries {
+			return false, fault.New(fault.TooMuch, "purge %s: it holds more than %d files", w.Path, place.MostEntries)
 		}
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		gone, err := w.entry(ctx, place{path.Join(p.path, name), name, int(f.Fd())}, depth)
+		gone, err := w.entry(ctx, p.In(f, name), depth)
 		if err != nil {
 			return false, err
 		}
@@ -186,16 +187,16 @@ func (w *purging) folder(ctx context.Context, p place, depth int) (all bool, err
 }
 
 // entry tells whether something in the folder goes.
-func (w *purging) entry(ctx context.Context, in place, depth int) (gone bool, err error) {
-	st, ok, err := in.stat()
+func (w *purging) entry(ctx context.Context, in place.Place, depth int) (gone bool, err error) {
+	st, ok, err := in.Stat()
 	if err != nil || !ok {
 		return !ok, err
 	}
-	directory := typeOf(st) == "directory"
-	if w.spares(in.path) || st.Dev != w.device || in.mounted() {
+	directory := place.TypeOf(st) == "directory"
+	if w.spares(in.Path) || st.Dev != w.device || in.Mounted() {
 		return false, nil
 	}
-	if !directory && slices.ContainsFunc(w.spared, func(s string) bool { return strings.HasPrefix(s, in.path+"/") }) {
+	if !directory && slices.ContainsFunc(w.spared, func(s string) bool { return strings.HasPrefix(s, in.Path+"/") }) {
 		return false, nil // a link on the way to what is declared
 	}
 	before := len(w.gone)
@@ -204,20 +205,20 @@ func (w *purging) entry(ctx context.Context, in place, depth int) (gone bool, er
 			return false, err
 		}
 		// What others declare in it shall not be there, or not yet: the folder is theirs.
-		if slices.ContainsFunc(w.spared, func(s string) bool { return strings.HasPrefix(s, in.path+"/") }) {
+		if slices.ContainsFunc(w.spared, func(s string) bool { return strings.HasPrefix(s, in.Path+"/") }) {
 			return false, nil
 		}
 	}
 	if w.count++; w.count > mostPurged {
 		return false, fault.New(fault.TooMuch, "purge %s: there is more to remove than %d files (remove by hand what is not needed, or keep it)", w.Path, mostPurged)
 	}
-	name := strings.TrimPrefix(in.path, w.Path+"/")
+	name := strings.TrimPrefix(in.Path, w.Path+"/")
 	if directory {
 		name += "/"
 	}
-	w.gone, w.paths = append(w.gone[:before], name), append(w.paths, in.path)
+	w.gone, w.paths = append(w.gone[:before], name), append(w.paths, in.Path)
 	if w.remove {
-		return true, in.remove()
+		return true, in.Remove()
 	}
 	return true, nil
 }
@@ -228,40 +229,32 @@ func (w *purging) spares(p string) bool {
 		strings.HasSuffix(p, ".bak") && slices.Contains(w.spared, strings.TrimSuffix(p, ".bak"))
 }
 
-// mounted tells whether something is mounted at a place, which has a file system of its
-// own or not.
-func (p place) mounted() bool {
-	var st unix.Statx_t
-	err := unix.Statx(p.folder, p.name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS, &st)
-	return err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
-}
-
 // comparePurge adds what would go.
-func (f *Directory) comparePurge(ctx context.Context, p place, d *infra.Diff) error {
+func (f *Directory) comparePurge(ctx context.Context, p place.Place, d *infra.Diff) error {
 	w, err := f.purge(ctx, p, false)
 	if err != nil || w == nil {
 		return err
 	}
 	for i, name := range w.gone {
 		if i == mostNamed {
-			d.Set("purge", fmt.Sprintf("and %d more", len(w.gone)-i), absent)
+			d.Set("purge", fmt.Sprintf("and %d more", len(w.gone)-i), place.Absent)
 			break
 		}
-		d.Set("purge", name, absent)
+		d.Set("purge", name, place.Absent)
 	}
 	return nil
 }
 
 // Gone lists what would go.
 func (f *Directory) Gone(ctx context.Context, _ *infra.Host) ([]string, error) {
-	p, err := open(f.Path)
-	if nowhere(err) {
+	p, err := place.Open(f.Path)
+	if place.Nowhere(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer p.close()
+	defer p.Close()
 	w, err := f.purge(ctx, p, false)
 	if err != nil || w == nil {
 		return nil, err

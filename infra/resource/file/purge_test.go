@@ -16,6 +16,7 @@ import (
 	"steer/infra/converge"
 	"steer/infra/infratest"
 	"steer/infra/resource/file"
+	"steer/infra/resource/file/internal/filetest"
 )
 
 // purging is a folder that is purged, in which others declare some paths.
@@ -49,41 +50,41 @@ func purge(t *testing.T) {
 		ln -s /srv/outside /srv/d/link; ln -s nowhere /srv/d/dangling; mkfifo /srv/d/pipe; printf x > '/srv/d/new
 line'`)
 	d := purging(t, "{path: /srv/d, purge: true, keep: ['*.local', 'old/x']}", "/srv/d/b", "/srv/d/theirs", "/srv/d/way/to/it", "/srv/d/not/yet")
-	diff := settle(t, h, d)
+	diff := filetest.Settle(t, h, d)
 	if got := purged(diff); diff.Action != infra.Update || got != ".hidden a dangling deep/ kept/y link new\nline pipe way/else" {
 		t.Errorf("%s: %q", diff.Action, got)
 	}
-	wantOnly(t, "/srv/d", "b", "b.bak", "kept", "my.local", "old", "theirs", "way")
-	wantOnly(t, "/srv/d/old/x", "f")
-	wantOnly(t, "/srv/d/theirs", "f")
-	wantOnly(t, "/srv/d/way", "to")
-	wantOnly(t, "/srv/d/kept", "x.local")
-	wantOnly(t, "/srv/outside/in", "f") // a link goes, not where it leads
-	wantDiff(t, settle(t, h, d), "")
+	filetest.WantOnly(t, "/srv/d", "b", "b.bak", "kept", "my.local", "old", "theirs", "way")
+	filetest.WantOnly(t, "/srv/d/old/x", "f")
+	filetest.WantOnly(t, "/srv/d/theirs", "f")
+	filetest.WantOnly(t, "/srv/d/way", "to")
+	filetest.WantOnly(t, "/srv/d/kept", "x.local")
+	filetest.WantOnly(t, "/srv/outside/in", "f") // a link goes, not where it leads
+	filetest.WantDiff(t, filetest.Settle(t, h, d), "")
 
 	// What is mounted stays, with its own file system or not; also a file.
 	infratest.Shell(t, `mkdir -p /srv/d/tmpfs /srv/d/gone/bind /srv/data && touch /srv/data/precious /srv/d/file
 		mount -t tmpfs tmpfs /srv/d/tmpfs && touch /srv/d/tmpfs/precious
 		mount --bind /srv/data /srv/d/gone/bind; mount --bind /srv/data/precious /srv/d/file; touch /srv/d/gone/f`)
-	if got := purged(settle(t, h, d)); got != "gone/f" {
+	if got := purged(filetest.Settle(t, h, d)); got != "gone/f" {
 		t.Errorf("%q", got)
 	}
-	wantOnly(t, "/srv/data", "precious")
-	wantOnly(t, "/srv/d/tmpfs", "precious")
+	filetest.WantOnly(t, "/srv/data", "precious")
+	filetest.WantOnly(t, "/srv/d/tmpfs", "precious")
 	infratest.Shell(t, "umount /srv/d/tmpfs /srv/d/gone/bind /srv/d/file && rm -r /srv/d")
 
 	// A new folder has nothing to purge; one declared by way of a link stays.
 	d = purging(t, "{path: /srv/d, purge: true}", "/srv/d/current/conf")
-	wantDiff(t, settle(t, h, d), "create")
+	filetest.WantDiff(t, filetest.Settle(t, h, d), "create")
 	infratest.Shell(t, "mkdir /srv/d/v1 && ln -s v1 /srv/d/current && touch /srv/d/v1/conf /srv/d/v1/other")
-	if got := purged(settle(t, h, d)); got != "v1/other" {
+	if got := purged(filetest.Settle(t, h, d)); got != "v1/other" {
 		t.Errorf("%q", got)
 	}
 	// Twenty are named, the rest is counted.
 	for i := range 25 {
-		write(t, fmt.Sprintf("/srv/d/f%02d", i), "")
+		filetest.Write(t, fmt.Sprintf("/srv/d/f%02d", i), "")
 	}
-	if diff := settle(t, h, d); len(diff.Fields) != 21 || diff.Fields[20].Old != "and 5 more" {
+	if diff := filetest.Settle(t, h, d); len(diff.Fields) != 21 || diff.Fields[20].Old != "and 5 more" {
 		t.Errorf("%+v", diff)
 	}
 	os.MkdirAll("/srv/many", 0o755)
@@ -92,16 +93,16 @@ line'`)
 			t.Fatal(err)
 		}
 	}
-	wantError(t, h, purging(t, "{path: /srv/many, purge: true}"), "there is more to remove than 10000 files")
+	filetest.WantError(t, h, purging(t, "{path: /srv/many, purge: true}"), "there is more to remove than 10000 files")
 	if list, _ := os.ReadDir("/srv/many"); len(list) != 10_001 {
 		t.Errorf("%d files are left", len(list))
 	}
 	// A folder of the system by another name.
 	os.Symlink("/usr", "/srv/settings")
-	wantError(t, h, purging(t, "{path: /srv/settings/lib, purge: true}"), "purge: /usr/lib is a folder of the system")
+	filetest.WantError(t, h, purging(t, "{path: /srv/settings/lib, purge: true}"), "purge: /usr/lib is a folder of the system")
 
 	// What it removes cannot be brought back, and is not said to be.
-	write(t, "/srv/d/stray", "")
+	filetest.Write(t, "/srv/d/stray", "")
 	if _, err := d.(infra.Captured).Capture(t.Context(), h); err == nil {
 		t.Error("captured without what is removed")
 	}
@@ -113,7 +114,7 @@ func TestPurgeRefused(t *testing.T) {
 		"/usr/local": false, "/var/lib": false, "/var/log": false, "/var/lib/dpkg/info": false, "/var/lib/steer-host": false, "/boot/grub": false, "/proc/sys": false, "/lib/systemd/system": false,
 		"/etc/nginx/sites-enabled": true, "/etc/cron.d": true, "/srv/www": true, "/usr/local/bin": true, "/var/lib/shop": true, "/home/anna/bin": true,
 	} {
-		_, err := decode("directory", "{path: "+folder+", purge: true}")
+		_, err := filetest.Decode(file.Kinds(), "directory", "{path: "+folder+", purge: true}")
 		if (err == nil) != ok || !ok && !strings.Contains(err.Error(), "purge: "+folder+" is a folder of the system") {
 			t.Errorf("%s: %v", folder, err)
 		}
@@ -128,7 +129,7 @@ func TestPurgeRefused(t *testing.T) {
 		"{path: /srv/a, purge: true, keep: {a: b}}":                      "keep",
 		"{path: /srv/a, state: absent, keep: true, declared: [x], a: 1}": "a: unknown key",
 	} {
-		if _, err := decode("directory", text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := filetest.Decode(file.Kinds(), "directory", text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
@@ -138,7 +139,7 @@ func TestPurgeRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := decode("directory", string(b)); err != nil || cmp.Diff(r, again) != "" {
+	if again, err := filetest.Decode(file.Kinds(), "directory", string(b)); err != nil || cmp.Diff(r, again) != "" {
 		t.Errorf("%s: %v %s", b, err, cmp.Diff(r, again))
 	}
 }
@@ -167,7 +168,7 @@ n' && truncate -s 5M etc/d/large && ln -s d etc/alias && touch etc/d/aliased`
 	if r, err := converge.Run(t.Context(), m, o); err != nil || r.Changes() != 1 {
 		t.Fatalf("%+v %v", events, err)
 	}
-	wantOnly(t, dir+"/etc/d", "aliased", "f")
+	filetest.WantOnly(t, dir+"/etc/d", "aliased", "f")
 	events = nil
 	r, err := converge.Rollback(t.Context(), -1, o)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"steer/infra"
 	"steer/infra/converge"
 	"steer/infra/resource/file"
+	"steer/infra/resource/file/internal/filetest"
 )
 
 // The kinds in whole runs: in an order that works, a second time without changes, and
@@ -52,14 +53,14 @@ func TestWholeRuns(t *testing.T) {
 		"block {path: DIR/conf/a, name: x, content: four}",
 	)
 	run(all, "directory:/conf changed, file:/conf/a changed, line:/conf/a:two changed, line:/conf/a:three changed, symlink:/conf/b changed, block:/conf/a:x changed")
-	wantFile(t, dir+"/etc/conf/a", "two\nthree\n# BEGIN steer x\nfour\n# END steer x\n", 0o600)
+	filetest.WantFile(t, dir+"/etc/conf/a", "two\nthree\n# BEGIN steer x\nfour\n# END steer x\n", 0o600)
 	run(all, "")
 	os.Chmod(dir+"/etc/conf/a", 0o644)
 	run(all, "file:/conf/a changed")
 	run(manifest("file {path: DIR/conf/a}", "line {path: DIR/conf/a, text: two}"),
 		"block:/conf/a:x changed, symlink:/conf/b changed, line:/conf/a:three changed")
-	wantFile(t, dir+"/etc/conf/a", "two\n", 0o600)
-	write(t, dir+"/etc/conf/mine", "mine")
+	filetest.WantFile(t, dir+"/etc/conf/a", "two\n", 0o600)
+	filetest.Write(t, dir+"/etc/conf/mine", "mine")
 	run(manifest(), "line:/conf/a:two changed, file:/conf/a changed")
-	wantOnly(t, dir+"/etc/conf", "mine") // and the folder, in which something is
+	filetest.WantOnly(t, dir+"/etc/conf", "mine") // and the folder, in which something is
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"steer/infra"
+	"steer/infra/resource/file/internal/place"
 )
 
 // Symlink is a symbolic link as it should be.
@@ -27,7 +28,7 @@ func symlinkKind() infra.Kind {
 		Example: `- symlink: /etc/nginx/sites-enabled/shop
   target: ../sites-available/shop
 `,
-		Class: class,
+		Class: place.Class,
 		New:   func() infra.Resource { return &Symlink{} },
 	}
 }
@@ -37,13 +38,13 @@ func (s *Symlink) ID() string { return s.Path }
 
 // Check looks at the declaration.
 func (s *Symlink) Check() error {
-	if err := cleanPath("path", &s.Path); err != nil {
+	if err := place.CleanPath("path", &s.Path); err != nil {
 		return err
 	}
-	if err := checkState(s.State); err != nil {
+	if err := place.CheckState(s.State); err != nil {
 		return err
 	}
-	if s.State == present && s.Target == "" {
+	if s.State == place.Present && s.Target == "" {
 		return fmt.Errorf("target: is missing (write where the link leads)")
 	}
 	if len(s.Target) >= unix.PathMax || strings.Contains(s.Target, "\x00") {
@@ -65,7 +66,7 @@ func (s *Symlink) resolved() string {
 
 // Gives names the link.
 func (s *Symlink) Gives() []string {
-	if s.State == absent {
+	if s.State == place.Absent {
 		return nil
 	}
 	return []string{"path:" + s.Path}
@@ -73,7 +74,7 @@ func (s *Symlink) Gives() []string {
 
 // Needs names its folder and, so that it does not dangle, where it leads.
 func (s *Symlink) Needs() []string {
-	if s.State == absent || strings.HasPrefix(s.resolved(), s.Path+"/") {
+	if s.State == place.Absent || strings.HasPrefix(s.resolved(), s.Path+"/") {
 		return []string{"path:" + s.Path}
 	}
 	return []string{"path:" + s.Path, "path:" + s.resolved()}
@@ -86,40 +87,40 @@ func (s *Symlink) Claims() []infra.Claim { return []infra.Claim{{Name: "path:" +
 func (s *Symlink) Watch() []string { return []string{s.Path} }
 
 // Absent declares it away.
-func (s *Symlink) Absent() infra.Resource { return &Symlink{Path: s.Path, State: absent} }
+func (s *Symlink) Absent() infra.Resource { return &Symlink{Path: s.Path, State: place.Absent} }
 
 // Diff compares.
 func (s *Symlink) Diff(context.Context, *infra.Host) (infra.Diff, error) {
 	var d infra.Diff
-	p, err := open(s.Path)
+	p, err := place.Open(s.Path)
 	st, ok := unix.Stat_t{}, false
 	if err == nil {
-		defer p.close()
-		st, ok, err = p.stat()
+		defer p.Close()
+		st, ok, err = p.Stat()
 	}
 	switch {
-	case err != nil && !nowhere(err):
+	case err != nil && !place.Nowhere(err):
 		return d, fmt.Errorf("compare %s: %w", s.Path, err)
-	case s.State == absent && !ok:
+	case s.State == place.Absent && !ok:
 		return d, nil
-	case s.State == absent:
+	case s.State == place.Absent:
 		return gone(p, st, "symlink", s.Force)
 	case !ok:
 		d.Action = infra.Create
 		d.Set("target", "", s.Target)
 		return d, nil
-	case typeOf(st) != "symlink":
-		if err := p.giveWay(st, "symlink", s.Force); err != nil {
+	case place.TypeOf(st) != "symlink":
+		if err := p.GiveWay(st, "symlink", s.Force); err != nil {
 			return d, err
 		}
 		d.Action = infra.Replace
-		d.Set("type", typeOf(st), "symlink")
+		d.Set("type", place.TypeOf(st), "symlink")
 		d.Set("target", "", s.Target)
 		return d, nil
 	}
-	to, err := readlink(p.folder, p.name)
+	to, err := p.Link()
 	if err != nil {
-		return d, p.failed("read", err)
+		return d, err
 	}
 	if to != s.Target {
 		d.Set("target", to, s.Target)
@@ -129,26 +130,19 @@ func (s *Symlink) Diff(context.Context, *infra.Host) (infra.Diff, error) {
 
 // Apply makes, turns or removes it.
 func (s *Symlink) Apply(context.Context, *infra.Host, infra.Diff) error {
-	p, err := open(s.Path)
-	if nowhere(err) {
-		if s.State == absent {
+	p, err := place.Open(s.Path)
+	if place.Nowhere(err) {
+		if s.State == place.Absent {
 			return nil
 		}
-		return missing(s.Path, err)
+		return place.Missing(s.Path, err)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", s.Path, err)
 	}
-	defer p.close()
-	if s.State == absent {
-		return p.remove()
+	defer p.Close()
+	if s.State == place.Absent {
+		return p.Remove()
 	}
-	next := p.beside()
-	if err := next.remove(); err != nil {
-		return err
-	}
-	if err := unix.Symlinkat(s.Target, next.folder, next.name); err != nil {
-		return p.failed("write", err)
-	}
-	return next.rename(p)
+	return p.WriteLink(s.Target)
 }

@@ -5,6 +5,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/resource/file/internal/place"
 )
 
 // Template is a file whose content is filled in with parameters and facts.
@@ -23,14 +24,14 @@ func templateKind() infra.Kind {
   content: |
     This is {{ .host.name }}, {{ .host.os.name | default "of unknown make" }}.
 `,
-		Class: class,
+		Class: place.Class,
 		New:   func() infra.Resource { return &Template{} },
 	}
 }
 
 // Check looks at the declaration.
 func (t *Template) Check() error {
-	if t.Content == nil && t.From == "" && t.State == present {
+	if t.Content == nil && t.From == "" && t.State == place.Present {
 		return fmt.Errorf("source: is missing (name a template of the role, or write it under content)")
 	}
 	return nil // the rest is checked as a file
@@ -38,7 +39,7 @@ func (t *Template) Check() error {
 
 // Source fills the template in.
 func (t *Template) Source(read func(string) ([]byte, error), data map[string]any) error {
-	if t.State == absent {
+	if t.State == place.Absent {
 		return nil
 	}
 	if t.Encoding != "" {
@@ -46,7 +47,7 @@ func (t *Template) Source(read func(string) ([]byte, error), data map[string]any
 	}
 	name, text := "content", deref(t.Content)
 	if t.From != "" {
-		b, err := readSource(read, t.From, largestContent)
+		b, err := place.ReadSource(read, t.From, largestContent)
 		if err != nil {
 			return err
 		}
@@ -62,5 +63,5 @@ func (t *Template) Source(read func(string) ([]byte, error), data map[string]any
 
 // Absent declares it away.
 func (t *Template) Absent() infra.Resource {
-	return &Template{File{Path: t.Path, State: absent}}
+	return &Template{File{Path: t.Path, State: place.Absent}}
 }

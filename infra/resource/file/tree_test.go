@@ -9,6 +9,7 @@ import (
 
 	"steer/infra"
 	"steer/infra/infratest"
+	"steer/infra/resource/file/internal/filetest"
 )
 
 func TestDirectory(t *testing.T) {
@@ -17,59 +18,59 @@ func TestDirectory(t *testing.T) {
 	old := syscall.Umask(0o077) // that of a careful root
 	defer syscall.Umask(old)
 	d := resource(t, "directory", dir, "{path: DIR/a/b/c/, mode: '2750'}")
-	wantDiff(t, settle(t, h, d), "create mode")
+	filetest.WantDiff(t, filetest.Settle(t, h, d), "create mode")
 	for p, want := range map[string]os.FileMode{path: os.ModeSetgid | 0o750, filepath.Dir(path): 0o755} {
 		if st, err := os.Lstat(p); err != nil || st.Mode() != os.ModeDir|want {
 			t.Errorf("%s: %v %v, want %v", p, st.Mode(), err, want)
 		}
 	}
 	os.Chmod(path, 0o700)
-	wantDiff(t, settle(t, h, d), "update mode")
-	wantDiff(t, settle(t, h, d), "")
-	wantOnly(t, filepath.Dir(path), "c")
+	filetest.WantDiff(t, filetest.Settle(t, h, d), "update mode")
+	filetest.WantDiff(t, filetest.Settle(t, h, d), "")
+	filetest.WantOnly(t, filepath.Dir(path), "c")
 
 	absent, forced := resource(t, "directory", dir, "{path: DIR/a, state: absent}"), resource(t, "directory", dir, "{path: DIR/a, state: absent, force: true}")
-	wantError(t, h, absent, "something is in it (force: true removes it with everything in it)")
+	filetest.WantError(t, h, absent, "something is in it (force: true removes it with everything in it)")
 	// What is no longer declared stays while something is in it.
 	owned := resource(t, "directory", dir, "{path: DIR/a/b/c}").(infra.Removable).Absent()
-	write(t, path+"/data", "precious")
-	wantDiff(t, settle(t, h, owned), "")
-	wantFile(t, path+"/data", "precious", 0o600)
+	filetest.Write(t, path+"/data", "precious")
+	filetest.WantDiff(t, filetest.Settle(t, h, owned), "")
+	filetest.WantFile(t, path+"/data", "precious", 0o600)
 	os.Remove(path + "/data")
-	wantDiff(t, settle(t, h, owned), "delete state")
+	filetest.WantDiff(t, filetest.Settle(t, h, owned), "delete state")
 
 	outside := filepath.Join(dir, "outside")
-	write(t, outside, "x")
+	filetest.Write(t, outside, "x")
 	os.Symlink(outside, filepath.Join(dir, "a/link"))
 	os.Symlink(dir, filepath.Join(dir, "a/up"))
-	wantDiff(t, settle(t, h, forced), "delete state")
-	wantDiff(t, settle(t, h, forced), "")
-	wantOnly(t, dir, "outside")
+	filetest.WantDiff(t, filetest.Settle(t, h, forced), "delete state")
+	filetest.WantDiff(t, filetest.Settle(t, h, forced), "")
+	filetest.WantOnly(t, dir, "outside")
 }
 
 func TestDirectoryAmongOthers(t *testing.T) {
 	h, dir := infra.NewHost(t.Context()), t.TempDir()
 	path := filepath.Join(dir, "d")
 	d, forced := resource(t, "directory", dir, "path: DIR/d"), resource(t, "directory", dir, "{path: DIR/d, force: true}")
-	write(t, path, "x")
-	wantError(t, h, d, "d is a file, not a directory (remove it, or write force: true)")
-	wantError(t, h, resource(t, "directory", dir, "path: DIR/d/e"), "something else than a folder above it")
-	wantError(t, h, resource(t, "directory", dir, "{path: DIR/d, state: absent}"), "is a file, not a directory")
-	wantDiff(t, settle(t, h, d.(infra.Removable).Absent()), "")
-	wantDiff(t, settle(t, h, forced), "replace type")
+	filetest.Write(t, path, "x")
+	filetest.WantError(t, h, d, "d is a file, not a directory (remove it, or write force: true)")
+	filetest.WantError(t, h, resource(t, "directory", dir, "path: DIR/d/e"), "something else than a folder above it")
+	filetest.WantError(t, h, resource(t, "directory", dir, "{path: DIR/d, state: absent}"), "is a file, not a directory")
+	filetest.WantDiff(t, filetest.Settle(t, h, d.(infra.Removable).Absent()), "")
+	filetest.WantDiff(t, filetest.Settle(t, h, forced), "replace type")
 
 	// A link is not taken for the folder to which it leads, nor followed.
 	os.Remove(path)
 	os.Mkdir(filepath.Join(dir, "real"), 0o755)
 	os.Symlink("real", path)
-	wantError(t, h, d, "d is a symlink, not a directory")
-	settle(t, h, resource(t, "directory", dir, "path: DIR/d/in")) // that of root on the way is
-	wantOnly(t, filepath.Join(dir, "real"), "in")
-	wantDiff(t, settle(t, h, forced), "replace type")
+	filetest.WantError(t, h, d, "d is a symlink, not a directory")
+	filetest.Settle(t, h, resource(t, "directory", dir, "path: DIR/d/in")) // that of root on the way is
+	filetest.WantOnly(t, filepath.Join(dir, "real"), "in")
+	filetest.WantDiff(t, filetest.Settle(t, h, forced), "replace type")
 	os.Remove(path)
 	os.Symlink("nowhere", path)
-	wantError(t, h, resource(t, "directory", dir, "path: DIR/d/in"), "d is a symlink that leads nowhere")
-	wantDiff(t, settle(t, h, forced), "replace type")
+	filetest.WantError(t, h, resource(t, "directory", dir, "path: DIR/d/in"), "d is a symlink that leads nowhere")
+	filetest.WantDiff(t, filetest.Settle(t, h, forced), "replace type")
 }
 
 func TestDirectoryRecurses(t *testing.T) {
@@ -80,13 +81,13 @@ func recurse(t *testing.T) {
 	h := infra.NewHost(t.Context())
 	os.MkdirAll("/srv/d/sub/deep", 0o700)
 	for _, f := range []string{"/srv/d/a", "/srv/d/sub/b", "/srv/d/sub/deep/c", "/srv/other"} {
-		write(t, f, "x")
+		filetest.Write(t, f, "x")
 		os.Chmod(f, 0o755)
 	}
 	os.Symlink("/srv/other", "/srv/d/link")
 	d := resource(t, "directory", "", "{path: /srv/d, owner: daemon, group: daemon, mode: '0750', file_mode: '0640', recurse: true}")
-	diff := settle(t, h, d)
-	wantDiff(t, diff, "update owner, group, mode, recurse owner, recurse group, recurse mode")
+	diff := filetest.Settle(t, h, d)
+	filetest.WantDiff(t, diff, "update owner, group, mode, recurse owner, recurse group, recurse mode")
 	for _, f := range diff.Fields {
 		if f.Name == "recurse owner" && (!strings.HasPrefix(f.Old, "/srv/d/") || !strings.HasSuffix(f.Old, " root and 5 more") || f.New != "daemon") {
 			t.Errorf("%+v", f)
@@ -102,8 +103,8 @@ func recurse(t *testing.T) {
 		}
 	}
 	os.Lchown("/srv/d/link", 0, 0)
-	diff = settle(t, h, d)
-	wantDiff(t, diff, "update recurse owner, recurse group")
+	diff = filetest.Settle(t, h, d)
+	filetest.WantDiff(t, diff, "update recurse owner, recurse group")
 	if want := (infra.Field{Name: "recurse owner", Old: "/srv/d/link root", New: "daemon"}); diff.Fields[0] != want {
 		t.Errorf("%+v", diff.Fields[0])
 	}
@@ -118,32 +119,32 @@ func TestSymlink(t *testing.T) {
 			t.Errorf("leads to %q %v, want %q", got, err, want)
 		}
 	}
-	wantDiff(t, settle(t, h, resource(t, "symlink", dir, "{path: DIR/l, target: nowhere}")), "create target")
+	filetest.WantDiff(t, filetest.Settle(t, h, resource(t, "symlink", dir, "{path: DIR/l, target: nowhere}")), "create target")
 	to("nowhere")
 	l := resource(t, "symlink", dir, "{path: DIR/l, target: ../x/}")
-	d := settle(t, h, l)
+	d := filetest.Settle(t, h, l)
 	if want := (infra.Field{Name: "target", Old: "nowhere", New: "../x/"}); d.Action != infra.Update || d.Fields[0] != want {
 		t.Errorf("%+v", d)
 	}
 	to("../x/")
-	wantDiff(t, settle(t, h, l), "")
-	wantOnly(t, dir, "l")
-	wantDiff(t, settle(t, h, l.(infra.Removable).Absent()), "delete state")
-	wantDiff(t, settle(t, h, l.(infra.Removable).Absent()), "")
+	filetest.WantDiff(t, filetest.Settle(t, h, l), "")
+	filetest.WantOnly(t, dir, "l")
+	filetest.WantDiff(t, filetest.Settle(t, h, l.(infra.Removable).Absent()), "delete state")
+	filetest.WantDiff(t, filetest.Settle(t, h, l.(infra.Removable).Absent()), "")
 
 	forced := resource(t, "symlink", dir, "{path: DIR/l, target: x, force: true}")
-	write(t, path, "x")
-	wantError(t, h, l, "l is a file, not a symlink")
-	wantError(t, h, l.(infra.Removable).Absent(), "l is a file, not a symlink")
-	wantDiff(t, settle(t, h, forced), "replace type, target")
+	filetest.Write(t, path, "x")
+	filetest.WantError(t, h, l, "l is a file, not a symlink")
+	filetest.WantError(t, h, l.(infra.Removable).Absent(), "l is a file, not a symlink")
+	filetest.WantDiff(t, filetest.Settle(t, h, forced), "replace type, target")
 	os.Remove(path)
 	os.MkdirAll(path+"/full", 0o755)
-	wantError(t, h, forced, "with something in it")
+	filetest.WantError(t, h, forced, "with something in it")
 	os.Remove(path + "/full")
-	wantDiff(t, settle(t, h, forced), "replace type, target")
+	filetest.WantDiff(t, filetest.Settle(t, h, forced), "replace type, target")
 	to("x")
-	wantOnly(t, dir, "l")
-	wantError(t, h, resource(t, "symlink", dir, "{path: DIR/no/l, target: x}"), "there is no folder "+dir+"/no")
+	filetest.WantOnly(t, dir, "l")
+	filetest.WantError(t, h, resource(t, "symlink", dir, "{path: DIR/no/l, target: x}"), "there is no folder "+dir+"/no")
 
 	needs := resource(t, "symlink", "", "{path: /etc/a/l, target: ../b/c}").(infra.Related).Needs()
 	if strings.Join(needs, " ") != "path:/etc/a/l path:/etc/b/c" {

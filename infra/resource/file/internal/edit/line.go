@@ -1,4 +1,4 @@
-package file
+package edit
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/resource/file/internal/place"
 )
 
 // Line is a line in a file as it should be.
@@ -19,7 +20,8 @@ type Line struct {
 	All   bool   `yaml:"all,omitempty" doc:"When match finds several lines: the first becomes the line, the others are removed. Else that is an error."`
 }
 
-func lineKind() infra.Kind {
+// LineKind is the kind line.
+func LineKind() infra.Kind {
 	return infra.Kind{
 		Name: "line",
 		Doc: "One line in a file whose rest belongs to others. Without match it is added when it is not there; with match it takes the place of the line that the expression finds. " +
@@ -46,7 +48,7 @@ func (l *Line) ID() string {
 // Check looks at the declaration.
 func (l *Line) Check() error {
 	switch {
-	case l.Text == "" && (l.State != absent || l.Match == ""):
+	case l.Text == "" && (l.State != place.Absent || l.Match == ""):
 		return fmt.Errorf("text: is missing (write the line)")
 	case strings.ContainsAny(l.Text, "\r\n\x00"):
 		return fmt.Errorf("text: is more than one line (use block)")
@@ -59,7 +61,7 @@ func (l *Line) Check() error {
 // Absent declares the line away; not what match would find, which may be another
 // line by now.
 func (l *Line) Absent() infra.Resource {
-	return &Line{Edit: Edit{Path: l.Path, State: absent}, Text: l.Text}
+	return &Line{Edit: Edit{Path: l.Path, State: place.Absent}, Text: l.Text}
 }
 
 // Diff compares.
@@ -89,7 +91,7 @@ func (l *Line) change(old string) (string, infra.Action, error) {
 		}
 	}
 	switch {
-	case l.State == absent:
+	case l.State == place.Absent:
 		return without(all, found), infra.Delete, nil
 	case len(found) == 0:
 		return strings.Join(l.insert(all, []string{l.Text + end(all)}), ""), infra.Create, nil

@@ -1,4 +1,4 @@
-package file
+package archive
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/resource/file/internal/place"
 	"steer/infra/resource/file/internal/unpack"
 )
 
@@ -21,18 +22,17 @@ import (
 // It is unpacked beside first, and moved to its place file by file when all of it is
 // there and found to be harmless: an archive that is broken changes nothing.
 func (a *Archive) Apply(ctx context.Context, h *infra.Host, _ infra.Diff) error {
-	release, err := lock(h, a.Dest)
+	release, err := place.Lock(h, a.Dest)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if a.State == absent {
+	if a.State == place.Absent {
 		return a.remove()
 	}
-	folder := Directory{Path: a.Dest, Access: a.access(), State: present}
-	if fd, err := openFolder(a.Dest); err == nil {
+	if fd, err := place.OpenFolder(a.Dest); err == nil {
 		unix.Close(fd)
-	} else if err := folder.Apply(ctx, h, infra.Diff{}); err != nil {
+	} else if err := place.MakeFolder(h, a.Dest, a.access()); err != nil {
 		return err
 	}
 	root, err := a.open()
@@ -58,7 +58,7 @@ func (a *Archive) named() string {
 }
 
 func (a *Archive) unpack(ctx context.Context, h *infra.Host, root *os.Root) error {
-	uid, gid, err := a.access().ids(h)
+	uid, gid, err := a.access().IDs(h)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (m *mover) plan(entries []unpack.Entry) error {
 		switch {
 		case strings.HasPrefix(e.Name, recordPrefix):
 			return fault.New(fault.Invalid, "%s in it is a name that Steer needs", e.Name)
-		case nowhere(err), err == nil && st.IsDir() == (e.Type == unpack.Dir):
+		case place.Nowhere(err), err == nil && st.IsDir() == (e.Type == unpack.Dir):
 		case err != nil:
 			return err
 		case !m.known[e.Name]:
@@ -178,7 +178,7 @@ func (m *mover) move() ([]unpacked, error) {
 		if err := m.root.Mkdir(e.Name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		if m.uid != same || m.gid != same {
+		if m.uid != place.Same || m.gid != place.Same {
 			if err := m.root.Lchown(e.Name, m.uid, m.gid); err != nil {
 				return nil, err
 			}
@@ -205,7 +205,7 @@ func (m *mover) move() ([]unpacked, error) {
 
 func (a *Archive) remove() error {
 	root, err := a.open()
-	if nowhere(err) {
+	if place.Nowhere(err) {
 		return nil
 	}
 	if err != nil {

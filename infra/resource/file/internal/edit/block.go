@@ -1,4 +1,4 @@
-package file
+package edit
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/resource/file/internal/place"
 )
 
 // Block is a part of a file between two lines that mark it.
@@ -18,7 +19,8 @@ type Block struct {
 	CommentEnd string  `yaml:"comment_end,omitempty" doc:"How a comment ends, where it does not end with the line, like -->."`
 }
 
-func blockKind() infra.Kind {
+// BlockKind is the kind block.
+func BlockKind() infra.Kind {
 	return infra.Kind{
 		Name: "block",
 		Doc: "Lines in a file whose rest belongs to others, between two lines that mark them: comments that say BEGIN and END, steer, and the name of the block. " +
@@ -40,14 +42,14 @@ func (b *Block) ID() string { return b.Path + ":" + b.Name }
 // Check looks at the declaration.
 func (b *Block) Check() error {
 	switch {
-	case b.Content == nil && b.State != absent:
+	case b.Content == nil && b.State != place.Absent:
 		return fmt.Errorf("content: is missing (write the lines, or \"\" for none)")
 	case strings.TrimSpace(b.Name) != b.Name || strings.ContainsAny(b.Name, "\r\n\x00"):
 		return fmt.Errorf("name: %q is no name (write one word)", b.Name)
 	case strings.TrimSpace(b.Comment) == "" || strings.ContainsAny(b.Comment+b.CommentEnd, "\r\n\x00"):
 		return fmt.Errorf("comment: %q starts no comment", b.Comment)
 	}
-	for _, l := range lines(deref(b.Content)) {
+	for _, l := range b.lines() {
 		if b.is(l, "BEGIN") || b.is(l, "END") {
 			return fmt.Errorf("content: has a line that marks a block (leave it out, Steer writes it)")
 		}
@@ -57,7 +59,7 @@ func (b *Block) Check() error {
 
 // Absent declares it away.
 func (b *Block) Absent() infra.Resource {
-	return &Block{Edit: Edit{Path: b.Path, State: absent}, Name: b.Name, Comment: b.Comment, CommentEnd: b.CommentEnd}
+	return &Block{Edit: Edit{Path: b.Path, State: place.Absent}, Name: b.Name, Comment: b.Comment, CommentEnd: b.CommentEnd}
 }
 
 // Diff compares.
@@ -91,10 +93,10 @@ func (b *Block) change(old string) (string, infra.Action, error) {
 	if from >= 0 && to < 0 {
 		return "", "", b.broken(from)
 	}
-	if from < 0 && b.State == absent {
+	if from < 0 && b.State == place.Absent {
 		return old, infra.None, nil
 	}
-	if b.State == absent {
+	if b.State == place.Absent {
 		return strings.Join(append(all[:from:from], all[to+1:]...), ""), infra.Delete, nil
 	}
 	added := b.block(end(all))
@@ -107,10 +109,18 @@ func (b *Block) change(old string) (string, infra.Action, error) {
 	return strings.Join(append(all[:from:from], append(added, all[to+1:]...)...), ""), infra.Update, nil
 }
 
+// lines are those of the content.
+func (b *Block) lines() []string {
+	if b.Content == nil {
+		return nil
+	}
+	return lines(*b.Content)
+}
+
 // block is the block with its marks, each line with the end of the file's lines.
 func (b *Block) block(end string) []string {
 	all := []string{b.mark("BEGIN") + end}
-	for _, l := range lines(deref(b.Content)) {
+	for _, l := range b.lines() {
 		all = append(all, bare(l)+end)
 	}
 	return append(all, b.mark("END")+end)

@@ -1,4 +1,4 @@
-package file
+package place
 
 import (
 	"fmt"
@@ -40,6 +40,11 @@ func (m *Mode) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// AccessOf is who may do what with something that is there.
+func AccessOf(h *infra.Host, st unix.Stat_t) Access {
+	return Access{h.UserName(int(st.Uid)), h.GroupName(int(st.Gid)), modeOf(st.Mode)}
+}
+
 func modeOf(bits uint32) Mode { return Mode(fmt.Sprintf("%04o", bits&0o7777)) }
 
 // bits are the permissions as a number; fallback when there are none.
@@ -50,7 +55,8 @@ func (m Mode) bits(fallback uint32) uint32 {
 	return fallback
 }
 
-func (a Access) needs() []string {
+// Accounts names the owners as resources.
+func (a Access) Accounts() []string {
 	var all []string
 	if a.Owner != "" {
 		all = append(all, "user:"+a.Owner)
@@ -61,13 +67,13 @@ func (a Access) needs() []string {
 	return all
 }
 
-// same is the number of an owner or group that is left as it is.
-const same = -1
+// Same is the number of an owner or group that is left as it is.
+const Same = -1
 
 // owner is the number of a declared user; ok is false when there is none of the name.
 func owner(h *infra.Host, name string) (uid int, ok bool, err error) {
 	if name == "" {
-		return same, true, nil
+		return Same, true, nil
 	}
 	a, ok, err := h.User(name)
 	if ok || err != nil {
@@ -78,7 +84,7 @@ func owner(h *infra.Host, name string) (uid int, ok bool, err error) {
 
 func group(h *infra.Host, name string) (gid int, ok bool, err error) {
 	if name == "" {
-		return same, true, nil
+		return Same, true, nil
 	}
 	g, ok, err := h.Group(name)
 	if ok || err != nil {
@@ -93,8 +99,8 @@ func number(s string) (int, bool, error) {
 	return int(n), err == nil && n < 1<<32-1, nil
 }
 
-// ids are the numbers of the owners. Who is not there by now is an error.
-func (a Access) ids(h *infra.Host) (uid, gid int, err error) {
+// IDs are the numbers of the owners. Who is not there by now is an error.
+func (a Access) IDs(h *infra.Host) (uid, gid int, err error) {
 	uid, ok, err := owner(h, a.Owner)
 	if err == nil && !ok {
 		err = fault.New(fault.NotFound, "owner: there is no user %s (declare it: user: %s)", a.Owner, a.Owner)
@@ -109,20 +115,20 @@ func (a Access) ids(h *infra.Host) (uid, gid int, err error) {
 	return uid, gid, err
 }
 
-// compare adds how what is there differs.
-func (a Access) compare(h *infra.Host, st unix.Stat_t, d *infra.Diff) error {
+// Compare adds how what is there differs.
+func (a Access) Compare(h *infra.Host, st unix.Stat_t, d *infra.Diff) error {
 	uid, ok, err := owner(h, a.Owner)
 	if err != nil {
 		return err
 	}
-	if !ok || uid != same && uid != int(st.Uid) {
+	if !ok || uid != Same && uid != int(st.Uid) {
 		d.Set("owner", h.UserName(int(st.Uid)), a.Owner)
 	}
 	gid, ok, err := group(h, a.Group)
 	if err != nil {
 		return err
 	}
-	if !ok || gid != same && gid != int(st.Gid) {
+	if !ok || gid != Same && gid != int(st.Gid) {
 		d.Set("group", h.GroupName(int(st.Gid)), a.Group)
 	}
 	if is := st.Mode & 0o7777; a.Mode != "" && is != a.Mode.bits(0) {
@@ -131,8 +137,8 @@ func (a Access) compare(h *infra.Host, st unix.Stat_t, d *infra.Diff) error {
 	return nil
 }
 
-// declare adds what something new will have.
-func (a Access) declare(d *infra.Diff) {
+// Declare adds what something new will have.
+func (a Access) Declare(d *infra.Diff) {
 	for _, f := range [][2]string{{"owner", a.Owner}, {"group", a.Group}, {"mode", string(a.Mode)}} {
 		if f[1] != "" {
 			d.Set(f[0], "", f[1])
@@ -140,34 +146,34 @@ func (a Access) declare(d *infra.Diff) {
 	}
 }
 
-// apply gives them to what stands at a place and is still the same as in st.
-func (a Access) apply(h *infra.Host, p place, st unix.Stat_t) error {
-	uid, gid, err := a.ids(h)
+// Give gives them to what stands at a place and is still the same as in st.
+func (a Access) Give(h *infra.Host, p Place, st unix.Stat_t) error {
+	uid, gid, err := a.IDs(h)
 	if err != nil {
-		return fmt.Errorf("change %s: %w", p.path, err)
+		return fmt.Errorf("change %s: %w", p.Path, err)
 	}
 	fd, err := unix.Openat(p.folder, p.name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return p.failed("change", err)
+		return p.Failed("change", err)
 	}
 	defer unix.Close(fd)
 	var now unix.Stat_t
 	if err := unix.Fstat(fd, &now); err != nil {
-		return p.failed("change", err)
+		return p.Failed("change", err)
 	}
 	if now.Mode&unix.S_IFMT != st.Mode&unix.S_IFMT {
-		return fault.New(fault.Conflict, "change %s: it became a %s in the meantime (run it again)", p.path, typeOf(now))
+		return fault.New(fault.Conflict, "change %s: it became a %s in the meantime (run it again)", p.Path, TypeOf(now))
 	}
-	if uid != same && uid != int(now.Uid) || gid != same && gid != int(now.Gid) {
+	if uid != Same && uid != int(now.Uid) || gid != Same && gid != int(now.Gid) {
 		if err := unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return p.failed("change the owner of", err)
+			return p.Failed("change the owner of", err)
 		}
 	}
 	// A change of the owner clears the set-user-ID bit, so the mode comes after it. A
 	// descriptor without rights to read takes no fchmod, but its name in /proc does.
 	if a.Mode != "" {
 		if err := unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), a.Mode.bits(0)); err != nil {
-			return p.failed("change the mode of", err)
+			return p.Failed("change the mode of", err)
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package file
+package git
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/resource/file/internal/place"
 )
 
 // Git is a folder with a checkout of a repository.
@@ -28,7 +29,8 @@ type Git struct {
 	Keep       bool   `yaml:"keep,omitempty" doc:"With state absent: when something was changed in it, leave it instead of failing."`
 }
 
-func gitKind() infra.Kind {
+// Kind is the kind git.
+func Kind() infra.Kind {
 	return infra.Kind{
 		Name: "git",
 		Doc: "A checkout of a Git repository at a branch, tag or commit, without a branch of its own (detached HEAD). " +
@@ -39,7 +41,7 @@ func gitKind() infra.Kind {
   ref: v1.4.2
   user: shop
 `,
-		Class: class,
+		Class: place.Class,
 		New:   func() infra.Resource { return &Git{} },
 	}
 }
@@ -49,16 +51,16 @@ func (g *Git) ID() string { return g.Dest }
 
 // Check looks at the declaration.
 func (g *Git) Check() error {
-	if err := cleanPath("dest", &g.Dest); err != nil {
+	if err := place.CleanPath("dest", &g.Dest); err != nil {
 		return err
 	}
-	if err := checkState(g.Wanted); err != nil {
+	if err := place.CheckState(g.Wanted); err != nil {
 		return err
 	}
 	switch {
-	case g.Keep && (g.Wanted != absent || g.Force):
+	case g.Keep && (g.Wanted != place.Absent || g.Force):
 		return fmt.Errorf("keep: is for state absent without force")
-	case g.Wanted == absent:
+	case g.Wanted == place.Absent:
 		return nil
 	case g.Repository == "":
 		return fmt.Errorf("repository: is missing (write where it comes from)")
@@ -81,7 +83,7 @@ func (g *Git) Check() error {
 
 // Gives names the folder.
 func (g *Git) Gives() []string {
-	if g.Wanted == absent {
+	if g.Wanted == place.Absent {
 		return nil
 	}
 	return []string{"path:" + g.Dest}
@@ -89,7 +91,7 @@ func (g *Git) Gives() []string {
 
 // Claims is the checkout.
 func (g *Git) Claims() []infra.Claim {
-	if g.Wanted == absent {
+	if g.Wanted == place.Absent {
 		return nil
 	}
 	return []infra.Claim{{Name: "path:" + g.Dest, As: infra.Tree}}
@@ -112,7 +114,7 @@ func (g *Git) Needs() []string {
 
 // Absent declares it away, unless something was changed in it.
 func (g *Git) Absent() infra.Resource {
-	return &Git{Dest: g.Dest, User: g.User, Wanted: absent, Keep: true}
+	return &Git{Dest: g.Dest, User: g.User, Wanted: place.Absent, Keep: true}
 }
 
 // State is the commit.
@@ -125,7 +127,7 @@ func (g *Git) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	if err != nil {
 		return d, err
 	}
-	if g.Wanted == absent {
+	if g.Wanted == place.Absent {
 		return g.gone(ctx, h, is)
 	}
 	if g.notYet(h) {
@@ -157,7 +159,7 @@ func (g *Git) Diff(ctx context.Context, h *infra.Host) (infra.Diff, error) {
 	if head != want.commit {
 		d.Set("commit", shortCommit(head), want.String())
 	}
-	if exists(path.Join(g.Dest, ".git", unfinished)) {
+	if place.Exists(path.Join(g.Dest, ".git", unfinished)) {
 		d.Set("checkout", "unfinished", "whole")
 	}
 	if g.Force {
@@ -183,27 +185,27 @@ const (
 
 // look tells what is in the folder.
 func (g *Git) look() (content, error) {
-	p, err := open(g.Dest)
-	if nowhere(err) {
+	p, err := place.Open(g.Dest)
+	if place.Nowhere(err) {
 		return nothing, nil
 	}
 	if err != nil {
 		return 0, fmt.Errorf("compare %s: %w", g.Dest, err)
 	}
-	defer p.close()
-	st, ok, err := p.stat()
+	defer p.Close()
+	st, ok, err := p.Stat()
 	switch {
 	case err != nil || !ok:
 		return nothing, err
-	case typeOf(st) != "directory":
-		return 0, fault.New(fault.Conflict, "%s is a %s, not a folder with a checkout (remove it)", g.Dest, typeOf(st))
-	case p.giveWay(st, "", true) == nil:
+	case place.TypeOf(st) != "directory":
+		return 0, fault.New(fault.Conflict, "%s is a %s, not a folder with a checkout (remove it)", g.Dest, place.TypeOf(st))
+	case p.GiveWay(st, "", true) == nil:
 		return nothing, nil
 	}
 	if st, err := os.Lstat(path.Join(g.Dest, ".git")); err == nil && st.IsDir() {
 		return checkout, nil
 	}
-	if g.Wanted == absent {
+	if g.Wanted == place.Absent {
 		return others, nil
 	}
 	return 0, fault.New(fault.Conflict, "%s has something in it that is no checkout (remove it, or choose another dest)", g.Dest)
@@ -211,7 +213,7 @@ func (g *Git) look() (content, error) {
 
 func (g *Git) gone(ctx context.Context, h *infra.Host, is content) (infra.Diff, error) {
 	var d infra.Diff
-	if !exists(g.Dest) {
+	if !place.Exists(g.Dest) {
 		return d, nil
 	}
 	if !g.Force && is != nothing {
@@ -233,7 +235,7 @@ func (g *Git) gone(ctx context.Context, h *infra.Host, is content) (infra.Diff, 
 		}
 	}
 	d.Action = infra.Delete
-	d.Set("state", present, absent)
+	d.Set("state", place.Present, place.Absent)
 	return d, nil
 }
 

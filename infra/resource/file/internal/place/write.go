@@ -1,4 +1,4 @@
-package file
+package place
 
 import (
 	"context"
@@ -14,16 +14,16 @@ import (
 	"steer/infra"
 )
 
-// writing is how a content gets to its place.
-type writing struct {
+// Writing is how a content gets to its place.
+type Writing struct {
 	Access
-	validate string // command with %s for the new file
-	backup   bool   // keep what was there
+	Validate string // command with %s for the new file
+	Backup   bool   // keep what was there
 }
 
-// lock makes sure that one resource at a time reads and rewrites a file: lines and
+// Lock makes sure that one resource at a time reads and rewrites a file: lines and
 // blocks of several resources may stand in one.
-func lock(h *infra.Host, p string) (release func(), err error) {
+func Lock(h *infra.Host, p string) (release func(), err error) {
 	m, err := infra.Memo(h, "writing "+p, func() (*sync.Mutex, error) { return &sync.Mutex{}, nil })
 	if err != nil {
 		return nil, err
@@ -32,39 +32,39 @@ func lock(h *infra.Host, p string) (release func(), err error) {
 	return m.Unlock, nil
 }
 
-// write puts a file into a place, in one step: under the path is always the old file
+// Write puts a file into a place, in one step: under the path is always the old file
 // or the whole new one, also on a full disk. Of an old file it keeps the owner, the
 // rights and the attributes, as far as nothing else is declared.
-func (p place) write(ctx context.Context, h *infra.Host, content string, w writing) error {
-	old, replaces, err := p.stat()
+func (p Place) Write(ctx context.Context, h *infra.Host, content string, w Writing) error {
+	old, replaces, err := p.Stat()
 	if err != nil {
 		return err
 	}
-	uid, gid, err := w.ids(h)
+	uid, gid, err := w.IDs(h)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", p.path, err)
+		return fmt.Errorf("write %s: %w", p.Path, err)
 	}
 	mode := w.Mode.bits(0o644)
 	replaces = replaces && old.Mode&unix.S_IFMT == unix.S_IFREG
 	if replaces {
 		mode = w.Mode.bits(old.Mode & 0o7777)
-		if uid == same {
+		if uid == Same {
 			uid = int(old.Uid)
 		}
-		if gid == same {
+		if gid == Same {
 			gid = int(old.Gid)
 		}
 	}
 	next := p.beside()
-	if err := next.remove(); err != nil {
+	if err := next.Remove(); err != nil {
 		return err
 	}
 	// Until it has its owner nobody else may read it.
 	fd, err := unix.Openat(next.folder, next.name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return p.failed("write", err)
+		return p.Failed("write", err)
 	}
-	f := os.NewFile(uintptr(fd), next.path)
+	f := os.NewFile(uintptr(fd), next.Path)
 	err = func() error {
 		if _, err := io.WriteString(f, content); err != nil {
 			return err
@@ -89,16 +89,16 @@ func (p place) write(ctx context.Context, h *infra.Host, content string, w writi
 		err = err2
 	}
 	if err != nil {
-		next.remove()
-		return p.failed("write", pure(err))
+		next.Remove()
+		return p.Failed("write", err)
 	}
-	if err := next.validate(ctx, h, p.path, w.validate); err != nil {
-		next.remove()
+	if err := next.validate(ctx, h, p.Path, w.Validate); err != nil {
+		next.Remove()
 		return err
 	}
-	if w.backup && replaces {
+	if w.Backup && replaces {
 		if err := p.keep(); err != nil {
-			next.remove()
+			next.Remove()
 			return err
 		}
 	}
@@ -106,7 +106,7 @@ func (p place) write(ctx context.Context, h *infra.Host, content string, w writi
 }
 
 // rename puts what stands beside into its place, if need be that of an empty folder.
-func (next place) rename(p place) error {
+func (next Place) rename(p Place) error {
 	err := unix.Renameat(next.folder, next.name, p.folder, p.name)
 	if err == unix.EISDIR {
 		if err = unix.Unlinkat(p.folder, p.name, unix.AT_REMOVEDIR); err == nil {
@@ -114,18 +114,10 @@ func (next place) rename(p place) error {
 		}
 	}
 	if err != nil {
-		next.remove()
-		return p.failed("write", err)
+		next.Remove()
+		return p.Failed("write", err)
 	}
 	return nil
-}
-
-// pure is the error of the kernel, without the name of the file beside.
-func pure(err error) error {
-	if e, ok := err.(*os.PathError); ok {
-		return e.Err
-	}
-	return err
 }
 
 // chown changes what has to be changed: who is not root may at least keep his own.
@@ -134,13 +126,13 @@ func chown(fd, uid, gid int) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
 	}
-	if uid == same || uid == int(st.Uid) {
-		uid = same
+	if uid == Same || uid == int(st.Uid) {
+		uid = Same
 	}
-	if gid == same || gid == int(st.Gid) {
-		gid = same
+	if gid == Same || gid == int(st.Gid) {
+		gid = Same
 	}
-	if uid == same && gid == same {
+	if uid == Same && gid == Same {
 		return nil
 	}
 	return unix.Fchown(fd, uid, gid)
@@ -149,8 +141,8 @@ func chown(fd, uid, gid int) error {
 // copyAttributes takes over the label of SELinux, the access list and others. It is
 // best effort: not every file system has them. Capabilities were given to the old
 // program, not to this one.
-func (p place) copyAttributes(to int) {
-	from, err := p.read(0)
+func (p Place) copyAttributes(to int) {
+	from, err := p.Read(0)
 	if err != nil {
 		return
 	}
@@ -172,20 +164,20 @@ func (p place) copyAttributes(to int) {
 }
 
 // validate runs the command that judges a new file before it takes its place.
-func (p place) validate(ctx context.Context, h *infra.Host, path, command string) error {
+func (p Place) validate(ctx context.Context, h *infra.Host, path, command string) error {
 	if command == "" {
 		return nil
 	}
 	args := strings.Fields(command)
 	for i, a := range args {
-		args[i] = strings.ReplaceAll(a, "%s", p.real())
+		args[i] = strings.ReplaceAll(a, "%s", p.Real())
 	}
 	out, err := h.Exec(ctx, infra.Command{Args: args})
 	if err != nil {
 		return fmt.Errorf("validate the new %s: %w", path, err)
 	}
 	if out.Code != 0 {
-		said := strings.ReplaceAll(strings.TrimSpace(string(out.Stdout)+string(out.Stderr)), p.real(), path)
+		said := strings.ReplaceAll(strings.TrimSpace(string(out.Stdout)+string(out.Stderr)), p.Real(), path)
 		if len(said) > 2000 {
 			said = said[:2000] + "…"
 		}
@@ -194,7 +186,8 @@ func (p place) validate(ctx context.Context, h *infra.Host, path, command string
 	return nil
 }
 
-func checkValidate(command string) error {
+// CheckValidate looks at a command that judges.
+func CheckValidate(command string) error {
 	if command != "" && !strings.Contains(command, "%s") {
 		return fmt.Errorf("validate: %q does not say where the name of the new file goes (write %%s there)", command)
 	}
@@ -202,25 +195,25 @@ func checkValidate(command string) error {
 }
 
 // keep gives the file a second name, that of its backup.
-func (p place) keep() error {
+func (p Place) keep() error {
 	old := p.sibling(p.name + ".bak")
-	if err := old.remove(); err != nil {
+	if err := old.Remove(); err != nil {
 		return err
 	}
 	if err := unix.Linkat(p.folder, p.name, old.folder, old.name, 0); err != nil {
-		return old.failed("write the backup", err)
+		return old.Failed("write the backup", err)
 	}
 	return nil
 }
 
 // holds tells whether the file is of this content; size is that of the file.
-func (p place) holds(content string, size int64) (bool, error) {
+func (p Place) holds(content string, size int64) (bool, error) {
 	if size != int64(len(content)) {
 		return false, nil
 	}
 	fd, err := unix.Openat(p.folder, p.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false, p.failed("read", err)
+		return false, p.Failed("read", err)
 	}
 	defer unix.Close(fd)
 	b := make([]byte, min(len(content)+1, 64<<10))
@@ -229,7 +222,7 @@ func (p place) holds(content string, size int64) (bool, error) {
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
-			return false, p.failed("read", err)
+			return false, p.Failed("read", err)
 		case n == 0:
 			return content == "", nil
 		case n > len(content) || string(b[:n]) != content[:n]:
@@ -245,8 +238,8 @@ func (p place) holds(content string, size int64) (bool, error) {
 // largestShown bounds what is read to show how it differs.
 const largestShown = 256 << 10
 
-// compareContent adds how the file differs from a content.
-func (p place) compareContent(st unix.Stat_t, content string, d *infra.Diff) error {
+// CompareContent adds how the file differs from a content.
+func (p Place) CompareContent(st unix.Stat_t, content string, d *infra.Diff) error {
 	same, err := p.holds(content, st.Size)
 	if err != nil || same {
 		return err
@@ -255,7 +248,7 @@ func (p place) compareContent(st unix.Stat_t, content string, d *infra.Diff) err
 		d.Set("content", fmt.Sprintf("%d bytes", st.Size), fmt.Sprintf("%d other bytes", len(content)))
 		return nil
 	}
-	old, err := p.content(largestShown)
+	old, err := p.Content(largestShown)
 	if err != nil {
 		return err
 	}
@@ -263,19 +256,19 @@ func (p place) compareContent(st unix.Stat_t, content string, d *infra.Diff) err
 	return nil
 }
 
-// content reads the whole file, which may have most bytes.
-func (p place) content(most int64) ([]byte, error) {
-	f, err := p.read(0)
+// Content reads the whole file, which may have most bytes.
+func (p Place) Content(most int64) ([]byte, error) {
+	f, err := p.Read(0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
-		return nil, p.failed("read", pure(err))
+		return nil, p.Failed("read", err)
 	}
 	if int64(len(b)) > most {
-		return nil, fault.New(fault.TooMuch, "read %s: it has more than %d KiB", p.path, most>>10)
+		return nil, fault.New(fault.TooMuch, "read %s: it has more than %d KiB", p.Path, most>>10)
 	}
 	return b, nil
 }

@@ -1,4 +1,4 @@
-package file
+package edit
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/resource/file/internal/place"
 )
 
 // largestEdited bounds a file in which lines are changed.
@@ -26,7 +27,7 @@ type Edit struct {
 
 // Check looks at the declaration.
 func (e *Edit) Check() error {
-	if err := cleanPath("path", &e.Path); err != nil {
+	if err := place.CleanPath("path", &e.Path); err != nil {
 		return err
 	}
 	if e.InsertAfter != "" && e.InsertBefore != "" {
@@ -38,10 +39,10 @@ func (e *Edit) Check() error {
 	if err := checkRegexp("insert_before", e.InsertBefore); err != nil {
 		return err
 	}
-	if err := checkState(e.State); err != nil {
+	if err := place.CheckState(e.State); err != nil {
 		return err
 	}
-	return checkValidate(e.Validate)
+	return place.CheckValidate(e.Validate)
 }
 
 func checkRegexp(key, expression string) error {
@@ -53,7 +54,7 @@ func checkRegexp(key, expression string) error {
 
 // Gives names nothing: the file itself is given by who declares it as a whole.
 func (e *Edit) Gives() []string {
-	if e.Create && e.State == present {
+	if e.Create && e.State == place.Present {
 		return []string{"path:" + e.Path}
 	}
 	return nil
@@ -72,22 +73,22 @@ func (e *Edit) Watch() []string { return []string{e.Path} }
 
 // text is the file as it is; ok is false when there is none.
 func (e *Edit) text() (text string, ok bool, err error) {
-	p, err := open(e.Path)
-	if nowhere(err) {
+	p, err := place.Open(e.Path)
+	if place.Nowhere(err) {
 		return "", false, nil
 	}
 	if err != nil {
 		return "", false, fmt.Errorf("read %s: %w", e.Path, err)
 	}
-	defer p.close()
-	st, ok, err := p.stat()
+	defer p.Close()
+	st, ok, err := p.Stat()
 	if err != nil || !ok {
 		return "", false, err
 	}
-	if is := typeOf(st); is != "file" {
+	if is := place.TypeOf(st); is != "file" {
 		return "", false, fault.New(fault.Conflict, "%s is a %s, and lines are changed in files only (name the file)", e.Path, is)
 	}
-	b, err := p.content(largestEdited)
+	b, err := p.Content(largestEdited)
 	return string(b), true, err
 }
 
@@ -95,7 +96,7 @@ func (e *Edit) text() (text string, ok bool, err error) {
 func (e *Edit) compare(change func(old string) (string, infra.Action, error)) (infra.Diff, error) {
 	var d infra.Diff
 	old, ok, err := e.text()
-	if err != nil || !ok && e.State == absent {
+	if err != nil || !ok && e.State == place.Absent {
 		return d, err
 	}
 	text, action, err := change(old)
@@ -109,7 +110,7 @@ func (e *Edit) compare(change func(old string) (string, infra.Action, error)) (i
 
 // apply writes what change makes of the file.
 func (e *Edit) apply(ctx context.Context, h *infra.Host, change func(old string) (string, infra.Action, error)) error {
-	release, err := lock(h, e.Path)
+	release, err := place.Lock(h, e.Path)
 	if err != nil {
 		return err
 	}
@@ -118,7 +119,7 @@ func (e *Edit) apply(ctx context.Context, h *infra.Host, change func(old string)
 	if err != nil {
 		return err
 	}
-	if !ok && e.State == absent {
+	if !ok && e.State == place.Absent {
 		return nil
 	}
 	if !ok && !e.Create {
@@ -128,15 +129,15 @@ func (e *Edit) apply(ctx context.Context, h *infra.Host, change func(old string)
 	if err != nil || ok && text == old {
 		return err
 	}
-	p, err := open(e.Path)
-	if nowhere(err) {
-		return missing(e.Path, err)
+	p, err := place.Open(e.Path)
+	if place.Nowhere(err) {
+		return place.Missing(e.Path, err)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", e.Path, err)
 	}
-	defer p.close()
-	return p.write(ctx, h, text, writing{validate: e.Validate, backup: e.Backup})
+	defer p.Close()
+	return p.Write(ctx, h, text, place.Writing{Validate: e.Validate, Backup: e.Backup})
 }
 
 // lines takes a text apart; each keeps its end.

@@ -1,4 +1,4 @@
-package file
+package archive
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/resource/file/internal/place"
 )
 
 // largestArchive bounds an archive of a role; what a URL gives may be larger.
@@ -36,7 +37,8 @@ type Archive struct {
 	State   string `yaml:"state,omitempty" doc:"present or absent: absent removes what came out of it." default:"present"`
 }
 
-func archiveKind() infra.Kind {
+// Kind is the kind archive.
+func Kind() infra.Kind {
 	return infra.Kind{
 		Name: "archive",
 		Doc: "What is in an archive (tar, tar.gz, tar.bz2, tar.zst or zip), unpacked into a folder. A hidden file there, .steer-archive-…, lists what came out: " +
@@ -48,7 +50,7 @@ func archiveKind() infra.Kind {
   sha256: e0ee0f0d1cb8a4a5d1c6a1bdb3b6d6a0d8a4e2c1f6b8d1a1f1e5c2b3a4d5e6f7
   strip: 1
 `,
-		Class: class,
+		Class: place.Class,
 		New:   func() infra.Resource { return &Archive{} },
 	}
 }
@@ -64,15 +66,15 @@ func (a *Archive) ID() string {
 
 // Check looks at the declaration.
 func (a *Archive) Check() error {
-	if err := cleanPath("dest", &a.Dest); err != nil {
+	if err := place.CleanPath("dest", &a.Dest); err != nil {
 		return err
 	}
 	if a.Creates != "" {
-		if err := cleanPath("creates", &a.Creates); err != nil {
+		if err := place.CleanPath("creates", &a.Creates); err != nil {
 			return err
 		}
 	}
-	if err := checkState(a.State); err != nil {
+	if err := place.CheckState(a.State); err != nil {
 		return err
 	}
 	a.SHA256 = strings.ToLower(a.SHA256)
@@ -81,7 +83,7 @@ func (a *Archive) Check() error {
 		return fmt.Errorf("sha256: %q is no SHA-256 (write 64 hexadecimal digits, as sha256sum prints them)", a.SHA256)
 	case a.Strip < 0 || a.Strip > 100:
 		return fmt.Errorf("strip: %d is no number of folders", a.Strip)
-	case a.State == absent:
+	case a.State == place.Absent:
 		return nil
 	case a.From == "" && a.Data == "" || a.From != "" && a.Data != "":
 		return fmt.Errorf("source: is missing, or stands beside data (name the archive)")
@@ -121,7 +123,7 @@ func (a *Archive) Source(read func(string) ([]byte, error), _ map[string]any) er
 	if a.From == "" || a.remote() || path.IsAbs(a.From) {
 		return nil
 	}
-	b, err := readSource(read, a.From, largestArchive)
+	b, err := place.ReadSource(read, a.From, largestArchive)
 	if err != nil {
 		return err
 	}
@@ -131,7 +133,7 @@ func (a *Archive) Source(read func(string) ([]byte, error), _ map[string]any) er
 
 // Gives names what comes out.
 func (a *Archive) Gives() []string {
-	if a.State == absent {
+	if a.State == place.Absent {
 		return nil
 	}
 	return []string{"path:" + a.Dest, "path:" + a.ID()}
@@ -139,7 +141,7 @@ func (a *Archive) Gives() []string {
 
 // Claims is the folder with what comes out.
 func (a *Archive) Claims() []infra.Claim {
-	if a.State == absent {
+	if a.State == place.Absent {
 		return nil
 	}
 	return []infra.Claim{{Name: "path:" + a.Dest, As: infra.Tree}}
@@ -147,25 +149,25 @@ func (a *Archive) Claims() []infra.Claim {
 
 // Needs names the folder, the archive on the host, and the owners.
 func (a *Archive) Needs() []string {
-	all := append(a.access().needs(), "path:"+a.Dest)
+	all := append(a.access().Accounts(), "path:"+a.Dest)
 	if path.IsAbs(a.From) {
 		all = append(all, "path:"+a.From)
 	}
 	return all
 }
 
-func (a *Archive) access() Access { return Access{Owner: a.Owner, Group: a.Group} }
+func (a *Archive) access() place.Access { return place.Access{Owner: a.Owner, Group: a.Group} }
 
 // Absent declares away what came out.
 func (a *Archive) Absent() infra.Resource {
-	return &Archive{Dest: a.Dest, Creates: a.Creates, State: absent}
+	return &Archive{Dest: a.Dest, Creates: a.Creates, State: place.Absent}
 }
 
 // Diff compares.
 func (a *Archive) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 	var d infra.Diff
 	root, err := a.open()
-	if err != nil && !nowhere(err) {
+	if err != nil && !place.Nowhere(err) {
 		return d, fmt.Errorf("compare %s: %w", a.ID(), err)
 	}
 	var old record
@@ -176,11 +178,11 @@ func (a *Archive) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 		}
 	}
 	known := old.Files != nil
-	created := a.Creates != "" && exists(a.Creates)
+	created := a.Creates != "" && place.Exists(a.Creates)
 	switch {
-	case a.State == absent && known:
-		return infra.Diff{Action: infra.Delete, Fields: []infra.Field{{Name: "state", Old: present, New: absent}}}, nil
-	case a.State == absent, !known && created:
+	case a.State == place.Absent && known:
+		return infra.Diff{Action: infra.Delete, Fields: []infra.Field{{Name: "state", Old: place.Present, New: place.Absent}}}, nil
+	case a.State == place.Absent, !known && created:
 		return d, nil
 	}
 	want, err := a.identity(old.Archive)
@@ -190,7 +192,7 @@ func (a *Archive) Diff(_ context.Context, h *infra.Host) (infra.Diff, error) {
 	if !known {
 		d.Action = infra.Create
 		d.Set("archive", "", short(want))
-		a.access().declare(&d)
+		a.access().Declare(&d)
 		return d, nil
 	}
 	if old.Archive != want {
@@ -243,15 +245,10 @@ func (a *Archive) identity(unpacked string) (string, error) {
 
 // open opens the folder into which it is unpacked.
 func (a *Archive) open() (*os.Root, error) {
-	fd, err := openFolder(a.Dest)
+	fd, err := place.OpenFolder(a.Dest)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
 	return os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", fd))
-}
-
-func exists(p string) bool {
-	_, err := os.Lstat(p)
-	return err == nil
 }

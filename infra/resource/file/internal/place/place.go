@@ -1,4 +1,4 @@
-package file
+package place
 
 import (
 	"errors"
@@ -16,31 +16,37 @@ import (
 	"steer/base/fault"
 )
 
-// place is where something stands: an open folder, and a name in it. Working with
+// Place is where something stands: an open folder, and a name in it. Working with
 // the open folder, nobody can put another one under the path in the meantime.
-type place struct {
-	path, name string
+type Place struct {
+	Path, name string
 	folder     int // descriptor
 }
 
-// open opens the place of a path. Without its folder the error is fs.ErrNotExist.
-func open(p string) (place, error) {
+// Open opens the place of a path. Without its folder the error is fs.ErrNotExist.
+func Open(p string) (Place, error) {
 	dir, name := path.Split(p)
-	fd, err := openFolder(path.Clean(dir))
-	return place{p, name, fd}, err
+	fd, err := OpenFolder(path.Clean(dir))
+	return Place{p, name, fd}, err
 }
 
-func (p place) close() { unix.Close(p.folder) }
+// Close closes the folder.
+func (p Place) Close() { unix.Close(p.folder) }
 
-// within is the place of a name in a folder that is open already.
-func (p place) sibling(name string) place {
-	return place{path.Join(path.Dir(p.path), name), name, p.folder}
+// In is the place of a name in the folder that stands there, which is open as f.
+func (p Place) In(f *os.File, name string) Place {
+	return Place{path.Join(p.Path, name), name, int(f.Fd())}
 }
 
-// openFolder opens a folder by its path. Links on the way are followed only when
+// sibling is the place of another name in the same folder.
+func (p Place) sibling(name string) Place {
+	return Place{path.Join(path.Dir(p.Path), name), name, p.folder}
+}
+
+// OpenFolder opens a folder by its path. Links on the way are followed only when
 // root (or whoever runs this) made them: a user who owns a folder on the way could
 // else turn what is written there to any place of the host.
-func openFolder(p string) (int, error) {
+func OpenFolder(p string) (int, error) {
 	const flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
 	fd, err := unix.Openat2(unix.AT_FDCWD, p, &unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_NO_SYMLINKS})
 	switch err {
@@ -118,58 +124,62 @@ func readlink(fd int, name string) (string, error) {
 	return string(b[:n]), nil
 }
 
-// stat tells what stands there; ok is false when nothing does.
-func (p place) stat() (st unix.Stat_t, ok bool, err error) {
+// Stat tells what stands there; ok is false when nothing does.
+func (p Place) Stat() (st unix.Stat_t, ok bool, err error) {
 	switch err := unix.Fstatat(p.folder, p.name, &st, unix.AT_SYMLINK_NOFOLLOW); err {
 	case nil:
 		return st, true, nil
 	case unix.ENOENT:
 		return st, false, nil
 	default:
-		return st, false, p.failed("look at", err)
+		return st, false, p.Failed("look at", err)
 	}
 }
 
-// read opens what stands there, which is no link, for reading.
-func (p place) read(flags int) (*os.File, error) {
+// Read opens what stands there, which is no link, for reading.
+func (p Place) Read(flags int) (*os.File, error) {
 	fd, err := unix.Openat(p.folder, p.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|flags, 0)
 	if err != nil {
-		return nil, p.failed("read", err)
+		return nil, p.Failed("read", err)
 	}
-	return os.NewFile(uintptr(fd), p.path), nil
+	return os.NewFile(uintptr(fd), p.Path), nil
 }
 
-// remove takes away what is no folder, or a folder in which nothing is.
-func (p place) remove() error {
+// Remove takes away what is no folder, or a folder in which nothing is.
+func (p Place) Remove() error {
 	err := unix.Unlinkat(p.folder, p.name, 0)
 	if err == unix.EISDIR {
 		err = unix.Unlinkat(p.folder, p.name, unix.AT_REMOVEDIR)
 	}
 	if err != nil && err != unix.ENOENT {
-		return p.failed("remove", err)
+		return p.Failed("remove", err)
 	}
 	return nil
 }
 
-// real is the path of the place for programs, without links that could be changed.
-func (p place) real() string {
+// Real is the path of the place for programs, without links that could be changed.
+func (p Place) Real() string {
 	dir, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(p.folder))
 	if err != nil {
-		return p.path
+		return p.Path
 	}
 	return path.Join(dir, p.name)
 }
 
 // beside is a name in the same folder for what takes the place of this. It is always
 // the same, so that what a cut off run left is cleared away by the next.
-func (p place) beside() place {
+func (p Place) beside() Place {
 	h := fnv.New32a()
 	h.Write([]byte(p.name))
 	return p.sibling(fmt.Sprintf(".steer-%08x.new", h.Sum32()))
 }
 
-// failed words an error about the place, with the way out where one is known.
-func (p place) failed(action string, err error) error {
+// Failed words an error about the place, with the way out where one is known.
+func (p Place) Failed(action string, err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		err = of.Err // it may name the file beside
+	}
 	way := ""
 	switch {
 	case errors.Is(err, unix.EBUSY):
@@ -181,24 +191,24 @@ func (p place) failed(action string, err error) error {
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		way = " (what was there before is untouched)"
 	}
-	return fmt.Errorf("%s %s: %w%s", action, p.path, err, way)
+	return fmt.Errorf("%s %s: %w%s", action, p.Path, err, way)
 }
 
-// missing is the error of who wants to write where no folder is.
-func missing(p string, err error) error {
+// Missing is the error of who wants to write where no folder is.
+func Missing(p string, err error) error {
 	if errors.Is(err, unix.ENOTDIR) {
 		return fault.New(fault.Conflict, "write %s: %s is no folder", p, path.Dir(p))
 	}
 	return fault.New(fault.NotFound, "write %s: there is no folder %s (declare it: directory: %s)", p, path.Dir(p), path.Dir(p))
 }
 
-// nowhere tells that a path has no folder (yet), so that nothing stands there.
-func nowhere(err error) bool {
+// Nowhere tells that a path has no folder (yet), so that nothing stands there.
+func Nowhere(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)
 }
 
-// typeOf names what stands at a place.
-func typeOf(st unix.Stat_t) string {
+// TypeOf names what stands at a place.
+func TypeOf(st unix.Stat_t) string {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		return "file"
@@ -214,23 +224,37 @@ func typeOf(st unix.Stat_t) string {
 	return "device"
 }
 
-// giveWay says why what stands at a place must not be replaced by something else.
+// GiveWay says why what stands at a place must not be replaced by something else.
 // Never by itself goes what cannot be had again: a folder with something in it.
-func (p place) giveWay(st unix.Stat_t, want string, force bool) error {
-	is := typeOf(st)
+func (p Place) GiveWay(st unix.Stat_t, want string, force bool) error {
+	is := TypeOf(st)
 	if !force {
-		return fault.New(fault.Conflict, "%s is a %s, not a %s (remove it, or write force: true)", p.path, is, want)
+		return fault.New(fault.Conflict, "%s is a %s, not a %s (remove it, or write force: true)", p.Path, is, want)
 	}
 	if is != "directory" {
 		return nil
 	}
-	f, err := p.read(unix.O_DIRECTORY)
+	f, err := p.Read(unix.O_DIRECTORY)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	if _, err := f.Readdirnames(1); err != io.EOF {
-		return fault.New(fault.Conflict, "%s is a directory with something in it, not a %s (force only takes away an empty one: remove what is in it)", p.path, want)
+		return fault.New(fault.Conflict, "%s is a directory with something in it, not a %s (force only takes away an empty one: remove what is in it)", p.Path, want)
 	}
 	return nil
+}
+
+// Mounted tells whether something is mounted at a place, which has a file system of its
+// own or not.
+func (p Place) Mounted() bool {
+	var st unix.Statx_t
+	err := unix.Statx(p.folder, p.name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS, &st)
+	return err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}
+
+// Exists tells whether something stands at a path.
+func Exists(p string) bool {
+	_, err := os.Lstat(p)
+	return err == nil
 }

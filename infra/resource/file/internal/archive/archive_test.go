@@ -1,4 +1,4 @@
-package file_test
+package archive_test
 
 import (
 	"archive/tar"
@@ -23,7 +23,14 @@ import (
 
 	"steer/infra"
 	"steer/infra/infratest"
+	"steer/infra/resource/file/internal/archive"
+	"steer/infra/resource/file/internal/filetest"
 )
+
+func resource(t *testing.T, dir, text string) infra.Resource {
+	t.Helper()
+	return filetest.Resource(t, infra.Kinds{archive.Kind()}, "archive", dir, text)
+}
 
 // in is an entry of an archive: name with / at the end is a folder, "l -> t" a link,
 // "h => t" a second name.
@@ -103,7 +110,7 @@ func zipOf(t testing.TB, all ...in) []byte {
 // host.
 func ofRole(t *testing.T, dir, text string, b []byte) infra.Resource {
 	t.Helper()
-	r := resource(t, "archive", dir, text)
+	r := resource(t, dir, text)
 	if err := r.(infra.Sourced).Source(func(string) ([]byte, error) { return b, nil }, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +118,7 @@ func ofRole(t *testing.T, dir, text string, b []byte) infra.Resource {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resource(t, "archive", dir, string(sent))
+	return resource(t, dir, string(sent))
 }
 
 func TestArchiveFormats(t *testing.T) {
@@ -121,9 +128,9 @@ func TestArchiveFormats(t *testing.T) {
 	for name, b := range map[string][]byte{"tar": plain, "gzip": gzipped(plain), "zstd": zstded(plain), "zip": zipOf(t, all[2:]...), "bzip2": bzipped(t)} {
 		dir := t.TempDir()
 		r := ofRole(t, dir, "{dest: DIR/opt/app, source: files/app, strip: 1}", b)
-		wantDiff(t, settle(t, h, r), "create archive")
-		wantDiff(t, settle(t, h, r), "")
-		wantFile(t, dir+"/opt/app/bin/run", "#!/bin/sh\n", 0o755) // no set-user-ID
+		filetest.WantDiff(t, filetest.Settle(t, h, r), "create archive")
+		filetest.WantDiff(t, filetest.Settle(t, h, r), "")
+		filetest.WantFile(t, dir+"/opt/app/bin/run", "#!/bin/sh\n", 0o755) // no set-user-ID
 		if to, err := os.Readlink(dir + "/opt/app/lib"); to != "bin" || err != nil {
 			t.Errorf("%s: %q %v", name, to, err)
 		}
@@ -134,9 +141,9 @@ func TestArchiveFormats(t *testing.T) {
 		if len(record) != 1 {
 			t.Errorf("%s: %q", name, record)
 		}
-		wantDiff(t, settle(t, h, r.(infra.Removable).Absent()), "delete state")
-		wantDiff(t, settle(t, h, r.(infra.Removable).Absent()), "")
-		wantOnly(t, dir+"/opt/app")
+		filetest.WantDiff(t, filetest.Settle(t, h, r.(infra.Removable).Absent()), "delete state")
+		filetest.WantDiff(t, filetest.Settle(t, h, r.(infra.Removable).Absent()), "")
+		filetest.WantOnly(t, dir+"/opt/app")
 	}
 	for want, b := range map[string]string{
 		"it is no tar, tar.gz":                "just text",
@@ -147,16 +154,16 @@ func TestArchiveFormats(t *testing.T) {
 		"read it as zip":                      "PK\x03\x04",
 	} {
 		dir := t.TempDir()
-		wantError(t, h, ofRole(t, dir, "{dest: DIR/d, source: x, strip: 1}", []byte(b)), want)
-		wantOnly(t, dir+"/d") // nothing is left
+		filetest.WantError(t, h, ofRole(t, dir, "{dest: DIR/d, source: x, strip: 1}", []byte(b)), want)
+		filetest.WantOnly(t, dir+"/d") // nothing is left
 	}
 }
 
 func TestArchiveDrift(t *testing.T) {
 	h, dir := infra.NewHost(t.Context()), t.TempDir()
 	one := ofRole(t, dir, "{dest: DIR/d, source: x}", tarOf(t, in{"a", "1"}, in{"sub/b", "2"}, in{"sub/c", "3"}, in{"l -> a", ""}, in{"hard => sub/b", ""}, in{"kind", ""}))
-	settle(t, h, one)
-	wantFile(t, dir+"/d/hard", "2", 0o755)
+	filetest.Settle(t, h, one)
+	filetest.WantFile(t, dir+"/d/hard", "2", 0o755)
 	for want, change := range map[string]func() error{
 		"a missing":   func() error { return os.Remove(dir + "/d/a") },
 		"a":           func() error { return os.WriteFile(dir+"/d/a", []byte("other"), 0o755) },
@@ -167,47 +174,47 @@ func TestArchiveDrift(t *testing.T) {
 		if err := change(); err != nil {
 			t.Fatal(err)
 		}
-		d := settle(t, h, one)
+		d := filetest.Settle(t, h, one)
 		if len(d.Fields) != 1 || d.Fields[0] != (infra.Field{Name: "files", Old: want, New: "as in the archive"}) {
 			t.Errorf("%+v, want %q", d, want)
 		}
 	}
-	wantFile(t, dir+"/d/sub/c", "3", 0o755)
+	filetest.WantFile(t, dir+"/d/sub/c", "3", 0o755)
 
 	// A newer one: what is not in it goes, what others put there stays. Files may become
 	// folders and the reverse.
-	write(t, dir+"/d/sub/mine", "mine")
+	filetest.Write(t, dir+"/d/sub/mine", "mine")
 	two := ofRole(t, dir, "{dest: DIR/d, source: x}", tarOf(t, in{"a/in", "1"}, in{"kind/", ""}, in{"new", "n"}))
-	d := settle(t, h, two)
-	wantDiff(t, d, "update archive")
-	wantFile(t, dir+"/d/a/in", "1", 0o755)
-	wantFile(t, dir+"/d/sub/mine", "mine", 0o644)
+	d := filetest.Settle(t, h, two)
+	filetest.WantDiff(t, d, "update archive")
+	filetest.WantFile(t, dir+"/d/a/in", "1", 0o755)
+	filetest.WantFile(t, dir+"/d/sub/mine", "mine", 0o644)
 	if list, _ := os.ReadDir(dir + "/d/sub"); len(list) != 1 || exists(dir+"/d/l") || exists(dir+"/d/hard") {
 		t.Error("old files stay", list)
 	}
 	three := ofRole(t, dir, "{dest: DIR/d, source: x}", tarOf(t, in{"a", "1"}))
-	write(t, dir+"/d/a/mine", "mine")
-	wantError(t, h, three, "directory not empty")
+	filetest.Write(t, dir+"/d/a/mine", "mine")
+	filetest.WantError(t, h, three, "directory not empty")
 	os.Remove(dir + "/d/a/mine")
-	d = settle(t, h, three) // what was begun is finished
-	wantDiff(t, d, "update files")
-	wantFile(t, dir+"/d/a", "1", 0o755)
+	d = filetest.Settle(t, h, three) // what was begun is finished
+	filetest.WantDiff(t, d, "update files")
+	filetest.WantFile(t, dir+"/d/a", "1", 0o755)
 
 	// Others stand in the way.
 	os.Mkdir(dir+"/d/x", 0o755)
 	four := ofRole(t, dir, "{dest: DIR/d, source: x}", tarOf(t, in{"b", "1"}, in{"x", "1"}))
-	wantError(t, h, four, "x is in the way, where the archive has a file (remove it)")
+	filetest.WantError(t, h, four, "x is in the way, where the archive has a file (remove it)")
 	if exists(dir+"/d/b") || !exists(dir+"/d/a") {
 		t.Error("a refused archive changed something")
 	}
 	os.Remove(dir + "/d/x")
 	os.Symlink("/etc", dir+"/d/x")
-	wantError(t, h, ofRole(t, dir, "{dest: DIR/d, source: x}", tarOf(t, in{"x/evil", "1"})), "x is in the way, where the archive has a directory")
+	filetest.WantError(t, h, ofRole(t, dir, "{dest: DIR/d, source: x}", tarOf(t, in{"x/evil", "1"})), "x is in the way, where the archive has a directory")
 
 	// A damaged list.
 	record, _ := filepath.Glob(dir + "/d/.steer-archive-*")
-	write(t, record[0], `{"files":[{"name":"../out"}]}`)
-	wantError(t, h, three, "it names files elsewhere (remove it to unpack again)")
+	filetest.Write(t, record[0], `{"files":[{"name":"../out"}]}`)
+	filetest.WantError(t, h, three, "it names files elsewhere (remove it to unpack again)")
 }
 
 // Two archives in one folder, as in /usr/local/bin.
@@ -216,26 +223,26 @@ func TestArchivesShareAFolder(t *testing.T) {
 	os.Mkdir(dir+"/bin", 0o700)
 	one := ofRole(t, dir, "{dest: DIR, source: x, creates: DIR/bin/one}", tarOf(t, in{"bin/", ""}, in{"bin/one", "1"}, in{"both", "b"}))
 	two := ofRole(t, dir, "{dest: DIR, source: x, creates: DIR/bin/two}", tarOf(t, in{"bin/", ""}, in{"bin/two", "2"}, in{"both", "b"}))
-	settle(t, h, one)
-	settle(t, h, two)
-	wantDiff(t, settle(t, h, one), "")
+	filetest.Settle(t, h, one)
+	filetest.Settle(t, h, two)
+	filetest.WantDiff(t, filetest.Settle(t, h, one), "")
 	if st, err := os.Stat(dir + "/bin"); err != nil || st.Mode().Perm() != 0o700 {
 		t.Error("rights of a folder that was there", st.Mode(), err)
 	}
-	write(t, dir+"/bin/one", "changed") // with creates that is allowed
-	wantDiff(t, settle(t, h, one), "")
+	filetest.Write(t, dir+"/bin/one", "changed") // with creates that is allowed
+	filetest.WantDiff(t, filetest.Settle(t, h, one), "")
 	newer := ofRole(t, dir, "{dest: DIR, source: x, creates: DIR/bin/one}", tarOf(t, in{"bin/one", "1.1"}, in{"both", "b"}))
-	wantDiff(t, settle(t, h, newer), "update archive")
-	wantFile(t, dir+"/bin/one", "1.1", 0o755)
+	filetest.WantDiff(t, filetest.Settle(t, h, newer), "update archive")
+	filetest.WantFile(t, dir+"/bin/one", "1.1", 0o755)
 	os.Remove(dir + "/bin/one")
-	wantDiff(t, settle(t, h, newer), "update creates")
-	settle(t, h, newer.(infra.Removable).Absent())
-	wantFile(t, dir+"/both", "b", 0o755)
-	wantOnly(t, dir+"/bin", "two")
+	filetest.WantDiff(t, filetest.Settle(t, h, newer), "update creates")
+	filetest.Settle(t, h, newer.(infra.Removable).Absent())
+	filetest.WantFile(t, dir+"/both", "b", 0o755)
+	filetest.WantOnly(t, dir+"/bin", "two")
 
-	write(t, dir+"/bin/one", "of a package")
-	wantDiff(t, settle(t, h, one), "")
-	wantFile(t, dir+"/bin/one", "of a package", 0o644)
+	filetest.Write(t, dir+"/bin/one", "of a package")
+	filetest.WantDiff(t, filetest.Settle(t, h, one), "")
+	filetest.WantFile(t, dir+"/bin/one", "of a package", 0o644)
 }
 
 func TestArchiveFromTheNetwork(t *testing.T) {
@@ -259,49 +266,49 @@ func TestArchiveFromTheNetwork(t *testing.T) {
 	defer server.Close()
 	sum := sha256.Sum256(b)
 	at := func(path, sum string) infra.Resource {
-		return resource(t, "archive", dir, fmt.Sprintf("{dest: DIR/d, source: '%s%s', sha256: %s}", server.URL, path, sum))
+		return resource(t, dir, fmt.Sprintf("{dest: DIR/d, source: '%s%s', sha256: %s}", server.URL, path, sum))
 	}
 	right := hex.EncodeToString(sum[:])
-	wantError(t, h, at("/a", strings.Repeat("0", 64)), "its SHA-256 is "+right+", and declared is 000")
-	wantError(t, h, at("/none", right), "unpack "+server.URL+"/none into "+dir+"/d: the server answers 404 Not Found")
-	wantError(t, h, at("/short", right), "after 10 bytes: unexpected EOF")
-	wantOnly(t, dir+"/d")
+	filetest.WantError(t, h, at("/a", strings.Repeat("0", 64)), "its SHA-256 is "+right+", and declared is 000")
+	filetest.WantError(t, h, at("/none", right), "unpack "+server.URL+"/none into "+dir+"/d: the server answers 404 Not Found")
+	filetest.WantError(t, h, at("/short", right), "after 10 bytes: unexpected EOF")
+	filetest.WantOnly(t, dir+"/d")
 	r := at("/moved", strings.ToUpper(right))
-	settle(t, h, r)
-	wantFile(t, dir+"/d/a", "1", 0o755)
+	filetest.Settle(t, h, r)
+	filetest.WantFile(t, dir+"/d/a", "1", 0o755)
 	asked = 0
-	wantDiff(t, settle(t, h, r), "")
+	filetest.WantDiff(t, filetest.Settle(t, h, r), "")
 	if asked != 0 {
 		t.Error("a comparison asked the server")
 	}
 	server.Close()
 	os.Remove(dir + "/d/a")
-	wantError(t, h, r, "connection refused")
+	filetest.WantError(t, h, r, "connection refused")
 }
 
 func TestArchiveOnTheHost(t *testing.T) {
 	h, dir := infra.NewHost(t.Context()), t.TempDir()
-	r := resource(t, "archive", dir, "{dest: DIR/d, source: DIR/a.tar}")
+	r := resource(t, dir, "{dest: DIR/d, source: DIR/a.tar}")
 	d, err := r.Diff(t.Context(), h)
 	if err != nil || d.Empty() {
 		t.Error("what an earlier resource may make is a difference", d, err)
 	}
-	wantError(t, h, r, "no such file")
+	filetest.WantError(t, h, r, "no such file")
 	if err := os.WriteFile(dir+"/a.tar", tarOf(t, in{"a", "1"}), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	settle(t, h, r)
+	filetest.Settle(t, h, r)
 	os.WriteFile(dir+"/a.tar", tarOf(t, in{"a", "23"}), 0o644)
-	wantDiff(t, settle(t, h, r), "update archive")
-	wantFile(t, dir+"/d/a", "23", 0o755)
+	filetest.WantDiff(t, filetest.Settle(t, h, r), "update archive")
+	filetest.WantFile(t, dir+"/d/a", "23", 0o755)
 	os.Remove(dir + "/a.tar") // is needed no more
-	wantDiff(t, settle(t, h, r), "")
+	filetest.WantDiff(t, filetest.Settle(t, h, r), "")
 
 	// What a killed run left does no harm.
 	record, _ := filepath.Glob(dir + "/d/.steer-archive-*")
 	os.MkdirAll(record[0]+".work/tree/a", 0o755)
 	os.WriteFile(dir+"/a.tar", tarOf(t, in{"a", "456"}), 0o644)
-	settle(t, h, r)
+	filetest.Settle(t, h, r)
 	list, _ := os.ReadDir(dir + "/d")
 	if len(list) != 2 {
 		t.Error(list)
@@ -313,19 +320,19 @@ func TestArchiveOwners(t *testing.T) {
 		h := infra.NewHost(t.Context())
 		b := tarOf(t, in{"sub/", ""}, in{"sub/a", "1"}, in{"l -> sub", ""})
 		r := ofRole(t, "/srv", "{dest: DIR/d, source: x, owner: daemon, group: daemon}", b)
-		wantDiff(t, settle(t, h, r), "create archive, owner, group")
+		filetest.WantDiff(t, filetest.Settle(t, h, r), "create archive, owner, group")
 		for _, p := range []string{"/srv/d", "/srv/d/sub", "/srv/d/sub/a", "/srv/d/l"} {
 			if st, err := os.Lstat(p); err != nil || st.Sys().(*syscall.Stat_t).Uid != 1 || st.Sys().(*syscall.Stat_t).Gid != 1 {
 				t.Errorf("%s: %+v %v", p, st, err)
 			}
 		}
 		os.Lchown("/srv/d/l", 0, 0)
-		d := settle(t, h, r)
-		wantDiff(t, d, "update owner, group")
+		d := filetest.Settle(t, h, r)
+		filetest.WantDiff(t, d, "update owner, group")
 		if d.Fields[0] != (infra.Field{Name: "owner", Old: "l root", New: "daemon"}) {
 			t.Errorf("%+v", d)
 		}
-		wantError(t, h, ofRole(t, "/srv", "{dest: DIR/e, source: x, owner: none}", b), "there is no user none")
+		filetest.WantError(t, h, ofRole(t, "/srv", "{dest: DIR/e, source: x, owner: none}", b), "there is no user none")
 	})
 }
 

@@ -1,4 +1,4 @@
-package file
+package archive
 
 import (
 	"encoding/json"
@@ -16,6 +16,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/resource/file/internal/place"
 )
 
 const (
@@ -104,11 +105,11 @@ func look(root *os.Root, name string) (unpacked, *syscall.Stat_t, error) {
 }
 
 // compare adds which files are not as they came out.
-func (r record) compare(h *infra.Host, root *os.Root, a Access, d *infra.Diff) error {
+func (r record) compare(h *infra.Host, root *os.Root, a place.Access, d *infra.Diff) error {
 	differ := map[string][]string{}
 	for _, want := range r.Files {
 		is, st, err := look(root, want.Name)
-		if nowhere(err) {
+		if place.Nowhere(err) {
 			differ["files"] = append(differ["files"], want.Name+" missing")
 			continue
 		}
@@ -119,7 +120,7 @@ func (r record) compare(h *infra.Host, root *os.Root, a Access, d *infra.Diff) e
 			differ["files"] = append(differ["files"], want.Name)
 		}
 		var one infra.Diff
-		if err := a.compare(h, unix.Stat_t{Uid: st.Uid, Gid: st.Gid}, &one); err != nil {
+		if err := a.Compare(h, unix.Stat_t{Uid: st.Uid, Gid: st.Gid}, &one); err != nil {
 			return err
 		}
 		for _, f := range one.Fields {
@@ -162,7 +163,7 @@ func (r record) drop(root *os.Root, own string, keep map[string]bool) error {
 			continue
 		}
 		switch err := root.Remove(u.Name); {
-		case err == nil, nowhere(err), errors.Is(err, unix.ENOTEMPTY):
+		case err == nil, place.Nowhere(err), errors.Is(err, unix.ENOTEMPTY):
 		default:
 			return fmt.Errorf("remove what was unpacked: %w", err)
 		}

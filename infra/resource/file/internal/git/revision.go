@@ -1,4 +1,4 @@
-package file
+package git
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/resource/file/internal/place"
 )
 
 // revision is a commit, and the name under which the repository has it.
@@ -82,12 +83,12 @@ func (g *Git) head(ctx context.Context, h *infra.Host) (string, error) {
 
 // read reads a small file of git's.
 func (g *Git) read(name string) ([]byte, error) {
-	p, err := open(path.Join(g.Dest, ".git", name))
+	p, err := place.Open(path.Join(g.Dest, ".git", name))
 	if err != nil {
 		return nil, fmt.Errorf("compare %s: %w", g.Dest, err)
 	}
-	defer p.close()
-	return p.content(1 << 20)
+	defer p.Close()
+	return p.Content(1 << 20)
 }
 
 // origin is the repository that the checkout says it comes from.

@@ -1,4 +1,4 @@
-package file
+package git
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"steer/base/fault"
 	"steer/infra"
+	"steer/infra/resource/file/internal/place"
 )
 
 // deployed is a ref of the checkout that names the commit that Steer checked out last.
@@ -22,8 +23,8 @@ const unfinished = "steer-unfinished"
 
 // Apply fetches and checks out, or removes.
 func (g *Git) Apply(ctx context.Context, h *infra.Host, _ infra.Diff) error {
-	if g.Wanted == absent {
-		return (&Directory{Path: g.Dest, State: absent, Force: true}).remove(ctx) // Diff looked what is in it
+	if g.Wanted == place.Absent {
+		return place.RemoveTree(ctx, g.Dest) // Diff looked what is in it
 	}
 	if err := g.apply(ctx, h); err != nil {
 		return fault.New(fault.Of(err), "check out %s to %s: %w", g.Repository, g.Dest, err)
@@ -103,21 +104,21 @@ func (g *Git) unlock() error {
 
 // remove removes a file of git's.
 func (g *Git) remove(name string) error {
-	p, err := open(path.Join(g.Dest, ".git", name))
-	if nowhere(err) {
+	p, err := place.Open(path.Join(g.Dest, ".git", name))
+	if place.Nowhere(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	return p.remove()
+	defer p.Close()
+	return p.Remove()
 }
 
 // start makes an empty repository.
 func (g *Git) start(ctx context.Context, h *infra.Host) error {
-	if !exists(g.Dest) {
-		folder := Directory{Path: g.Dest, State: present}
+	if !place.Exists(g.Dest) {
+		var owner place.Access
 		if g.User != "" {
 			a, ok, err := h.User(g.User)
 			if err != nil {
@@ -126,9 +127,9 @@ func (g *Git) start(ctx context.Context, h *infra.Host) error {
 			if !ok {
 				return fault.New(fault.NotFound, "there is no user %s (declare it: user: %s)", g.User, g.User)
 			}
-			folder.Access = Access{Owner: strconv.Itoa(a.UID), Group: strconv.Itoa(a.GID)}
+			owner = place.Access{Owner: strconv.Itoa(a.UID), Group: strconv.Itoa(a.GID)}
 		}
-		if err := folder.Apply(ctx, h, infra.Diff{}); err != nil {
+		if err := place.MakeFolder(h, g.Dest, owner); err != nil {
 			return err
 		}
 	}
@@ -137,12 +138,12 @@ func (g *Git) start(ctx context.Context, h *infra.Host) error {
 }
 
 func (g *Git) mark(ctx context.Context, h *infra.Host, commit string) error {
-	p, err := open(path.Join(g.Dest, ".git", unfinished))
+	p, err := place.Open(path.Join(g.Dest, ".git", unfinished))
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	return p.write(ctx, h, commit, writing{})
+	defer p.Close()
+	return p.Write(ctx, h, commit, place.Writing{})
 }
 
 // fetch gets what is declared and returns its commit.
