@@ -6,27 +6,17 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/rogpeppe/go-internal/diff"
-	"go.yaml.in/yaml/v4"
-
-	"steer/base/fault"
-	"steer/base/git"
-	"steer/base/id"
 	"steer/catalog"
 	"steer/infra"
 	"steer/infra/converge"
 	"steer/infra/fleet"
 	"steer/infra/host"
 	"steer/infra/patch"
-	"steer/infra/verify"
 )
 
 // keeper keeps hosts as the definitions say, for the server.
@@ -166,83 +156,6 @@ func (k *keeper) about(o toConverge, h host.Host, t fleet.Task) toConverge {
 	return o
 }
 
-func take(out *fleet.Outcome, r converge.Report) {
-	if out.Counts == nil {
-		out.Counts = map[string]int{}
-	}
-	for status, n := range r.Counts {
-		if status == converge.OK {
-			out.Counts[string(status)] = n // the last run counts
-		} else {
-			out.Counts[string(status)] += n
-		}
-	}
-	out.Hash, out.Leaves, out.Generation, out.FailedConverge = r.Hash, r.Leaves, r.Generation, r.Failed()
-	out.Notes = append(out.Notes, r.Notes...)
-	if r.CutOff != nil {
-		out.CutOff = fmt.Sprintf("begun %s by %s, at %s", r.CutOff.Since.Format(time.DateTime), cmp.Or(r.CutOff.By, "somebody"), r.CutOff.First)
-	}
-}
-
-// Bounds of what is kept of one visit.
-const (
-	mostChanges = 500
-	mostText    = 16 << 10
-)
-
-// keep takes an event over that tells something.
-func keep(out *fleet.Outcome, e converge.Event) {
-	if e.Status == converge.OK || slices.ContainsFunc(out.Changes, func(c fleet.Change) bool { return c.Ref == e.Ref && c.Status == string(e.Status) }) {
-		return
-	}
-	if len(out.Changes) >= mostChanges {
-		out.Cut++
-		return
-	}
-	c := fleet.Change{Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Why: cutText(e.Why), Drift: e.Drift && e.Diff.Action != infra.Run, Took: e.Took}
-	for _, f := range e.Diff.Fields[:min(len(e.Diff.Fields), 50)] {
-		c.Fields = append(c.Fields, fleet.Field{Name: f.Name, Old: cutText(f.Old), New: cutText(f.New), Text: cutText(f.Text)})
-	}
-	out.Changes = append(out.Changes, c)
-}
-
-func cutText(s string) string {
-	if len(s) > mostText {
-		return strings.ToValidUTF8(s[:mostText], "") + "…"
-	}
-	return s
-}
-
-// test runs the tests of the host's roles.
-func (k *keeper) test(v visit, m infra.Manifest, out *fleet.Outcome) error {
-	out.Tests = nil
-	if len(m.Tests) == 0 {
-		return nil
-	}
-	text, err := testsYAML(m)
-	if err != nil {
-		return err
-	}
-	r, err := v.verify(text)
-	if err != nil {
-		return err
-	}
-	for _, t := range r.Results {
-		one := fleet.Test{Name: t.Test, Status: string(t.Status), Severity: t.Severity, Rollback: t.Rollback, Repair: t.Repair}
-		if t.Status == verify.Error {
-			one.Status, one.Found = "failed", t.Why
-		}
-		for _, p := range t.Properties {
-			if p.Status == verify.Failed || p.Status == verify.Error {
-				one.Found = cutText(strings.TrimSpace(strings.Join([]string{one.Found, fmt.Sprintf("%s: expected %s, found %s %s", p.Name, p.Expected, p.Found, p.Why)}, "; ")))
-			}
-		}
-		one.Found = strings.TrimPrefix(strings.TrimSpace(one.Found), "; ")
-		out.Tests = append(out.Tests, one)
-	}
-	return nil
-}
-
 // hostChecks are the checks of a host's roles, as JSON. Those of a role that goes through
 // a pipeline, by itself or with one that includes it, are of that role as checks are of
 // services: one that turns critical after its deploy may take that back.
@@ -321,88 +234,4 @@ func (k *keeper) roles(ctx context.Context) ([]fleet.Role, error) {
 		all = append(all, fleet.Role{Name: n, Description: r.Description, Document: r.Describe()})
 	}
 	return all, nil
-}
-
-// propose makes what a host drifted to the declaration.
-func (k *keeper) propose(ctx context.Context, d fleet.Drift, commit bool, who id.Person, reason string) (fleet.Proposal, error) {
-	p := fleet.Proposal{Drift: d}
-	newest, _ := k.definitions.Current()
-	definitions, h, err := k.find(ctx, newest, d.Host)
-	if err != nil {
-		return p, err
-	}
-	f := &selection{library: definitions.library, self: k.self, uses: inventoryUses, secret: k.secretOf(definitions.files, h.Environment)}
-	v, m, err := f.visit(ctx, h)
-	if err != nil {
-		return p, err
-	}
-	defer v.Close()
-	i := slices.IndexFunc(m.Resources, func(r infra.Declared) bool { return r.Ref() == d.Ref })
-	if i < 0 {
-		return p, fault.New(fault.Conflict, "accept the drift of %s on %s: the newest definitions do not declare it", d.Ref, d.Host)
-	}
-	r := m.Resources[i]
-	if r.Sensitive {
-		return p, fault.New(fault.Conflict, "accept the drift of %s on %s: it is secret, and the definitions hold no secrets in the clear (change the secret: steer secret)", d.Ref, d.Host)
-	}
-	found, err := v.capture(r)
-	if err != nil {
-		return p, fmt.Errorf("accept the drift of %s on %s: %w", d.Ref, d.Host, err)
-	}
-	if found.Kind != r.Kind {
-		return p, fault.New(fault.Conflict, "accept the drift of %s on %s: there is a %s in its place; change %s by hand", d.Ref, d.Host, found.Kind, r.Place)
-	}
-	var fields []string
-	for _, f := range d.Fields {
-		fields = append(fields, f.Name)
-	}
-	files, err := definitions.library.Accept(r.Place, r.Kind, fields, []byte(found.YAML))
-	if err != nil {
-		return p, fmt.Errorf("accept the drift of %s on %s: %w", d.Ref, d.Host, err)
-	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		old, _ := fs.ReadFile(definitions.files, name)
-		p.File = name
-		p.Diff += string(diff.Diff(name, old, name, files[name]))
-	}
-	for _, o := range definitions.alive() {
-		if o.Name != h.Name && slices.ContainsFunc(o.Roles, func(u host.Use) bool {
-			return slices.ContainsFunc(h.Roles, func(w host.Use) bool { return w.Role == u.Role })
-		}) {
-			p.Affects = append(p.Affects, o.Name)
-		}
-	}
-	if !commit {
-		return p, nil
-	}
-	message := fmt.Sprintf("Accept %s of %s\n\n%s", d.Ref, d.Host, cmp.Or(reason, "What the host drifted to is the declaration now."))
-	p.Commit, err = k.definitions.Change(ctx, git.Change{Author: who, Message: message, Files: files, Base: newest})
-	return p, err
-}
-
-// captured is what a host has in place of a resource.
-type captured struct {
-	Kind string `json:"kind"`
-	YAML string `json:"yaml"`
-}
-
-// captureHere asks a resource what is there in its place.
-func captureHere(ctx context.Context, h *infra.Host, r infra.Declared) (captured, error) {
-	c, ok := r.Resource.(infra.Captured)
-	if !ok {
-		return captured{}, fault.New(fault.Conflict, "the kind %s cannot tell what is there in its words: change %s by hand", r.Kind, r.Place)
-	}
-	is, err := c.Capture(ctx, h)
-	if err != nil {
-		return captured{}, err
-	}
-	kind, ok := resourceKinds().Of(is)
-	if !ok {
-		return captured{}, fmt.Errorf("BUG: %s is captured as what is no kind", r.Ref())
-	}
-	b, err := yaml.Marshal(is)
-	if err != nil {
-		return captured{}, fmt.Errorf("write what is there of %s: %w", r.Ref(), err)
-	}
-	return captured{kind.Name, string(b)}, nil
 }
