@@ -180,26 +180,31 @@ func (r *Repository) parts(digest string) (image oci.Descriptor, about oci.Manif
 	return x.Manifests[0], about, r.layout.readJSON(x.Manifests[1].Digest, &about)
 }
 
-// Image returns the ID that a container engine gives an artifact that is an image,
-// and how to write it as docker load takes it, under a name.
-func (r *Repository) Image(ctx context.Context, digest string) (id string, save func(w io.Writer, name string) error, err error) {
+// Image returns the ID that a container engine gives an artifact that is an image, what
+// its layers are called when they are unpacked, lowest first, and how to write it as
+// docker load takes it, under a name, without so many of the lowest layers.
+func (r *Repository) Image(ctx context.Context, digest string) (id string, layers []string, save func(w io.Writer, name string, without int) error, err error) {
 	image, _, err := r.parts(digest)
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	var m oci.Manifest
 	if err := r.layout.readJSON(image.Digest, &m); err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
-	return m.Config.Digest, func(w io.Writer, name string) error {
-		if err := r.save(ctx, w, name, m); err != nil {
+	var c oci.Config
+	if err := r.layout.readJSON(m.Config.Digest, &c); err != nil {
+		return "", nil, nil, err
+	}
+	return m.Config.Digest, c.RootFS.DiffIDs, func(w io.Writer, name string, without int) error {
+		if err := r.save(ctx, w, name, m, without); err != nil {
 			return fmt.Errorf("save image %s: %w", digest, err)
 		}
 		return nil
 	}, nil
 }
 
-func (r *Repository) save(ctx context.Context, w io.Writer, name string, m oci.Manifest) error {
+func (r *Repository) save(ctx context.Context, w io.Writer, name string, m oci.Manifest, without int) error {
 	out := tar.NewWriter(w)
 	add := func(b oci.Descriptor, ending string) (string, error) {
 		file, err := r.layout.blob(b.Digest)
@@ -226,9 +231,9 @@ func (r *Repository) save(ctx context.Context, w io.Writer, name string, m oci.M
 		return err
 	}
 	there := map[string]bool{}
-	for _, l := range m.Layers {
+	for i, l := range m.Layers {
 		as := strings.TrimPrefix(l.Digest, "sha256:") + ".tar"
-		if s.Layers = append(s.Layers, as); there[as] {
+		if s.Layers = append(s.Layers, as); there[as] || i < without {
 			continue
 		}
 		there[as] = true

@@ -3,6 +3,7 @@ package artifact
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -137,12 +138,12 @@ func TestImagesThatABuildMadeAreKeptAsTheyAre(t *testing.T) {
 				t.Fatal(err)
 			}
 			// What an engine loads.
-			id, save, err := f.Image(t.Context(), a.Digest)
-			if err != nil || id != want.String() {
-				t.Fatal(id, err)
+			id, layers, save, err := f.Image(t.Context(), a.Digest)
+			if err != nil || id != want.String() || len(layers) != 2 {
+				t.Fatal(id, layers, err)
 			}
 			var out bytes.Buffer
-			if err := save(&out, "steer/catalog:b1"); err != nil {
+			if err := save(&out, "steer/catalog:b1", 0); err != nil {
 				t.Fatal(err)
 			}
 			loaded, err := tarball.Image(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out.Bytes())), nil }, nil)
@@ -151,6 +152,23 @@ func TestImagesThatABuildMadeAreKeptAsTheyAre(t *testing.T) {
 			}
 			if err := validate.Image(loaded); err != nil {
 				t.Fatal(err)
+			}
+			for without, files := range []int{4, 3, 2} { // config, layers, manifest.json
+				out.Reset()
+				if err := save(&out, "steer/catalog:b1", without); err != nil {
+					t.Fatal(err)
+				}
+				n := 0
+				for in := tar.NewReader(&out); ; n++ {
+					if _, err := in.Next(); errors.Is(err, io.EOF) {
+						break
+					} else if err != nil {
+						t.Fatal(err)
+					}
+				}
+				if n != files {
+					t.Errorf("without %d layers there are %d files, want %d", without, n, files)
+				}
 			}
 		})
 	}

@@ -58,9 +58,10 @@ type Options struct {
 	Instance string // tells this Steer's containers from those of others
 	// Archive returns an artifact of kind archive as a tar.gz.
 	Archive func(ctx context.Context, digest string) (io.ReadCloser, error)
-	// Image returns an artifact of kind oci-image: its ID, and how to write it as
-	// docker load takes it, under a name.
-	Image  func(ctx context.Context, digest string) (id string, save func(w io.Writer, name string) error, err error)
+	// Image returns an artifact of kind oci-image: its ID, the digests of its layers as
+	// they are unpacked, lowest first, and how to write it as docker load takes it, under
+	// a name, without so many of the lowest layers.
+	Image  func(ctx context.Context, digest string) (id string, layers []string, save func(w io.Writer, name string, without int) error, err error)
 	Secret func(e id.Environment, name string) (string, error) // may be nil: then there are none
 	// Stats is where nodes send StatsD metrics. Containers send to the engine's
 	// gateway, and the driver passes it on. May be nil.

@@ -50,8 +50,8 @@ func open(t *testing.T, dir, instance string) *Driver {
 		Archive: func(context.Context, string) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(archive)), nil
 		},
-		Image: func(context.Context, string) (string, func(io.Writer, string) error, error) {
-			return "", nil, fault.New(fault.NotFound, "no image")
+		Image: func(context.Context, string) (string, []string, func(io.Writer, string, int) error, error) {
+			return "", nil, nil, fault.New(fault.NotFound, "no image")
 		},
 	})
 	if err != nil {
@@ -355,7 +355,9 @@ func TestEngineAddress(t *testing.T) {
 		"unix:///x": "", "tcp://127.0.0.1:2375": "", "ssh://h": "write unix:///PATH", "unix:": "write unix:///PATH",
 	} {
 		if _, err := New(Options{Config: Config{Host: at}, Dir: t.TempDir(), Instance: "12345678", Archive: func(context.Context, string) (io.ReadCloser, error) { return nil, nil },
-			Image: func(context.Context, string) (string, func(io.Writer, string) error, error) { return "", nil, nil }}); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			Image: func(context.Context, string) (string, []string, func(io.Writer, string, int) error, error) {
+				return "", nil, nil, nil
+			}}); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", at, err)
 		}
 	}

@@ -48,6 +48,7 @@ type images struct {
 type seen struct {
 	ID     string `json:"Id"`
 	Config struct{ User string }
+	RootFS struct{ Layers []string }
 }
 
 func (d *Driver) look(ctx context.Context, name string) (*seen, error) {
@@ -117,7 +118,7 @@ func (d *Driver) load(ctx context.Context, s deploy.Spec, i *image) (*seen, erro
 	if there, err := d.look(ctx, i.ref); there != nil || err != nil {
 		return there, err
 	}
-	id, save, err := d.o.Image(ctx, s.Digest)
+	id, layers, save, err := d.o.Image(ctx, s.Digest)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +126,19 @@ func (d *Driver) load(ctx context.Context, s deploy.Spec, i *image) (*seen, erro
 		i.ref = "" // brought by somebody else, who also removes it
 		return there, err
 	}
-	d.log.Info("loading an image into the Docker engine", "service", s.Service, "version", s.Version, "image", i.ref)
-	if err := d.stream(ctx, "POST", "/images/load", values("quiet", "1"), func(w io.Writer) error { return save(w, i.ref) }); err != nil {
+	has, err := d.layers(ctx, name(s.Service), layers)
+	if err != nil {
+		return nil, err
+	}
+	d.log.Info("loading an image into the Docker engine", "service", s.Service, "version", s.Version, "image", i.ref, "layers", len(layers)-has, "there", has)
+	load := func(without int) error {
+		return d.stream(ctx, "POST", "/images/load", values("quiet", "1"), func(w io.Writer) error { return save(w, i.ref, without) })
+	}
+	if err = load(has); err != nil && has > 0 && ctx.Err() == nil {
+		d.log.Info("the Docker engine wants the whole image", "image", i.ref, "error", err)
+		err = load(0)
+	}
+	if err != nil {
 		return nil, err
 	}
 	there, err := d.look(ctx, i.ref)
@@ -134,6 +146,33 @@ func (d *Driver) load(ctx context.Context, s deploy.Spec, i *image) (*seen, erro
 		err = errors.New("the Docker engine loaded the image without a word, and does not have it")
 	}
 	return there, err
+}
+
+// layers says how many of an image's lowest layers the engine has, by the images of a
+// name. It unpacks none of those again, and asks for none of them, where it keeps images
+// by itself; where containerd keeps them for it, it wants all that a file names.
+func (d *Driver) layers(ctx context.Context, name string, want []string) (has int, err error) {
+	var all []struct {
+		ID string `json:"Id"`
+	}
+	if err := d.engine.call(ctx, "GET", "/images/json", values("filters", filters("reference", name+":*")), nil, &all); err != nil {
+		return 0, err
+	}
+	for _, i := range all {
+		is, err := d.look(ctx, i.ID)
+		if err != nil {
+			return 0, err
+		}
+		if is == nil {
+			continue // gone meanwhile
+		}
+		n := 0
+		for n < min(len(want), len(is.RootFS.Layers)) && want[n] == is.RootFS.Layers[n] {
+			n++
+		}
+		has = max(has, n)
+	}
+	return has, nil
 }
 
 // stream sends what write produces.

@@ -6,7 +6,8 @@
 // Steps change to what they never were, so that no cache has them. Both take turns, and the
 // median of all runs counts. Steer writes its image as a layout in a folder, Docker keeps
 // it in the engine; rows with a file are those of steer bake --out FILE.tar, and docker
-// build with docker save. After each run the image is asked whether it has what changed.
+// build with docker save. As a deploy means: stored as an artifact, and run by the driver
+// for containers. After each run the image is asked whether it has what changed.
 // CPU time is that of the command and its children: that of the engine is not in it.
 //
 // It needs root and an engine.

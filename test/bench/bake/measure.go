@@ -103,29 +103,40 @@ func (b *bench) never() string {
 }
 
 // measure runs everything.
-func (b *bench) measure(ctx context.Context) error {
+func (b *bench) measure(ctx context.Context) (err error) {
 	s := state{b.never(), b.never(), b.never()}
 	if err := b.prepare(ctx, s); err != nil {
 		return err
 	}
 	save := []string{"docker", "save", "--output", "docker.tar", b.image + ":docker"}
 	away := []string{"docker", "rm", "--force", b.image}
-	start := func(which string) []string {
-		return []string{"docker", "run", "--detach", "--network=none", "--name", b.image, b.image + ":" + which, "sleep", "1000"}
+	start := func(which, network string) []string {
+		return []string{"docker", "run", "--detach", "--network=" + network, "--name", b.image, b.image + ":" + which, "sleep", "1000"}
+	}
+	deploys, err := b.openReplacer(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, deploys.close()) }()
+	if err := deploys.replace(ctx); err != nil { // there is one before
+		return err
 	}
 	for _, k := range []struct {
 		title         string
 		change        func(*state)
 		steer, docker [][]string
+		then          func(context.Context) error // of Steer
 	}{
-		{"nothing changed", func(*state) {}, [][]string{b.bake("--out", "layout")}, [][]string{b.build()}},
-		{"last step changed", func(s *state) { s.last = b.never() }, [][]string{b.bake("--out", "layout")}, [][]string{b.build()}},
-		{"step in the middle changed", func(s *state) { s.middle = b.never() }, [][]string{b.bake("--out", "layout")}, [][]string{b.build()}},
-		{"first step changed", func(s *state) { s.first = b.never() }, [][]string{b.bake("--out", "layout")}, [][]string{b.build()}},
-		{"nothing changed, with a file", func(*state) {}, [][]string{b.bake("--out", "steer.tar")}, [][]string{b.build(), save}},
-		{"last step changed, with a file", func(s *state) { s.last = b.never() }, [][]string{b.bake("--out", "steer.tar")}, [][]string{b.build(), save}},
+		{"nothing changed", func(*state) {}, [][]string{b.bake("--out", "layout")}, [][]string{b.build()}, nil},
+		{"last step changed", func(s *state) { s.last = b.never() }, [][]string{b.bake("--out", "layout")}, [][]string{b.build()}, nil},
+		{"step in the middle changed", func(s *state) { s.middle = b.never() }, [][]string{b.bake("--out", "layout")}, [][]string{b.build()}, nil},
+		{"first step changed", func(s *state) { s.first = b.never() }, [][]string{b.bake("--out", "layout")}, [][]string{b.build()}, nil},
+		{"nothing changed, with a file", func(*state) {}, [][]string{b.bake("--out", "steer.tar")}, [][]string{b.build(), save}, nil},
+		{"last step changed, with a file", func(s *state) { s.last = b.never() }, [][]string{b.bake("--out", "steer.tar")}, [][]string{b.build(), save}, nil},
 		{"last step changed, until a container of it runs instead", func(s *state) { s.last = b.never() },
-			[][]string{b.bake("--out", "steer.tar"), {"docker", "load", "--input", "steer.tar"}, away, start("steer")}, [][]string{b.build(), away, start("docker")}},
+			[][]string{b.bake("--out", "steer.tar"), {"docker", "load", "--input", "steer.tar"}, away, start("steer", "none")}, [][]string{b.build(), away, start("docker", "none")}, nil},
+		{"last step changed, until a container of it runs instead, as a deploy", func(s *state) { s.last = b.never() },
+			[][]string{b.bake("--out", "layout")}, [][]string{b.build(), away, start("docker", "bridge")}, deploys.replace},
 	} {
 		r := row{title: k.title}
 		for range b.runs {
@@ -136,6 +147,13 @@ func (b *bench) measure(ctx context.Context) error {
 			c, _, err := b.run(ctx, k.steer...)
 			if err != nil {
 				return err
+			}
+			if k.then != nil {
+				start := time.Now()
+				if err := k.then(ctx); err != nil {
+					return err
+				}
+				c.wall += time.Since(start).Seconds()
 			}
 			d, _, err := b.run(ctx, k.docker...)
 			if err != nil {
@@ -214,7 +232,7 @@ func (b *bench) remove() error {
 	for _, words := range [][]string{
 		{"docker", "rm", "--force", b.image},
 		{"docker", "image", "rm", "--force", b.image + ":steer", b.image + ":docker"},
-		{"docker", "image", "prune", "--force", "--filter", "label=steer.role=bench"},
+		{"docker", "image", "prune", "--all", "--force", "--filter", "label=steer.role=bench"},
 		{"docker", "image", "rm", "--force", b.image + ":base"},
 	} {
 		if out, e := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput(); e != nil && !strings.Contains(string(out), "No such") {
