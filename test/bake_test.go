@@ -180,6 +180,7 @@ func TestBakeIsKilled(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { cmd.Process.Kill() }) //nolint:errcheck // it is over unless the test fails first
 	trees := filepath.Join(l.dir, "cache/work/*/stack*/upper")
 	until(t, "the command runs", func() error {
 		if found, _ := filepath.Glob(trees + "/srv/waits"); len(found) == 0 {

@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"steer/infra/image/internal/rootfs"
-
 	"golang.org/x/sys/unix"
+
+	"steer/infra/image/internal/rootfs"
 )
 
 // litter is what programs leave behind that is of no use to anybody, differs from run

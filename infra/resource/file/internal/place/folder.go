@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"path"
 
+	"golang.org/x/sys/unix"
+
 	"steer/base/fault"
 	"steer/infra"
-
-	"golang.org/x/sys/unix"
 )
 
 // MakeFolder makes a folder at a path, and those above it that are missing; see
