@@ -18,11 +18,10 @@ func Suggest(name string, known []string) string {
 	if best != "" {
 		return fmt.Sprintf(" (did you mean %q?)", best)
 	}
+	known = slices.Compact(slices.Sorted(slices.Values(known)))
 	if len(known) == 0 || len(known) > 12 {
 		return ""
 	}
-	known = slices.Clone(known)
-	slices.Sort(known)
 	return fmt.Sprintf(" (known: %s)", strings.Join(known, ", "))
 }
 

@@ -25,7 +25,7 @@ func Kinds() infra.Kinds {
 type Note struct {
 	Path   string   `yaml:"path" doc:"Where."`
 	Text   string   `yaml:"text,omitempty" doc:"What; BREAK cannot be written."`
-	From   string   `yaml:"from,omitempty" doc:"File of the role with the text."`
+	From   string   `yaml:"source,omitempty" doc:"File of the role with the text."`
 	Lines  []string `yaml:"lines,omitempty" doc:"More."`
 	Number int      `yaml:"number,omitempty" doc:"A number, written after the text if not 0."`
 	State  string   `yaml:"state,omitempty" doc:"present or absent." default:"present"`

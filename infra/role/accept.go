@@ -2,6 +2,8 @@ package role
 
 import (
 	"bytes"
+	"encoding/base64"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -10,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"steer/base/config"
 	"steer/base/fault"
 )
 
@@ -59,17 +62,21 @@ func (l *Library) Accept(place, kind string, fields []string, found []byte) (map
 	}
 	files := map[string][]byte{}
 	have := is.Content[0]
+	fields = l.inWords(kind, item, body, have, fields)
 	if s := value(have, "state"); s != nil && !slices.Contains(fields, "state") && (s.Value == "absent" || value(body, "state") != nil) {
 		fields = []string{"state"}
 	}
 	for _, name := range fields {
-		name, _, _ = strings.Cut(name, ".")
 		old, now := value(body, name), value(have, name)
-		if from := value(body, "from"); name == "content" && from != nil {
-			if kind == "template" || strings.Contains(from.Value, "{{") || now == nil {
+		if from := sourceOf(kind, body); (name == "content" || name == "encoding") && from != nil {
+			if kind == "template" || strings.Contains(from.Value, "{{") || value(have, "content") == nil {
 				return nil, by("a template makes its content")
 			}
-			files[path.Join(folder, owner.Name, path.Clean("/"+from.Value))] = []byte(now.Value)
+			text, err := contentOf(have)
+			if err != nil {
+				return nil, err
+			}
+			files[path.Join(folder, owner.Name, path.Clean("/"+from.Value))] = text
 			continue
 		}
 		if old != nil && strings.Contains(inner(old), "{{") || kind == "template" && name == "content" {
@@ -96,6 +103,81 @@ func (l *Library) Accept(place, kind string, fields []string, found []byte) (map
 		return nil, by("nothing that the item says differs")
 	}
 	return files, nil
+}
+
+// inWords names the keys of an item that make the fields which differ. Most fields are
+// called like the key that makes them; where one is not (the file that a cron job
+// stands in), all keys count of which the host has another value than the item.
+func (l *Library) inWords(kind string, item, body, have *yaml.Node, fields []string) []string {
+	k, _ := l.kinds.Find(kind)
+	var keys []string
+	all := false
+	for _, name := range fields {
+		name, _, _ = strings.Cut(name, ".")
+		switch {
+		case value(body, name) == nil && value(have, name) == nil:
+			all = true
+		case name == k.Key && body == item:
+			keys = append(keys, kind)
+			have.Content = append(have.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: kind}, value(have, name))
+		default:
+			keys = append(keys, name)
+		}
+	}
+	if slices.Contains(keys, "content") {
+		keys = append(keys, "encoding")
+	}
+	if !all {
+		return keys
+	}
+	var usual yaml.Node
+	if err := yaml.Unmarshal(config.Default(k.New()), &usual); err != nil || len(usual.Content) == 0 {
+		usual = yaml.Node{Content: []*yaml.Node{{Kind: yaml.MappingNode}}}
+	}
+	for i := 0; i+1 < len(have.Content); i += 2 {
+		name, now := have.Content[i].Value, have.Content[i+1]
+		old := value(body, name)
+		if old == nil {
+			old = value(usual.Content[0], name)
+		}
+		if name != k.Key && name != kind && (old == nil || !alike(old, now)) {
+			keys = append(keys, name)
+		}
+	}
+	for i := 0; i+1 < len(body.Content); i += 2 {
+		if name := body.Content[i].Value; value(have, name) == nil && name != k.Key && name != kind && (body != item || !slices.Contains(aboutKeys, name)) {
+			keys = append(keys, name)
+		}
+	}
+	return keys
+}
+
+// alike says whether two values mean the same, however they are written.
+func alike(a, b *yaml.Node) bool {
+	var x, y any
+	return a.Decode(&x) == nil && b.Decode(&y) == nil && fmt.Sprint(x) == fmt.Sprint(y)
+}
+
+// sourceOf is what stands in an item in place of a content: the name of a file of the
+// role.
+func sourceOf(kind string, body *yaml.Node) *yaml.Node {
+	if kind == "unit" {
+		return value(body, "file")
+	}
+	return value(body, "source")
+}
+
+// contentOf is the content that a host has, as bytes.
+func contentOf(have *yaml.Node) ([]byte, error) {
+	text := value(have, "content").Value
+	if e := value(have, "encoding"); e == nil || e.Value != "base64" {
+		return []byte(text), nil
+	}
+	b, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "what the host tells of the content is no base64: %w", err)
+	}
+	return b, nil
 }
 
 func cutPlace(place string) (file string, line int, ok bool) {

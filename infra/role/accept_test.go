@@ -26,7 +26,7 @@ resources:
         many
         lines
     notify: [note:/a]
-  - note: {path: /d, from: d.txt}
+  - note: {path: /d, source: d.txt}
   - {note: {path: /e, text: "{{ .port }}"}}
   - note: "/{{ .item }}"
     each: [f, g]

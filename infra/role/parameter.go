@@ -29,7 +29,7 @@ var (
 // Check says what is wrong with the parameter.
 func (p Parameter) Check() error {
 	if !slices.Contains(types, p.Type) {
-		return fault.New(fault.Invalid, "type: %q is none of %s%s", p.Type, strings.Join(types, ", "), config.Suggest(p.Type, types))
+		return fault.New(fault.Invalid, "type: %q is none of %s", p.Type, listed(p.Type, types))
 	}
 	if _, err := regexp.Compile(p.Match); err != nil {
 		return fault.New(fault.Invalid, "match: %w", err)
@@ -95,9 +95,18 @@ func (p Parameter) value(v any) (any, error) {
 	if text := fmt.Sprint(v); p.Match != "" && !regexp.MustCompile(`^(?:`+p.Match+`)$`).MatchString(text) {
 		return nil, fmt.Errorf("%s does not match %s", describe(v), p.Match)
 	} else if len(p.Values) > 0 && !slices.Contains(p.Values, text) {
-		return nil, fmt.Errorf("%s is none of %s%s", describe(v), strings.Join(p.Values, ", "), config.Suggest(text, p.Values))
+		return nil, fmt.Errorf("%s is none of %s", describe(v), listed(text, p.Values))
 	}
 	return v, nil
+}
+
+// listed are the values that there are, and the one that was meant, if that is clear.
+func listed(text string, values []string) string {
+	hint := config.Suggest(text, values)
+	if strings.HasPrefix(hint, " (known") {
+		hint = ""
+	}
+	return strings.Join(values, ", ") + hint
 }
 
 func describe(v any) string {
