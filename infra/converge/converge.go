@@ -98,6 +98,9 @@ type Report struct {
 	// Notes are for people: of a generation that nobody confirmed, of what a rollback
 	// cannot undo.
 	Notes []string `json:"notes,omitempty"`
+	// Remembers: an earlier run found or made everything as declared, so that drift can be
+	// told from changes of the declaration.
+	Remembers bool `json:"remembers,omitempty"`
 	// Unconfirmed: the generation will be undone unless Confirm is called within the time
 	// of its guard.
 	Unconfirmed bool `json:"unconfirmed,omitempty"`
@@ -130,7 +133,8 @@ type run struct {
 	failed   map[string]string // role → the resource that failed
 	leaves   map[string]string
 	counts   map[Status]int
-	marked   error // why the state could not be written
+	held     map[int]Event // in a dry run, results of the stage under way
+	marked   error         // why the state could not be written
 	records  *records
 	watched  func() // ends what the guard watches
 	notes    []string
@@ -147,7 +151,7 @@ func Run(ctx context.Context, m infra.Manifest, o Options) (Report, error) {
 		return Report{}, err
 	}
 	defer release()
-	report := Report{CutOff: r.state.Applying}
+	report := Report{CutOff: r.state.Applying, Remembers: len(r.state.Leaves) > 0}
 	r.all, r.gone = slices.Clone(m.Resources), len(m.Resources)
 	defer r.prepare(ctx)()
 	order, before, err := stages(r.all, o.Part)
@@ -280,6 +284,10 @@ func (r *run) addRemovals(order [][]int) ([][]int, error) {
 
 // stage works on resources that are independent but for what before says.
 func (r *run) stage(ctx context.Context, stage []int) {
+	if r.DryRun {
+		r.held = make(map[int]Event, len(stage))
+		defer r.tellHeld(stage)
+	}
 	if len(stage) == 1 || r.Parallel == 1 {
 		for _, i := range stage {
 			r.one(ctx, i)

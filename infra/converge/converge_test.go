@@ -387,3 +387,32 @@ func TestEqualHosts(t *testing.T) {
 		t.Error("a host that says that it is another is equal")
 	}
 }
+
+// TestPlanReadsLikeRoles: a dry run tells its results in the order of the roles, although
+// many resources are compared at the same time.
+func TestPlanReadsLikeRoles(t *testing.T) {
+	w := newWorld(t)
+	var all []infra.Declared
+	for i := range 100 {
+		name := fmt.Sprintf("n%02d", i)
+		w.write(name, strings.Repeat("old", (i%10)*10000)) // some take longer than others
+		all = append(all, w.note(name, "new"))
+	}
+	for range 5 {
+		w.run(converge.Options{DryRun: true}, all...)
+		if !slices.IsSortedFunc(w.events, func(a, b converge.Event) int { return strings.Compare(a.Ref, b.Ref) }) || len(w.events) != len(all) {
+			t.Fatal("the results come in another order")
+		}
+	}
+}
+
+// TestSkippedRemoval: what is no longer declared, and stays since its role failed, is told
+// as such.
+func TestSkippedRemoval(t *testing.T) {
+	w := newWorld(t)
+	w.run(converge.Options{}, w.note("a", "x"), w.note("b", "y"))
+	got, _ := w.run(converge.Options{}, w.note("a", "BREAK"))
+	w.is(got, "note:a failed update (cannot be written: BREAK); note:b skipped (no longer declared; note:a failed before it)")
+	got, _ = w.run(converge.Options{}, w.note("a", "x"))
+	w.is(got, "note:a ok; note:b changed delete (no longer declared)")
+}

@@ -36,7 +36,9 @@ func (r *run) result(ctx context.Context, i int) (e Event, shown bool) {
 		return e, false
 	}
 	if why := r.blocked(ctx, i); why != "" {
-		e.Status, e.Why = Skipped, why
+		if e.Status, e.Why = Skipped, why; i >= r.gone && r.back == nil {
+			e.Why = "no longer declared; " + why
+		}
 	} else {
 		e = r.work(ctx, i, e)
 	}
@@ -68,7 +70,24 @@ func (r *run) done(i int, e Event) {
 			r.failed[d.Role] = d.Ref()
 		}
 	}
+	if r.held != nil {
+		r.held[i] = e
+		return
+	}
 	r.Event(e)
+}
+
+// tellHeld tells the results of a stage in the order of the roles: two plans of the same
+// read the same, whoever was compared first.
+func (r *run) tellHeld(stage []int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, i := range stage {
+		if e, ok := r.held[i]; ok {
+			r.Event(e)
+		}
+	}
+	r.held = nil
 }
 
 func (r *run) wanted(i int) bool {
