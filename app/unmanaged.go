@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,9 +60,10 @@ func (k *keeper) unmanaged(ctx context.Context, managed []fleet.Declared) ([]fle
 	var found []fleet.Unmanaged
 	now := time.Now().UTC()
 	made, err := host.Made(ctx)
-	for _, name := range made {
+	for _, address := range made {
+		kind, name, _ := strings.Cut(address, "://")
 		if !slices.ContainsFunc(managed, func(d fleet.Declared) bool { return d.Name == name }) {
-			found = append(found, fleet.Unmanaged{Address: "docker://" + name, Name: name, Found: "docker", What: "made by Steer, and in no hosts.yaml any more", Seen: now})
+			found = append(found, fleet.Unmanaged{Address: address, Name: name, Found: kind, What: "made by Steer, and in no hosts.yaml any more", Seen: now})
 		}
 	}
 	addresses, _ := k.o.Infra.addresses()

@@ -144,7 +144,9 @@ func (p *Program) Run(ctx context.Context, c Call) error {
 			switch why := away.FindStringSubmatch(end.String()); {
 			case exit.ExitCode() == 1 && why != nil && why[1] != "":
 				return fault.New(fault.Unavailable, "reach container %s: it is %s (steer host start %[1]s starts it)", name, why[1])
-			case exit.ExitCode() == 125 || exit.ExitCode() == 1 && why != nil:
+			case exit.ExitCode() == 1 && why != nil:
+				return fault.New(fault.Unavailable, "reach container %s: there is none (steer host create %[1]s makes it)", name)
+			case exit.ExitCode() == 125:
 				return fault.New(fault.Unavailable, "reach container %s: %s", name, end)
 			}
 		}

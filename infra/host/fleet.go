@@ -22,6 +22,9 @@ type Waves struct {
 
 // size is how many hosts of n a wave has.
 func (w Waves) size(n int) (int, error) {
+	if w.Parallel < 0 {
+		return 0, fault.Usage(fmt.Errorf("--parallel %d: write how many hosts at a time, from 1", w.Parallel))
+	}
 	if w.Serial == "" {
 		return max(n, 1), nil
 	}
@@ -43,7 +46,7 @@ func Each(ctx context.Context, hosts []Host, w Waves, do func(context.Context, H
 	if err != nil {
 		return nil, err
 	}
-	free := make(chan struct{}, cmp.Or(max(w.Parallel, 0), 10))
+	free := make(chan struct{}, cmp.Or(w.Parallel, 10))
 	failed := 0
 	for wave := range slices.Chunk(hosts, size) {
 		if ctx.Err() != nil || w.MaxFail >= 0 && failed > w.MaxFail {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"steer/base/fault"
@@ -139,21 +141,38 @@ func output(ctx context.Context, words ...string) (string, error) {
 	return out.String(), nil
 }
 
-// DestroyMade destroys a container of which only the name is known, if this program
-// made it.
+// DestroyMade destroys a container, of Docker or systemd-nspawn, of which only the name is
+// known, if this program made it.
 func DestroyMade(ctx context.Context, name string) error {
-	return (&Docker{}).destroy(ctx, Host{Name: name})
+	h, n := Host{Name: name}, &Nspawn{}
+	if _, err := os.Stat(mark(n.folder(name))); err == nil {
+		if err := n.destroy(ctx, h); err != nil {
+			return err
+		}
+	}
+	if _, err := exec.LookPath("docker"); err != nil {
+		return nil
+	}
+	return (&Docker{}).destroy(ctx, h)
 }
 
-// Made lists the containers that this program made, whether a definition has them
-// or not. Without a Docker engine there are none.
+// Made lists the ways to the containers of Docker and systemd-nspawn that this program
+// made, whether a definition has them or not. Where neither is installed there are none.
 func Made(ctx context.Context) ([]string, error) {
+	var all []string
+	marks, _ := filepath.Glob(mark(filepath.Join(machines, "*")))
+	for _, m := range marks {
+		name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(m), "."), ".steer-host")
+		if _, err := os.Stat(filepath.Join(machines, name)); err == nil {
+			all = append(all, "nspawn://"+name)
+		}
+	}
 	if _, err := exec.LookPath("docker"); err != nil {
-		return nil, nil
+		return all, nil
 	}
 	out, err := output(ctx, "docker", "ps", "--all", "--filter", "label="+label, "--format", "{{.Names}}")
-	if err != nil {
-		return nil, err
+	for _, name := range strings.Fields(out) {
+		all = append(all, "docker://"+name)
 	}
-	return strings.Fields(out), nil
+	return all, err
 }

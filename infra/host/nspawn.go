@@ -193,6 +193,9 @@ const poweroff = syscall.Signal(34 + 4)
 func (n *Nspawn) ways() []string { return []string{Off, Kill} }
 
 func (n *Nspawn) stop(ctx context.Context, h Host, way string) error {
+	if _, err := os.Stat(n.folder(h.Name)); errors.Is(err, os.ErrNotExist) {
+		return notMade(h.Name)
+	}
 	if way == Off {
 		err := signal(ctx, h.Name, poweroff, time.Minute)
 		if fault.Of(err) != fault.Unavailable || ctx.Err() != nil {

@@ -91,7 +91,7 @@ func (h Host) switched() (switched, error) {
 }
 
 func notMade(name string) error {
-	return fault.New(fault.NotFound, "start %s: there is no such host (steer host create %[1]s makes it)", name)
+	return fault.New(fault.NotFound, "%s was not made yet (steer host create %[1]s does it)", name)
 }
 
 // ways of programs are theirs.

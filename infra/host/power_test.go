@@ -26,7 +26,21 @@ func TestPower(t *testing.T) {
 	}
 	t.Cleanup(func() { exec.Command("docker", "network", "rm", network).Run() })
 	h, other := made(1), made(2)
+	answers := func() error { return Container(h.Name).Run(t.Context(), Call{Args: []string{"true"}}) }
+	looks := func(want string) {
+		t.Helper()
+		if is, err := Look(t.Context(), h); err != nil || is != want {
+			t.Errorf("it looks %q, want %q: %v", is, want, err)
+		}
+	}
 	if err := SwitchOn(t.Context(), h); fault.Of(err) != fault.NotFound {
+		t.Errorf("got %v", err)
+	}
+	looks(Missing)
+	if err := SwitchOff(t.Context(), h, Off); fault.Of(err) != fault.NotFound || !strings.Contains(err.Error(), "was not made yet (steer host create "+h.Name) {
+		t.Errorf("got %v", err)
+	}
+	if err := answers(); err == nil || !strings.Contains(err.Error(), "there is none (steer host create "+h.Name+" makes it)") {
 		t.Errorf("got %v", err)
 	}
 	for _, h := range []Host{h, other} {
@@ -37,7 +51,6 @@ func TestPower(t *testing.T) {
 	if got := Ways(h); !slices.Equal(got, []string{Off, Kill, Freeze, Cut}) {
 		t.Errorf("%v", got)
 	}
-	answers := func() error { return Container(h.Name).Run(t.Context(), Call{Args: []string{"true"}}) }
 	sees := func() bool {
 		return Container(other.Name).Run(t.Context(), Call{Args: []string{"getent", "hosts", h.Name}}) == nil
 	}
@@ -56,6 +69,7 @@ func TestPower(t *testing.T) {
 				t.Fatalf("%s: %v", way, err)
 			}
 		}
+		looks(map[string]string{Off: Stopped, Kill: Stopped, Freeze: Frozen, Cut: CutOff}[way])
 		err := answers()
 		switch {
 		case way == Cut && (err != nil || sees()):
@@ -73,6 +87,7 @@ func TestPower(t *testing.T) {
 				t.Fatalf("start after %s: %v", way, err)
 			}
 		}
+		looks(Runs)
 		if told := Container(h.Name).Run(t.Context(), Call{Args: []string{"test", "-e", "/root/said"}}) == nil; told != (way == Off) {
 			t.Errorf("%s: what ran there was asked to end: %v", way, told)
 		}

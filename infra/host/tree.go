@@ -127,7 +127,10 @@ func (o origin) fill(ctx context.Context, h Host, dir string) error {
 			}
 			from = filepath.Join(h.Folder, from)
 		}
-		return untar(ctx, from, dir)
+		if err := untar(ctx, from, dir); err != nil {
+			return fmt.Errorf("unpack rootfs %s: %w", from, err)
+		}
+		return nil
 	}
 	suite, err := infra.Suite{Name: o.suite, Mirror: o.mirror, Packages: o.packages}.Resolve()
 	if err != nil {

@@ -89,7 +89,7 @@ func TestTree(t *testing.T) {
 		t.Errorf("left is %v", left)
 	}
 	h.Make.Debootstrap.RootFS = "none.tar"
-	if _, err := Create(t.Context(), h); err == nil || !strings.Contains(err.Error(), "make host guest") {
+	if _, err := Create(t.Context(), h); err == nil || !strings.Contains(err.Error(), "make host guest: unpack rootfs "+dir+"/none.tar: ") {
 		t.Errorf("got %v", err)
 	}
 	if left, _ := filepath.Glob(dir + "/.*"); len(left) > 0 {
@@ -135,12 +135,23 @@ func TestNspawn(t *testing.T) {
 			t.Errorf("start after %s: %v", way, err)
 		}
 	}
-	for range 2 {
-		if err := Destroy(t.Context(), h); err != nil {
-			t.Error(err)
-		}
+	made := func() bool {
+		all, err := Made(t.Context())
+		return err == nil && slices.Contains(all, h.Address)
+	}
+	if !made() {
+		t.Error("it is not among those that were made")
+	}
+	if err := DestroyMade(t.Context(), h.Name); err != nil || made() {
+		t.Error("destroyed by name", err)
+	}
+	if err := Destroy(t.Context(), h); err != nil {
+		t.Error(err)
 	}
 	if err := SwitchOn(t.Context(), h); fault.Of(err) != fault.NotFound {
+		t.Error(err)
+	}
+	if err := SwitchOff(t.Context(), h, Off); fault.Of(err) != fault.NotFound {
 		t.Error(err)
 	}
 	if b, err := os.ReadFile(volume + "/file"); err != nil || string(b) != "kept\n" {
