@@ -10,7 +10,6 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"steer/base/config"
 	"steer/base/fault"
 	"steer/infra"
 )
@@ -28,7 +27,7 @@ func Add(ctx context.Context, h *infra.Host, kind, name string) ([]byte, error) 
 				names = append(names, k.Name)
 			}
 		}
-		return nil, fault.New(fault.Invalid, "add a test of %q: hosts have no such thing to look at%s", kind, config.Suggest(kind, names))
+		return nil, fault.New(fault.Invalid, "add a test of %q: hosts have no such thing to look at (known: %s)", kind, strings.Join(names, ", "))
 	}
 	subject := k.New()
 	if err := named(k, name, subject); err != nil {
@@ -51,8 +50,11 @@ func Add(ctx context.Context, h *infra.Host, kind, name string) ([]byte, error) 
 	}
 	for i, key := range k.Stable {
 		v := bare(found[key])
-		if exists, yes := v.(bool); i == 0 && (v == nil || yes && !exists) {
-			return nil, fault.New(fault.NotFound, "add a test of %s %s: this host has none; if that is what the test should say, write \"%s: false\" by hand", kind, name, key)
+		if exists, yes := v.(bool); i == 0 && yes && !exists {
+			return nil, fault.New(fault.NotFound, "add a test of %s %s: the host has none; if that is what the test should say, write \"%s: false\" by hand", kind, name, key)
+		}
+		if i == 0 && v == nil {
+			return nil, fault.New(fault.NotFound, "add a test of %s %s: its %s cannot be told: %v", kind, name, key, found[key])
 		}
 		if n := written(v); n != nil {
 			put(body, key, n)
