@@ -1,11 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
 	"strings"
 
+	"steer/base/config"
 	"steer/base/fault"
 	"steer/base/id"
 	"steer/deliver/deploy"
@@ -212,10 +214,21 @@ func (a *API) resolve(ctx context.Context, name string) (id.Service, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(runs) == 0 {
-		return "", unknown
+	if len(runs) > 0 {
+		return s, nil
 	}
-	return s, nil
+	// Roles with a pipeline are in no services.yaml: they are known by their runs, too.
+	if runs, err = a.o.Pipelines.Runs(ctx, pipeline.Filter{Limit: 200}); err != nil || len(runs) == 0 {
+		return "", cmp.Or(err, unknown)
+	}
+	var known []string
+	for _, s := range a.o.Catalog().Services {
+		known = append(known, string(s.Artifact))
+	}
+	for _, r := range runs {
+		known = append(known, string(r.Service))
+	}
+	return "", fault.New(fault.NotFound, "no service %q, and no role with a pipeline%s", name, config.Suggest(name, known))
 }
 
 // nodeLog sends the last lines of what a node printed; with ?follow=1 also what

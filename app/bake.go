@@ -252,7 +252,7 @@ func (b *baking) test(in image.Inside, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r, err := in.(*within).v.verify(tests)
+	r, err := in.(*within).v.verify(tests, 0)
 	if err != nil {
 		return err
 	}

@@ -185,7 +185,7 @@ func onHost(ctx context.Context, h host.Host, tell func(cli.HostEvent), do func(
 	for status, n := range r.Counts {
 		out.Counts[string(status)] = n
 	}
-	out.Hash, out.Generation, out.Notes, out.Failed, out.Took = r.Hash, r.Generation, r.Notes, r.Failed(), time.Since(start)
+	out.Hash, out.Generation, out.Notes, out.Failed, out.Took, out.Remembers = r.Hash, r.Generation, r.Notes, r.Failed(), time.Since(start), r.Remembers
 	if r.CutOff != nil {
 		out.CutOff = fmt.Sprintf("begun %s by %s, at %s", r.CutOff.Since.Format(time.DateTime), cmp.Or(r.CutOff.By, "somebody"), r.CutOff.First)
 	}

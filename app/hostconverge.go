@@ -3,11 +3,16 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"os"
+	"strings"
 	"sync"
 
+	"steer/base/fault"
 	"steer/cli"
 	"steer/infra/converge"
 	"steer/infra/host"
+	"steer/infra/role"
 )
 
 func convergeHosts(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
@@ -25,10 +30,34 @@ func convergeHosts(ctx context.Context, a cli.HostArgs, c cli.ConvergeArgs, tell
 	return f.converge(ctx, c, tell)
 }
 
+// storable refuses parameters that hold a secret in the clear.
+func storable(a cli.HostArgs) error {
+	if len(a.With) == 0 {
+		return nil
+	}
+	l, err := role.Load(os.DirFS(a.Definitions), resourceKinds())
+	if err != nil {
+		return err
+	}
+	for _, name := range a.Roles {
+		r, err := l.Role(name)
+		if err != nil {
+			return err
+		}
+		for key, value := range a.With {
+			if r.Parameters[key].Secret && !strings.HasPrefix(value, "secret:") {
+				return fault.New(fault.Denied, "keep the plan: parameter %s of role %s is secret, and would stand in the file (give it as %[1]s=secret:NAME, see steer secret)", key, name)
+			}
+		}
+	}
+	return nil
+}
+
 func (f *selection) converge(ctx context.Context, c cli.ConvergeArgs, tell func(cli.HostEvent)) ([]cli.HostResult, error) {
-	return eachHost(ctx, f.hosts, host.Waves{Parallel: c.Parallel, Serial: c.Serial, MaxFail: c.MaxFail}, tell, func(ctx context.Context, h host.Host, tell func(cli.HostEvent)) cli.HostResult {
+	all, err := eachHost(ctx, f.hosts, host.Waves{Parallel: c.Parallel, Serial: c.Serial, MaxFail: c.MaxFail}, tell, func(ctx context.Context, h host.Host, tell func(cli.HostEvent)) cli.HostResult {
 		return f.one(ctx, h, c, tell)
 	})
+	return all, errors.Join(err, f.tags.check(c.Tags))
 }
 
 // eachHost does something to hosts, wave by wave.
@@ -65,6 +94,7 @@ func (f *selection) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, te
 			return converge.Report{}, err
 		}
 		defer v.Close()
+		f.tags.add(m)
 		o := toConverge{DryRun: !c.Apply || h.Immutable, Tags: c.Tags, By: c.By, Name: rand.Text(), Version: c.Version, Dir: c.StateDir}
 		if c.Apply && !h.Immutable {
 			o.Guard = guardOf(h.Address, c.Guard)
@@ -78,7 +108,7 @@ func (f *selection) one(ctx context.Context, h host.Host, c cli.ConvergeArgs, te
 }
 
 func hostEvent(name string, e converge.Event) cli.HostEvent {
-	out := cli.HostEvent{Host: name, Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Why: e.Why, Took: e.Took}
+	out := cli.HostEvent{Host: name, Ref: e.Ref, Role: e.Role, Place: e.Place, Status: string(e.Status), Action: string(e.Diff.Action), Drift: e.Drift, Why: e.Why, Took: e.Took}
 	for _, f := range e.Diff.Fields {
 		out.Fields = append(out.Fields, cli.HostField(f))
 	}

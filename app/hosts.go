@@ -1,9 +1,7 @@
 package app
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"os"
 	"sync"
 	"time"
@@ -11,17 +9,18 @@ import (
 	"steer/cli"
 	"steer/infra"
 	"steer/infra/host"
+	"steer/infra/verify"
 )
 
 // Infra is what the commands about hosts work with.
 func Infra() cli.Infra {
-	return cli.Infra{Converge: convergeHosts, Verify: verifyHosts, AddTest: addTest, TestRole: testRole,
-		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Facts: hostFacts, Side: HostSide,
+	return cli.Infra{Converge: convergeHosts, Storable: storable, Verify: verifyHosts, AddTest: addTest, AppendTest: verify.Append, TestRole: testRole,
+		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Describe: describeHosts, Facts: hostFacts, Side: HostSide,
 		Generations: hostGenerations, Rollback: rollbackHosts, Guard: watchGeneration,
 		Bake: bake, Enter: infra.Enter, Agent: hostAgent()}
 }
 
-func listHosts(_ context.Context, a cli.HostArgs) ([]cli.HostInfo, error) {
+func listHosts(ctx context.Context, a cli.HostArgs) ([]cli.HostInfo, error) {
 	all, err := host.ReadInventory(os.DirFS(a.Definitions))
 	if err == nil {
 		all, err = host.Select(host.Lasting(all, time.Now()), a.Limit)
@@ -29,15 +28,26 @@ func listHosts(_ context.Context, a cli.HostArgs) ([]cli.HostInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := []cli.HostInfo{}
-	for _, h := range all {
-		i := cli.HostInfo{Host: h.Name, Group: h.Group, Owner: string(h.Owner), Address: h.Address, Made: h.Make != nil}
+	out := make([]cli.HostInfo, len(all))
+	index := map[string]int{}
+	for i, h := range all {
+		index[h.Name] = i
+		out[i] = cli.HostInfo{Host: h.Name, Group: h.Group, Owner: string(h.Owner), Address: h.Address, Made: h.Make != nil}
 		for _, u := range h.Roles {
-			i.Roles = append(i.Roles, u.Role)
+			out[i].Roles = append(out[i].Roles, u.Role)
 		}
-		out = append(out, i)
 	}
-	return out, nil
+	_, err = host.Each(ctx, all, host.Waves{MaxFail: -1}, func(ctx context.Context, h host.Host) bool {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		is, err := host.Look(ctx, h)
+		if err != nil {
+			is = "unknown: " + err.Error()
+		}
+		out[index[h.Name]].State = is
+		return true
+	})
+	return out, err
 }
 
 // makeHosts creates, starts, rebuilds, stops or destroys hosts of the inventory, and
@@ -73,8 +83,12 @@ func makeHosts(ctx context.Context, a cli.HostArgs, what string, tell func(cli.H
 			}
 		case "destroy", "rebuild":
 			over = what == "destroy"
+			said := "destroyed"
+			if is, _ := host.Look(ctx, h); is == host.Missing {
+				said = "there was none"
+			}
 			if err = host.Destroy(ctx, h); err == nil {
-				step(h, "destroyed")
+				step(h, said)
 			}
 		}
 		if (what == "create" || what == "rebuild") && err == nil {
@@ -105,21 +119,4 @@ func makeHosts(ctx context.Context, a cli.HostArgs, what string, tell func(cli.H
 		all = append(all, r)
 	}
 	return all, err
-}
-
-func hostFacts(ctx context.Context, a cli.HostArgs) ([]byte, error) {
-	self, err := fromHere()
-	if err != nil {
-		return nil, err
-	}
-	v, err := visitHost(ctx, cmp.Or(a.Address, "local"), self)
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
-	facts, err := v.facts()
-	if err != nil {
-		return nil, err
-	}
-	return json.MarshalIndent(facts, "", "  ")
 }

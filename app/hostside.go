@@ -25,6 +25,7 @@ const (
 	askFacts    = "facts"    // → infra.Facts
 	askConverge = "converge" // toConverge → converge.Report, events are converge.Event
 	askVerify   = "verify"   // toVerify → verify.Report
+	askAddTest  = "addtest"  // toAddTest → YAML
 	askPatches  = "patches"  // → patch.State
 	askCapture  = "capture"  // toConverge with one resource → captured
 
@@ -65,13 +66,14 @@ func (c toConverge) options(ctx context.Context, h *infra.Host, event func(conve
 	return o
 }
 
-func runTests(ctx context.Context, text string) (verify.Report, error) {
+func runTests(ctx context.Context, v toVerify) (verify.Report, error) {
 	h := infra.NewHost(ctx)
-	tests, err := verify.Load("tests of "+h.Facts.Name, []byte(text))
+	tests, err := verify.Load("tests of "+h.Facts.Name, []byte(v.Tests))
 	if err != nil {
 		return verify.Report{}, err
 	}
 	for i, t := range tests {
+		tests[i].Retry = max(t.Retry, v.Retry)
 		if h.Facts.Offline && !slices.Contains([]string{"file", "package", "command", "user", "group", "matching"}, t.Kind) {
 			tests[i].Skip = cmp.Or(t.Skip, "nothing runs here")
 		}
@@ -80,7 +82,14 @@ func runTests(ctx context.Context, text string) (verify.Report, error) {
 }
 
 type toVerify struct {
-	Tests string `json:"tests"` // YAML
+	Tests string        `json:"tests"`           // YAML
+	Retry time.Duration `json:"retry,omitempty"` // nanoseconds that each test may be repeated at least
+}
+
+// toAddTest asks for a test of something that is there.
+type toAddTest struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
 }
 
 // HostSide answers what another Steer asks of this host, until in ends. A run that
@@ -130,7 +139,7 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		if err := json.Unmarshal(body, &v); err != nil {
 			return nil, fault.New(fault.Invalid, "read the request: %w", err)
 		}
-		return runTests(ctx, v.Tests)
+		return runTests(ctx, v)
 	case askCapture:
 		var c toConverge
 		if err := json.Unmarshal(body, &c); err != nil {
@@ -144,6 +153,12 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 			return nil, fault.New(fault.Invalid, "read the request: it names %d resources, not one", len(all))
 		}
 		return captureHere(ctx, infra.NewHost(ctx), all[0])
+	case askAddTest:
+		var a toAddTest
+		if err := json.Unmarshal(body, &a); err != nil {
+			return nil, fault.New(fault.Invalid, "read the request: %w", err)
+		}
+		return verify.Add(ctx, infra.NewHost(ctx), a.Kind, a.Name)
 	case askPatches:
 		return patch.Look(ctx, infra.NewHost(ctx))
 	}

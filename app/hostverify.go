@@ -9,14 +9,13 @@ import (
 	"steer/base/config"
 	"steer/base/fault"
 	"steer/cli"
-	"steer/infra"
 	"steer/infra/host"
 	"steer/infra/verify"
 	"steer/infra/verify/report"
 )
 
-func verifyHosts(ctx context.Context, a cli.HostArgs, format string, out io.Writer) (int, error) {
-	w, err := reportFormat(format)
+func verifyHosts(ctx context.Context, a cli.HostArgs, o cli.TestArgs, out io.Writer) (int, error) {
+	w, err := reportFormat(o.Format)
 	if err != nil {
 		return 0, err
 	}
@@ -24,6 +23,7 @@ func verifyHosts(ctx context.Context, a cli.HostArgs, format string, out io.Writ
 	if err != nil {
 		return 0, err
 	}
+	f.retry = o.Retry
 	var all []verify.Report
 	for _, h := range f.hosts {
 		r, err := f.verify(ctx, h)
@@ -35,7 +35,7 @@ func verifyHosts(ctx context.Context, a cli.HostArgs, format string, out io.Writ
 		}
 		all = append(all, r)
 	}
-	return report.Code(format, all...), w.Write(out, all, report.Style{})
+	return report.Code(o.Format, all...), w.Write(out, all, report.Style{})
 }
 
 // notReached is the report of a host that does not answer: the others have theirs
@@ -63,7 +63,7 @@ func (f *selection) verify(ctx context.Context, h host.Host) (verify.Report, err
 	if err != nil {
 		return r, err
 	}
-	r, err = v.verify(tests)
+	r, err = v.verify(tests, f.retry)
 	r.Host = h.Name
 	for i := range r.Results { // the host knows only the text of the tests
 		r.Results[i].Place = m.Tests[i].Place()
@@ -81,8 +81,4 @@ func reportFormat(name string) (report.Format, error) {
 		return f, fault.Usage(fmt.Errorf("--format %s: unknown%s", name, config.Suggest(name, names)))
 	}
 	return f, nil
-}
-
-func addTest(ctx context.Context, kind, name string) ([]byte, error) {
-	return verify.Add(ctx, infra.NewHost(ctx), kind, name)
 }

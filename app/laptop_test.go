@@ -70,7 +70,7 @@ func TestLaptop(t *testing.T) {
 		var out bytes.Buffer
 		for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 			out.Reset()
-			got, err := app.Infra().Verify(t.Context(), cli.HostArgs{Definitions: dir}, "text", &out)
+			got, err := app.Infra().Verify(t.Context(), cli.HostArgs{Definitions: dir}, cli.TestArgs{Format: "text"}, &out)
 			missing := ""
 			for _, p := range parts {
 				if p = strings.ReplaceAll(p, "%", prefix); !strings.Contains(out.String(), p) {

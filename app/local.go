@@ -16,6 +16,7 @@ import (
 	"steer/base/id"
 	"steer/catalog"
 	"steer/infra/host"
+	"steer/infra/role"
 )
 
 // Validate checks the files at path as a push would: a definitions repository, a
@@ -29,15 +30,22 @@ func Validate(path string) (summary string, err error) {
 	if info.IsDir() {
 		file = filepath.Join(path, "steer.yaml")
 		if !exists(file) {
-			hosts := exists(filepath.Join(path, host.InventoryFile))
-			if !hosts && !exists(filepath.Join(path, "environments.yaml")) {
-				return "", fault.New(fault.NotFound, "validate %s: it holds neither environments.yaml nor hosts.yaml (definitions) nor steer.yaml (a service); 'steer init DIR' writes definitions to start from", path)
+			hosts, roles := exists(filepath.Join(path, host.InventoryFile)), exists(filepath.Join(path, "roles"))
+			if !hosts && !roles && !exists(filepath.Join(path, "environments.yaml")) {
+				return "", fault.New(fault.NotFound, "validate %s: it holds neither environments.yaml, hosts.yaml nor roles (definitions), nor steer.yaml (a service); 'steer init DIR' writes definitions to start from", path)
 			}
 			c, err := loadDefinitions(os.DirFS(path))
 			if err != nil {
 				return "", err
 			}
 			text := fmt.Sprintf("%s is fine: %s, %s, %s, %s, %s", path, count(len(c.Environments), "environment"), count(len(c.Services), "service"), count(len(c.Teams), "team"), count(len(c.Checks), "check"), count(len(c.Dashboards), "dashboard"))
+			if roles {
+				l, err := role.Load(os.DirFS(path), resourceKinds())
+				if err != nil {
+					return "", err
+				}
+				text += ", " + count(len(l.Names()), "role")
+			}
 			if hosts {
 				all, err := host.ReadInventory(os.DirFS(path))
 				if err != nil {

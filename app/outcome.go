@@ -70,7 +70,7 @@ func (k *keeper) test(v visit, m infra.Manifest, out *fleet.Outcome) error {
 	if err != nil {
 		return err
 	}
-	r, err := v.verify(text)
+	r, err := v.verify(text, 0)
 	if err != nil {
 		return err
 	}

@@ -4,23 +4,34 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"steer/base/config"
 	"steer/cli"
 	"steer/infra"
+	"steer/infra/host"
 	"steer/infra/role"
 	"steer/infra/verify"
 )
 
 // describeRoles documents roles as Markdown.
 func describeRoles(a cli.HostArgs, names []string) ([]byte, error) {
-	l, err := role.Load(os.DirFS(a.Definitions), resourceKinds())
+	files := os.DirFS(a.Definitions)
+	if err := readable(files); err != nil {
+		return nil, err
+	}
+	l, err := role.Load(files, resourceKinds())
 	if err != nil {
 		return nil, err
 	}
 	if len(names) == 0 {
 		names = l.Names()
+	}
+	all, err := host.ReadInventory(files)
+	if err != nil {
+		return nil, err
 	}
 	var b bytes.Buffer
 	for _, n := range names {
@@ -28,9 +39,61 @@ func describeRoles(a cli.HostArgs, names []string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.WriteString(r.Describe())
+		b.WriteString(r.Describe(hostsOf(l, n, host.Lasting(all, time.Now()))...))
 	}
 	return b.Bytes(), nil
+}
+
+// describeHosts documents hosts as Markdown.
+func describeHosts(a cli.HostArgs) ([]byte, error) {
+	files := os.DirFS(a.Definitions)
+	if err := readable(files); err != nil {
+		return nil, err
+	}
+	l, err := role.Load(files, resourceKinds())
+	if err != nil {
+		return nil, err
+	}
+	all, err := host.ReadInventory(files)
+	if err == nil {
+		all, err = host.Select(host.Lasting(all, time.Now()), a.Limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []byte(host.Describe(all, func(name string) string {
+		r, err := l.Role(name)
+		if err != nil {
+			return err.Error()
+		}
+		return r.Description
+	}, func(name, parameter string) bool {
+		r, err := l.Role(name)
+		return err != nil || r.Parameters[parameter].Secret
+	})), nil
+}
+
+// hostsOf tells in a line which hosts have a role, by itself or in another one.
+func hostsOf(l *role.Library, name string, all []host.Host) []string {
+	var names []string
+	for _, h := range all {
+		var roles []string
+		for _, u := range h.Roles {
+			roles = append(roles, u.Role)
+		}
+		if slices.Contains(l.Made(roles), name) {
+			names = append(names, h.Name)
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return nil
+	case len(names) == 0:
+		return []string{"No host has it."}
+	case len(names) > 50:
+		names = append(names[:50], fmt.Sprintf("and %d more", len(names)-50))
+	}
+	return []string{"Hosts: " + strings.Join(names, ", ") + "."}
 }
 
 // resourcesReference documents the kinds of resources and of tests.

@@ -27,13 +27,23 @@ type selection struct {
 	secret  func(name string) (string, error)
 	self    way
 	memory  *compiled // nil: nothing is remembered
+	tags    tags
+	retry   time.Duration // tests are repeated at least so long
 }
 
-// open reads the definitions for some hosts.
+// readable says when there is no folder with definitions.
+func readable(files fs.FS) error {
+	if _, err := fs.Stat(files, "."); err != nil {
+		return fault.New(fault.NotFound, "read definitions: %w (name the folder with --definitions)", err)
+	}
+	return nil
+}
+
+// openFleet reads the definitions for some hosts.
 func openFleet(a cli.HostArgs) (*selection, error) {
 	files := os.DirFS(a.Definitions)
-	if _, err := fs.Stat(files, "."); err != nil {
-		return nil, fault.New(fault.NotFound, "read definitions: %w (name the folder with --definitions)", err)
+	if err := readable(files); err != nil {
+		return nil, err
 	}
 	f := &selection{}
 	var err error

@@ -30,6 +30,7 @@ func testRole(ctx context.Context, t cli.RoleTest, out io.Writer) (ok bool, err 
 	if err != nil {
 		return false, err
 	}
+	f.retry = t.Retry
 	r, err := f.tryRole(ctx, throwAway(name, t.Image, t.Systemd), t.Role, t.Keep)
 	if err != nil {
 		return false, err

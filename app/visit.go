@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"steer/base/fault"
 	"steer/base/id"
@@ -22,7 +23,8 @@ import (
 type visit interface {
 	facts() (infra.Facts, error)
 	converge(m infra.Manifest, o toConverge, event func(converge.Event)) (converge.Report, error)
-	verify(tests string) (verify.Report, error)
+	verify(tests string, retry time.Duration) (verify.Report, error) // retry: at least so long
+	addTest(kind, name string) ([]byte, error)
 	patches() (patch.State, error)
 	capture(r infra.Declared) (captured, error)
 	generations(dir string) ([]converge.Generation, error)
@@ -101,7 +103,13 @@ func (h here) converge(m infra.Manifest, o toConverge, event func(converge.Event
 	return converge.Run(h.ctx, m, o.options(h.ctx, h.host, event))
 }
 
-func (h here) verify(tests string) (verify.Report, error) { return runTests(h.ctx, tests) }
+func (h here) verify(tests string, retry time.Duration) (verify.Report, error) {
+	return runTests(h.ctx, toVerify{tests, retry})
+}
+
+func (h here) addTest(kind, name string) ([]byte, error) {
+	return verify.Add(h.ctx, infra.NewHost(h.ctx), kind, name)
+}
 
 func (h here) patches() (patch.State, error) { return patch.Look(h.ctx, infra.NewHost(h.ctx)) }
 
@@ -157,8 +165,12 @@ func (t *there) confirm(dir string, generation int) error {
 	return t.Call(askConfirm, toRollback{toConverge{Dir: dir}, generation}, nil, nil)
 }
 
-func (t *there) verify(tests string) (r verify.Report, err error) {
-	return r, t.Call(askVerify, toVerify{tests}, nil, &r)
+func (t *there) verify(tests string, retry time.Duration) (r verify.Report, err error) {
+	return r, t.Call(askVerify, toVerify{tests, retry}, nil, &r)
+}
+
+func (t *there) addTest(kind, name string) (b []byte, err error) {
+	return b, t.Call(askAddTest, toAddTest{kind, name}, nil, &b)
 }
 
 func (t *there) patches() (s patch.State, err error) { return s, t.Call(askPatches, nil, nil, &s) }

@@ -218,7 +218,7 @@ func TestTemplateIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, n := c.Nodes("production", "catalog"); n != 2 || len(c.Checks) != 1 || len(c.Teams) != 1 || len(c.Dashboards) != 1 || len(m) != 5 {
+	if _, n := c.Nodes("production", "catalog"); n != 2 || len(c.Checks) != 1 || len(c.Teams) != 1 || len(c.Dashboards) != 1 || len(m) != 7 {
 		t.Errorf("%+v", c)
 	}
 }

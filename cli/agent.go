@@ -142,12 +142,25 @@ func (s *session) hostInvite() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s.progress("Good once, until %s; shown only now. On the host, as root:", clock(i.Expires))
+			s.progress("Good once, until %s; shown only now. On the host, as root, where this program is:", clock(i.Expires))
+			if local(c.Server()) {
+				s.progress("(instead of %s write where the host reaches the server: that address is this machine only)", c.Server())
+			}
 			return s.show(i, func(w io.Writer) { fmt.Fprintf(w, "steer agent join %s %s\n", c.Server(), i.Token) })
 		},
 	}
 	cmd.Flags().DurationVar(&lasts, "for", time.Hour, "how long the invitation is good")
 	return cmd
+}
+
+// local tells whether an address is one that only this machine reaches.
+func local(server string) bool {
+	u, err := url.Parse(server)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (s *session) hostRevoke() *cobra.Command {

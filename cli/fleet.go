@@ -58,7 +58,7 @@ func (s *session) fleetTable(w io.Writer, f client.Fleet) {
 		fmt.Fprintln(w)
 	}
 	if len(f.Hosts) > 0 {
-		row(w, "HOST", "STATE", "ROLES", "CONTACT", "NEXT", "DRIFT", "SECURITY", "TESTS", "WHY")
+		row(w, "HOST", "STATE", "ROLES", "OWNER", "AGE", "CONTACT", "NEXT", "DRIFT", "SECURITY", "TESTS", "WHY")
 		for _, h := range f.Hosts {
 			state := h.State
 			switch {
@@ -89,7 +89,11 @@ func (s *session) fleetTable(w io.Writer, f client.Fleet) {
 			if len(h.Unequal) > 0 && note == "" {
 				note = "not equal to " + strings.Join(h.Unequal, ", ")
 			}
-			row(w, h.Name, s.state(state), strings.Join(h.Roles, ", "), ago(h.Contact), next, h.Drifts, security, tests, note)
+			born := h.Rebuilt
+			if born.IsZero() {
+				born = h.Seen
+			}
+			row(w, h.Name, s.state(state), strings.Join(h.Roles, ", "), h.Owner, short(time.Since(born)), ago(h.Contact), next, h.Drifts, security, tests, note)
 		}
 	}
 	for _, u := range f.Unmanaged {
@@ -99,6 +103,28 @@ func (s *session) fleetTable(w io.Writer, f client.Fleet) {
 		}
 		fmt.Fprintln(w)
 	}
+	if h := f.Habits; h.Visits > 0 {
+		fmt.Fprintf(w, "\nIn 7 days %.0f%% of %d visits came by themselves%s.\n", 100*h.Unattended, h.Visits, habits(h))
+	}
+}
+
+// habits are the signs that automation is feared, of which there are any.
+func habits(h client.Habits) (text string) {
+	for _, sign := range []struct {
+		n    int
+		what string
+	}{{h.Narrow, "by hand to a few only"}, {h.Around, "changes around Steer"}, {h.Late, "hosts visited late"}} {
+		if sign.n > 0 {
+			text += fmt.Sprintf("; %s: %d", sign.what, sign.n)
+		}
+	}
+	if h.PausedFor != "" {
+		text += "; longest pause: " + h.PausedFor
+	}
+	if h.OldestPlan != "" {
+		text += "; oldest plan that waits: " + h.OldestPlan
+	}
+	return text
 }
 
 // shortCommit names a commit of the definitions, or several: BASE+ROLE@COMMIT.
@@ -125,7 +151,7 @@ func orNone(s string) string {
 
 func (s *session) fleetHost() *cobra.Command {
 	return &cobra.Command{
-		Use: "host NAME", Short: "One host with its drift, tests and history", Args: cobra.ExactArgs(1),
+		Use: "host NAME", Short: "One host with its drift, tests and history", Args: exactly("the name of a host", 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {
@@ -187,7 +213,7 @@ func (s *session) fleetVisits() *cobra.Command {
 	var host string
 	var limit int
 	cmd := &cobra.Command{
-		Use: "visits [NUMBER]", Short: "Visits to hosts, newest first, or one with its changes", Args: cobra.MaximumNArgs(1),
+		Use: "visits [NUMBER]", Short: "Visits to hosts, newest first, or one with its changes", Args: between("a visit", 0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {

@@ -23,7 +23,7 @@ func (s *session) fleetVisit() *cobra.Command {
 heal puts the resources of --ref right, whatever they say about drift; rebuild destroys
 the host and makes it anew; rollback undoes its newest generation, or all down to
 --to, and pauses it.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: between("a host or group", 1, 10000),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Hosts = args
 			if r.Kind == "rebuild" && !yes {
@@ -107,7 +107,7 @@ func (s *session) fleetPause() *cobra.Command {
 	var group string
 	var all bool
 	cmd := &cobra.Command{
-		Use: "pause [HOST]", Short: "Keep automation away from a host, a group or all", Args: cobra.MaximumNArgs(1),
+		Use: "pause [HOST]", Short: "Keep automation away from a host, a group or all", Args: between("a host", 0, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if r.Scope, r.Name, err = where(group, all, args); err != nil {
 				return err
@@ -138,7 +138,7 @@ func (s *session) fleetResume() *cobra.Command {
 	var group string
 	var all bool
 	cmd := &cobra.Command{
-		Use: "resume [HOST]", Short: "Let automation go on", Args: cobra.MaximumNArgs(1),
+		Use: "resume [HOST]", Short: "Let automation go on", Args: between("a host", 0, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if r.Scope, r.Name, err = where(group, all, args); err != nil {
 				return err
@@ -167,7 +167,7 @@ func (s *session) fleetDecide(what string, agree bool) *cobra.Command {
 		short = "Keep a change that waits from the hosts of a group"
 	}
 	cmd := &cobra.Command{
-		Use: what + " GROUP", Short: short, Args: cobra.ExactArgs(1),
+		Use: what + " GROUP", Short: short, Args: exactly("the name of a group", 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.client()
 			if err != nil {
@@ -204,7 +204,8 @@ func (s *session) fleetAccept() *cobra.Command {
 	var reason string
 	var dry, yes bool
 	cmd := &cobra.Command{
-		Use: "accept DRIFT", Short: "Change the definitions to what a host drifted to", Args: cobra.ExactArgs(1),
+		Use: "accept DRIFT", Short: "Change the definitions to what a host drifted to", Args: exactly("the number of a drift (steer fleet drift lists them)", 1),
+		Long: "Shows the commit that makes what a host drifted to its declaration, asks, and makes it. Only the item of the\nrole, or the role's file, is written anew. A role with a pipeline goes through it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := numbered("drift", args[0], "steer fleet drift")
 			if err != nil {

@@ -21,7 +21,7 @@ func (s *session) fleetPower(what, short string) *cobra.Command {
 	r := client.VisitRequest{Kind: what}
 	var later bool
 	cmd := &cobra.Command{
-		Use: what + " HOST…", Short: short, Args: cobra.MinimumNArgs(1),
+		Use: what + " HOST…", Short: short, Args: between("a host or group", 1, 10000),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Hosts = args
 			return s.visitNow(cmd.Context(), r, later)
@@ -40,7 +40,7 @@ func (s *session) fleetFail() *cobra.Command {
 	var r client.VisitRequest
 	var later bool
 	cmd := &cobra.Command{
-		Use: "fail HOST…", Short: "Make hosts fail, to see that the service goes on", Args: cobra.MinimumNArgs(1),
+		Use: "fail HOST…", Short: "Make hosts fail, to see that the service goes on", Args: between("a host or group", 1, 10000),
 		Long:    "Make hosts fail, to see that the service goes on without them. Nothing repairs them until 'steer fleet start'.\n" + failHelp,
 		Example: "steer fleet fail web-1 --how freeze --reason 'do we notice?'",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -60,7 +60,7 @@ func (s *session) fleetDestroy() *cobra.Command {
 	r := client.VisitRequest{Kind: "destroy"}
 	var later, yes bool
 	cmd := &cobra.Command{
-		Use: "destroy HOST…", Short: "Destroy hosts that Steer made and no definition has any more", Args: cobra.MinimumNArgs(1),
+		Use: "destroy HOST…", Short: "Destroy hosts that Steer made and no definition has any more", Args: between("a host", 1, 10000),
 		Long: "Destroy hosts that Steer made and no definition has any more, with everything on them but their volumes.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !yes {

@@ -186,7 +186,11 @@ func (w *hostWriter) recap(results []HostResult, sum, runs string) error {
 	default:
 		text := fmt.Sprintf(sum, w.add, w.alter, w.gone) + also(w.runs, runs)
 		if lost > 0 {
-			text += fmt.Sprintf("; %d of %d hosts could not be compared", lost, len(results))
+			could := "compared"
+			if strings.HasPrefix(sum, "Done") {
+				could = "converged"
+			}
+			text += fmt.Sprintf("; %d of %d hosts could not be %s", lost, len(results), could)
 		}
 		w.line(text + ".")
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +18,7 @@ import (
 func (s *session) hosts() *cobra.Command {
 	cmd := &cobra.Command{Use: "host", Short: "List, make, stop, start, roll back, rebuild and destroy hosts", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(s.hostList(), s.hostFacts(), s.hostInvite(), s.hostAgents(), s.hostRevoke(), s.hostGenerations(), s.hostRollback(),
+	cmd.AddCommand(s.hostList(), s.hostDescribe(), s.hostFacts(), s.hostInvite(), s.hostAgents(), s.hostRevoke(), s.hostGenerations(), s.hostRollback(),
 		s.hostMake("create", "Make hosts that do not exist yet, and converge them", false),
 		s.hostMake("stop", "Stop hosts, in order", false), s.hostFail(),
 		s.hostMake("start", "Start hosts again, however they were stopped, and converge them", false),
@@ -29,8 +30,13 @@ func (s *session) hosts() *cobra.Command {
 func (s *session) hostList() *cobra.Command {
 	var h HostArgs
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the hosts of hosts.yaml", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: "list [HOST…]", Short: "List the hosts of hosts.yaml",
+		Long: `Lists the hosts of hosts.yaml, or those of them that are named, and how those are that Steer
+makes: runs, stopped, frozen, cut off, not made. Of the others only a visit tells: steer plan.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := h.named(args); err != nil {
+				return err
+			}
 			all, err := s.Infra.Hosts(cmd.Context(), h)
 			if err != nil {
 				return err
@@ -40,30 +46,59 @@ func (s *session) hostList() *cobra.Command {
 					fmt.Fprintln(w, "There are no hosts (describe them in hosts.yaml).")
 					return
 				}
-				row(w, "HOST", "GROUP", "ROLES", "OWNER", "ADDRESS")
+				row(w, "HOST", "GROUP", "ROLES", "OWNER", "ADDRESS", "STATE")
 				for _, i := range all {
-					row(w, i.Host, i.Group, strings.Join(i.Roles, ", "), i.Owner, i.Address)
+					row(w, i.Host, i.Group, strings.Join(i.Roles, ", "), i.Owner, i.Address, i.State)
 				}
 			})
 		},
 	}
-	hostFlags(cmd, &h)
+	someHosts(cmd, &h)
+	cmd.Flags().Lookup("host").Hidden = true
+	return cmd
+}
+
+func (s *session) hostDescribe() *cobra.Command {
+	var h HostArgs
+	cmd := &cobra.Command{
+		Use: "describe [HOST…]", Short: "Describe hosts: what they are for, whose, and how they are kept",
+		Long: "Describes the hosts of hosts.yaml, or those of them that are named, as pages in Markdown for people who read no definitions. steer roles does it for roles.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			h.Limit = args
+			b, err := s.Infra.Describe(h)
+			if err != nil {
+				return err
+			}
+			if len(b) == 0 {
+				s.progress("There are no hosts (describe them in hosts.yaml).")
+			}
+			_, err = s.Stdout.Write(b)
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&h.Definitions, "definitions", "d", ".", "folder with roles/ and hosts.yaml")
 	return cmd
 }
 
 func (s *session) hostFacts() *cobra.Command {
 	var h HostArgs
 	cmd := &cobra.Command{
-		Use: "facts", Short: "Show what templates of roles see as .host", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: "facts [HOST…]", Short: "Show what templates of roles see as .host",
+		Long: "Shows what templates of roles see as .host, as JSON; of several hosts, one object after the other.\n" + whichHosts,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := h.named(args); err != nil {
+				return err
+			}
 			b, err := s.Infra.Facts(cmd.Context(), h)
-			if err == nil {
-				_, err = s.Stdout.Write(append(b, '\n'))
+			if len(b) > 0 {
+				if _, wrong := s.Stdout.Write(append(b, '\n')); err == nil {
+					err = wrong
+				}
 			}
 			return err
 		},
 	}
-	hostFlags(cmd, &h)
+	someHosts(cmd, &h)
 	return cmd
 }
 
@@ -175,18 +210,37 @@ func (s *session) test() *cobra.Command {
 	return cmd
 }
 
-const formatHelp = "text, json, junit, tap, nagios, prometheus or rspecish"
+func testFlags(cmd *cobra.Command, t *TestArgs) {
+	cmd.Flags().StringVar(&t.Format, "format", "text", "text, json, junit, tap, nagios, prometheus or rspecish")
+	cmd.Flags().DurationVar(&t.Retry, "retry-timeout", 0, "how long tests are repeated until they pass, also those that say no retry:, up to 1h")
+}
+
+// testForm checks how tests are run and told; -o json is --format json.
+func (s *session) testForm(cmd *cobra.Command, t *TestArgs) error {
+	if s.output == "json" && !cmd.Flags().Changed("format") {
+		t.Format = "json"
+	} else if s.output != "table" {
+		return fault.Usage(fmt.Errorf("-o %s: use --format, which knows more forms", s.output))
+	}
+	if t.Retry < 0 || t.Retry > time.Hour {
+		return fault.Usage(fmt.Errorf("--retry-timeout %s: write a time from 0s to 1h", t.Retry))
+	}
+	return nil
+}
 
 func (s *session) testHost() *cobra.Command {
 	var h HostArgs
-	format := "text"
+	var t TestArgs
 	cmd := &cobra.Command{
 		Use: "host [ROLE…]", Short: "Run the tests of roles on live hosts",
 		Long:    "Runs the tests of the roles of all hosts of hosts.yaml; with roles, of those, on this machine or --host.\nExit codes: 0 when nothing failed, else 1; with --format nagios those of its plugins.",
 		Example: "steer test host web\nsteer test host --limit web --format junit > tests.xml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h.Roles = args
-			code, err := s.Infra.Verify(cmd.Context(), h, format, s.Stdout)
+			if err := s.testForm(cmd, &t); err != nil {
+				return err
+			}
+			code, err := s.Infra.Verify(cmd.Context(), h, t, s.Stdout)
 			if err == nil && code != 0 {
 				return exitCode(code)
 			}
@@ -194,12 +248,12 @@ func (s *session) testHost() *cobra.Command {
 		},
 	}
 	hostFlags(cmd, &h)
-	cmd.Flags().StringVar(&format, "format", format, formatHelp)
+	testFlags(cmd, &t)
 	return cmd
 }
 
 func (s *session) testRole() *cobra.Command {
-	t := RoleTest{Format: "text"}
+	var t RoleTest
 	cmd := &cobra.Command{
 		Use: "role ROLE", Short: "Test a role in a host made for it", Args: exactly("a role", 1),
 		Long: `Makes a throw-away container, applies the role, runs its tests, applies it again,
@@ -207,6 +261,9 @@ which must change nothing, and destroys the container.`,
 		Example: "steer test role web -p port=8080 --image debian:12",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t.Role = args[0]
+			if err := s.testForm(cmd, &t.TestArgs); err != nil {
+				return err
+			}
 			ok, err := s.Infra.TestRole(cmd.Context(), t, s.Stdout)
 			if err == nil && !ok {
 				return exitCode(fault.ExitError)
@@ -221,18 +278,24 @@ which must change nothing, and destroys the container.`,
 	cmd.Flags().StringVar(&t.Image, "image", "debian:12", "image of the container")
 	cmd.Flags().BoolVar(&t.Systemd, "systemd", false, "start systemd in it; the image has to contain it")
 	cmd.Flags().BoolVar(&t.Keep, "keep", false, "leave the container, to look around in it")
-	cmd.Flags().StringVar(&t.Format, "format", t.Format, formatHelp)
+	testFlags(cmd, &t.TestArgs)
 	return cmd
 }
 
 func (s *session) testAdd() *cobra.Command {
+	var h HostArgs
 	var into string
 	cmd := &cobra.Command{
-		Use: "add KIND NAME", Short: "Write a test of what is on this host", Args: exactly("a kind and a name, like service nginx", 2),
-		Long:    "Prints the YAML of a test that holds on this host now, with only what stays the same while it is well.",
-		Example: "steer test add service nginx\nsteer test add port 80 >> tests.yaml",
+		Use: "add KIND NAME", Short: "Write a test of what is on a host", Args: exactly("a kind and a name, like service nginx", 2),
+		Long: `Prints the YAML of a test that holds on a host now, with only what stays the same while it is well.
+The host is this machine, --host, or the one of hosts.yaml that --limit names. With --append the test
+is added to the tests of a role.`,
+		Example: "steer test add service nginx\nsteer test add port 80 --host ssh://root@web1 --append roles/web/role.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := s.Infra.AddTest(cmd.Context(), args[0], args[1])
+			if err := h.named(nil); err != nil {
+				return err
+			}
+			b, err := s.Infra.AddTest(cmd.Context(), h, args[0], args[1])
 			if err != nil {
 				return err
 			}
@@ -240,27 +303,40 @@ func (s *session) testAdd() *cobra.Command {
 				_, err = s.Stdout.Write(b)
 				return err
 			}
-			f, err := os.OpenFile(into, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-			if err != nil {
-				return fmt.Errorf("write the test: %w", err)
-			}
-			if _, err := f.Write(b); err != nil {
-				f.Close()
-				return fmt.Errorf("write the test: %w", err)
-			}
-			return f.Close()
+			return s.appendTest(into, b)
 		},
 	}
-	cmd.Flags().StringVar(&into, "append", "", "file to append it to")
+	someHosts(cmd, &h)
+	cmd.Flags().StringVar(&into, "append", "", "file of a role to whose tests it is added")
 	return cmd
+}
+
+// appendTest writes a file anew with one more test in it.
+func (s *session) appendTest(into string, test []byte) error {
+	text, err := os.ReadFile(into)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("add the test: %w", err)
+	}
+	if text, err = s.Infra.AppendTest(into, text, test); err == nil {
+		err = os.WriteFile(into, text, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("add the test: %w", err)
+	}
+	fmt.Fprintf(s.Stderr, "Added to %s.\n", into)
+	return nil
 }
 
 func (s *session) roles() *cobra.Command {
 	var h HostArgs
 	cmd := &cobra.Command{
 		Use: "roles [ROLE…]", Short: "Describe roles: what hosts of theirs are",
+		Long: "Describes roles, all of them without names, as pages in Markdown for people who read no definitions:\nwhat a role is for, its hosts, parameters, resources, tests and checks.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := s.Infra.Roles(h, args)
+			if err == nil && len(b) == 0 {
+				s.progress("There are no roles (write roles/NAME.yaml; steer init writes one to start from).")
+			}
 			if err == nil {
 				_, err = s.Stdout.Write(b)
 			}

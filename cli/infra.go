@@ -12,11 +12,16 @@ type Infra struct {
 	// Converge plans, or with apply converges, hosts. tell gets each result of a
 	// resource as it comes.
 	Converge func(ctx context.Context, h HostArgs, c ConvergeArgs, tell func(HostEvent)) ([]HostResult, error)
+	// Storable says why arguments may not be written to a file: a secret is among them.
+	Storable func(h HostArgs) error
 	// Verify runs the tests of the roles of hosts, and writes the reports. The code is
 	// that with which the program ends.
-	Verify func(ctx context.Context, h HostArgs, format string, out io.Writer) (code int, err error)
-	// AddTest writes a test of what is on this host.
-	AddTest func(ctx context.Context, kind, name string) ([]byte, error)
+	Verify func(ctx context.Context, h HostArgs, t TestArgs, out io.Writer) (code int, err error)
+	// AddTest writes a test of what is on a host: of Limit, the one of Address, or this
+	// machine.
+	AddTest func(ctx context.Context, h HostArgs, kind, name string) ([]byte, error)
+	// AppendTest returns a file of tests, or a role, with one more test in it.
+	AppendTest func(file string, text, test []byte) ([]byte, error)
 	// TestRole runs a role in a host that is made for it and destroyed afterwards.
 	TestRole func(ctx context.Context, t RoleTest, out io.Writer) (ok bool, err error)
 	// Hosts lists the hosts of the inventory.
@@ -26,7 +31,10 @@ type Infra struct {
 	Make func(ctx context.Context, h HostArgs, what string, tell func(HostEvent)) ([]HostResult, error)
 	// Roles documents the roles of a definitions repository, as Markdown.
 	Roles func(h HostArgs, names []string) ([]byte, error)
-	// Facts reads those of a host, as JSON.
+	// Describe documents hosts of the inventory, as Markdown.
+	Describe func(h HostArgs) ([]byte, error)
+	// Facts reads those of hosts, as JSON; of this machine or the one of Address when no
+	// hosts are named.
 	Facts func(ctx context.Context, h HostArgs) ([]byte, error)
 	// Bake makes an image of roles. tell gets what happens in it, done each part when it
 	// is there.
@@ -115,6 +123,7 @@ type HostEvent struct {
 	Status string        `json:"status"`
 	Action string        `json:"action,omitempty"`
 	Fields []HostField   `json:"fields,omitempty"`
+	Drift  bool          `json:"drift,omitempty"` // the declaration has not changed since the host was as declared
 	Why    string        `json:"why,omitempty"`
 	Took   time.Duration `json:"took"` // nanoseconds
 }
@@ -133,7 +142,8 @@ type HostResult struct {
 	Counts     map[string]int `json:"counts"`
 	Hash       string         `json:"hash,omitempty"`
 	Generation int            `json:"generation,omitempty"`
-	CutOff     string         `json:"cut_off,omitempty"` // of the run before this one
+	CutOff     string         `json:"cut_off,omitempty"`   // of the run before this one
+	Remembers  bool           `json:"remembers,omitempty"` // it was as declared once, so that drift can be told
 	Notes      []string       `json:"notes,omitempty"`
 	Error      string         `json:"error,omitempty"`
 	Failed     bool           `json:"failed"`
@@ -148,6 +158,9 @@ type HostInfo struct {
 	Owner   string   `json:"owner,omitempty"`
 	Address string   `json:"address"`
 	Made    bool     `json:"made"` // by steer host create
+	// State is how one that Steer makes is, like runs or stopped; empty where only a visit
+	// tells.
+	State string `json:"state,omitempty"`
 }
 
 // RoleTest is a role to test in a host of its own.
@@ -157,5 +170,11 @@ type RoleTest struct {
 	Image   string // of the throw-away container
 	Systemd bool
 	Keep    bool
-	Format  string
+	TestArgs
+}
+
+// TestArgs say how tests are run, and told.
+type TestArgs struct {
+	Format string
+	Retry  time.Duration // each is repeated at least so long until it passes
 }

@@ -55,7 +55,15 @@ Without roles, all hosts of hosts.yaml; with roles, this machine or --host.` + e
 		Example: "steer plan web -p port=8080            # this machine\nsteer plan --limit 'web-*' --out change.plan",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h.Roles = args
-			p, err := s.compare(cmd.Context(), "Plan", h, c)
+			if out != "" {
+				if !isPlanFile(out) {
+					return fault.Usage(fmt.Errorf("--out %s: the name needs a dot or a slash, so that it is no role (like %[1]s.plan)", out))
+				}
+				if err := s.Infra.Storable(h); err != nil {
+					return err
+				}
+			}
+			p, err := s.compare(cmd.Context(), h, c)
 			if err != nil {
 				return err
 			}
@@ -75,28 +83,6 @@ Without roles, all hosts of hosts.yaml; with roles, this machine or --host.` + e
 	return cmd
 }
 
-func (s *session) drift() *cobra.Command {
-	var h HostArgs
-	var c ConvergeArgs
-	var detailed bool
-	cmd := &cobra.Command{
-		Use: "drift [ROLE…]", Short: "Show where hosts differ from what was applied",
-		Long: "Compares hosts with their roles, like plan; it changes nothing and has no file to apply." + exits,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			h.Roles = args
-			p, err := s.compare(cmd.Context(), "Drift", h, c)
-			if err != nil {
-				return err
-			}
-			return p.end(detailed)
-		},
-	}
-	hostFlags(cmd, &h)
-	waveFlags(cmd, &c)
-	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "end with 2 when something differs")
-	return cmd
-}
-
 func (s *session) apply() *cobra.Command {
 	var h HostArgs
 	var c ConvergeArgs
@@ -113,12 +99,17 @@ Without roles, all hosts of hosts.yaml; with roles, this machine or --host.` + e
 				return err
 			}
 			if saved != nil {
+				for _, name := range []string{"definitions", "host", "param", "limit", "key", "environment", "tags", "state"} {
+					if cmd.Flags().Changed(name) {
+						return fault.Usage(fmt.Errorf("--%s: %s says what is done, and where (plan again, or leave the flag out)", name, args[0]))
+					}
+				}
 				h, c.Tags, c.StateDir = saved.Args, saved.Tags, saved.StateDir
 			} else {
 				h.Roles = args
 			}
 			if saved != nil || !yes {
-				p, err := s.compare(cmd.Context(), "Plan", h, c)
+				p, err := s.compare(cmd.Context(), h, c)
 				if err != nil {
 					return err
 				}
@@ -187,9 +178,9 @@ type planned struct {
 	results  []HostResult
 }
 
-func (s *session) compare(ctx context.Context, title string, h HostArgs, c ConvergeArgs) (*planned, error) {
+func (s *session) compare(ctx context.Context, h HostArgs, c ConvergeArgs) (*planned, error) {
 	c.Apply, c.MaxFail, c.Serial = false, -1, ""
-	return s.converge(ctx, title, h, c)
+	return s.converge(ctx, "Plan", h, c)
 }
 
 func (s *session) converge(ctx context.Context, title string, h HostArgs, c ConvergeArgs) (*planned, error) {
@@ -249,10 +240,16 @@ func (p *planned) write(file string) error {
 	return nil
 }
 
+// isPlanFile tells whether a word names the file of a plan; names of roles have neither
+// dots nor slashes.
+func isPlanFile(word string) bool { return strings.ContainsAny(word, "./") }
+
 // readPlan reads the file of a plan, when that is what the one argument names.
 func readPlan(args []string) (*planned, error) {
-	if len(args) != 1 || !strings.ContainsAny(args[0], "./") {
+	if i := slices.IndexFunc(args, isPlanFile); i < 0 {
 		return nil, nil
+	} else if len(args) > 1 {
+		return nil, fault.Usage(fmt.Errorf("%s is the file of a plan, which is applied alone", args[i]))
 	}
 	b, err := os.ReadFile(args[0])
 	if err != nil {

@@ -73,8 +73,8 @@ func (s *session) init() *cobra.Command {
 	return &cobra.Command{
 		Use:   "init DIR",
 		Short: "Write a new definitions repository with comments",
-		Long: `Write a new definitions repository: environments, services, teams, a check and a
-dashboard, with comments that say what goes where. DIR must be empty or absent.`,
+		Long: `Write a new definitions repository: environments, services, teams, hosts with a role, a
+check and a dashboard, with comments that say what goes where. DIR must be empty or absent.`,
 		Args: exactly("a folder to write to", 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := args[0]
@@ -108,9 +108,9 @@ func (s *session) validate() *cobra.Command {
 		Use:   "validate [PATH]",
 		Short: "Check a definitions repository or a service's steer.yaml",
 		Long: `Check the files that a push would be checked for. PATH is a folder with
-environments.yaml (a definitions repository), a folder with steer.yaml (a
-service), or a steer.yaml; default: this folder. Every error names file, line
-and column.`,
+environments.yaml, hosts.yaml or roles/ (a definitions repository), a folder with
+steer.yaml (a service), or a steer.yaml; default: this folder. Every error names
+file, line and column.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			path := "."

@@ -62,7 +62,7 @@ func (c *Certificate) Check() error {
 	wrong := func(format string, args ...any) { errs = append(errs, fault.New(fault.Invalid, format, args...)) }
 	for _, f := range [][2]string{{"path", c.Path}, {"key_path", c.KeyPath}} {
 		if !path.IsAbs(f[1]) || path.Clean(f[1]) != f[1] {
-			wrong("%s: %q is no absolute path", f[0], f[1])
+			wrong("%s: %q is no absolute path (write one, like /etc/ssl/private/web.key)", f[0], f[1])
 		}
 	}
 	if c.Path == c.KeyPath {
