@@ -71,6 +71,8 @@ type Property struct {
 	Expected string `json:"expected"`        // of what failed only that which does not hold
 	Found    string `json:"found,omitempty"` // empty when nothing could be looked at
 	Why      string `json:"why,omitempty"`   // of an error, of a skip
+	// Findings are what was found, one by one, of kinds that look for what is wrong.
+	Findings Findings `json:"findings,omitempty"`
 }
 
 // Run runs tests on this host. It ends early with the context: tests that are not
@@ -226,6 +228,8 @@ func judge(p property, found Found) Property {
 	case Nothing:
 		out.Status, out.Found = Failed, show(value)
 		return out
+	case Findings:
+		out.Findings, bare = f, f.texts()
 	}
 	var broken Value
 	for _, c := range p.want {
