@@ -143,6 +143,9 @@ func (k *keeper) visit(ctx context.Context, t fleet.Task) (out fleet.Outcome, er
 	}
 	if t.Cause != "change" && t.Cause != "drift" { // others wait for those
 		k.look(v, t.Host, r.Changes() > 0, &out)
+		if err := k.erosion(ctx, v, m, h, &out); err != nil {
+			k.log.Warn("look for erosion", "host", t.Host, "error", err)
+		}
 	}
 	return out, nil
 }
