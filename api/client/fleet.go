@@ -14,6 +14,7 @@ import (
 type (
 	Fleet         = fleet.Overview
 	FleetHost     = fleet.Host
+	Erosion       = fleet.Erosion
 	HostDetail    = fleet.Detail
 	Visit         = fleet.Visit
 	VisitChange   = fleet.Change

@@ -28,13 +28,13 @@ found. A container has no hardware of its own: only its mounts are looked at.`,
 	Key:     "part",
 	Example: "hardware: {part: disks, wear: 80, ignore: [\"/^sdb .*sectors/\"]}",
 	Stable:  []string{"known"},
-	New:     func() Subject { return &hardware{} },
+	New:     func() Subject { return &hardware{Failures: none()} },
 }
 
 type hardware struct {
 	Part        string          `yaml:"part" doc:"all, arrays, disks, filesystems, memory or board." default:"all"`
 	Known       *bool           `yaml:"known" doc:"Whether there is something to look at: an array, a disk that tells its state."`
-	Failures    Text            `yaml:"failures" doc:"What is wrong, a text for each thing; by default there is nothing." default:"{only: []}"`
+	Failures    Text            `yaml:"failures" doc:"What is wrong, a text for each thing. Default: nothing may be, {only: []}."`
 	Ignore      []string        `yaml:"ignore" doc:"Failures that are known and borne: texts that they contain, or /expressions/."`
 	Within      config.Duration `yaml:"within" doc:"How far back the kernel's log counts." default:"24h"`
 	Wear        int             `yaml:"wear" doc:"How much of its life a flash disk may have used, in per cent of what its maker gives it." default:"90"`
@@ -133,3 +133,6 @@ func checkWithin(d config.Duration) error {
 	}
 	return nil
 }
+
+// none is what may be wrong unless a test says otherwise.
+func none() Text { return Text{only{}} }

@@ -18,13 +18,13 @@ two looks (what they saw is kept in /run/steer-oom.json).`,
 	Key:     "name",
 	Example: "oom: {name: mysqld, within: 7d}",
 	Stable:  []string{"known"},
-	New:     func() Subject { return &oom{} },
+	New:     func() Subject { return &oom{Failures: none()} },
 }
 
 type oom struct {
 	Name     string          `yaml:"name" doc:"Name of a program, as the kernel's log has it, or all." default:"all"`
 	Known    *bool           `yaml:"known" doc:"Whether kills can be known: by the log, or a counter."`
-	Failures Text            `yaml:"failures" doc:"What was killed, a text for each process; by default there is nothing." default:"{only: []}"`
+	Failures Text            `yaml:"failures" doc:"What was killed, a text for each process. Default: nothing may be, {only: []}."`
 	Ignore   []string        `yaml:"ignore" doc:"Failures that are known and borne: texts that they contain, or /expressions/."`
 	Within   config.Duration `yaml:"within" doc:"How far back kills count." default:"24h"`
 

@@ -18,13 +18,13 @@ the kernel (/proc/PID/sched). Processes that somebody froze don't count.`,
 	Key:     "name",
 	Example: "stuck: {name: all, longer: 10m, zombies: 50}",
 	Stable:  []string{"known"},
-	New:     func() Subject { return &stuck{} },
+	New:     func() Subject { return &stuck{Failures: none()} },
 }
 
 type stuck struct {
 	Name     string          `yaml:"name" doc:"Name of a program, as ps shows it under comm, or all." default:"all"`
 	Known    *bool           `yaml:"known" doc:"Whether the kernel tells how long processes wait."`
-	Failures Text            `yaml:"failures" doc:"What is stuck, a text for each process or parent; by default there is nothing." default:"{only: []}"`
+	Failures Text            `yaml:"failures" doc:"What is stuck, a text for each process or parent. Default: nothing may be, {only: []}."`
 	Ignore   []string        `yaml:"ignore" doc:"Failures that are known and borne: texts that they contain, or /expressions/."`
 	Longer   config.Duration `yaml:"longer" doc:"How long a process may wait, and an ended one may be left." default:"5m"`
 	Zombies  int             `yaml:"zombies" doc:"So many processes that one parent left for longer are a failure." default:"20"`

@@ -20,8 +20,9 @@ type event struct {
 
 func diskEvents() []event {
 	const next = "look at its cables and SMART state; save its data, replace it"
-	// Drives without a disk in them, and what disks need not be able to do.
-	harmless := regexp.MustCompile(`dev (fd\d|sr\d)|op 0x(3|9):`)
+	// Drives without a disk in them, files in place of disks, and what disks need not be
+	// able to do.
+	harmless := regexp.MustCompile(`dev (fd|sr|loop)\d|op 0x(3|9):`)
 	return []event{
 		{regexp.MustCompile(`(?:I/O error|critical medium error), dev (\S+), sector`), harmless, "", "I/O", "I/O errors", next},
 		{regexp.MustCompile(`^Buffer I/O error on dev (\S+),`), harmless, "", "I/O", "I/O errors", next},
@@ -32,11 +33,12 @@ func diskEvents() []event {
 
 func filesystemEvents() []event {
 	const next = "look at the disk, check the file system unmounted"
+	file := regexp.MustCompile(`[( ]loop\d`) // an image in a file, which somebody may look into; one that stays mounted is counted
 	return []event{
-		{regexp.MustCompile(`^EXT4-fs error \(device (\S+?)\)`), nil, "", "errors", "errors of the file system", next},
-		{regexp.MustCompile(`^Aborting journal on device (\S+?)(?:-\d+)?\.`), nil, "", "errors", "its journal ended", next},
-		{regexp.MustCompile(`^XFS \((\S+?)\): .*(?:[Cc]orruption|[Ss]hut(?:ting)? down|metadata I/O error)`), nil, "", "errors", "errors of the file system", next},
-		{regexp.MustCompile(`^BTRFS (?:error|critical) \(device (\S+?)(?: state \S+)?\)`), nil, "", "errors", "errors of the file system", next},
+		{regexp.MustCompile(`^EXT4-fs error \(device (\S+?)\)`), file, "", "errors", "errors of the file system", next},
+		{regexp.MustCompile(`^Aborting journal on device (\S+?)(?:-\d+)?\.`), file, "", "errors", "its journal ended", next},
+		{regexp.MustCompile(`^XFS \((\S+?)\): .*(?:[Cc]orruption|[Ss]hut(?:ting)? down|metadata I/O error)`), file, "", "errors", "errors of the file system", next},
+		{regexp.MustCompile(`^BTRFS (?:error|critical) \(device (\S+?)(?: state \S+)?\)`), file, "", "errors", "errors of the file system", next},
 	}
 }
 
