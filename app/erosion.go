@@ -64,6 +64,26 @@ func (d *declared) kept(group string) host.Converge {
 	return is
 }
 
+// erosionEvery bounds how often disks are asked where visits are frequent.
+const erosionEvery = 5 * time.Minute
+
+// lookForErosion looks, unless it did a moment ago and nobody asks.
+func (k *keeper) lookForErosion(ctx context.Context, v visit, m infra.Manifest, h host.Host, asked bool, out *fleet.Outcome) {
+	k.mu.Lock()
+	due := asked || time.Since(k.eroding[h.Name]) >= erosionEvery
+	k.mu.Unlock()
+	if !due {
+		return
+	}
+	if err := k.erosion(ctx, v, m, h, out); err != nil {
+		k.log.Warn("look for what breaks by itself", "host", h.Name, "error", err)
+		return
+	}
+	k.mu.Lock()
+	k.eroding[h.Name] = time.Now()
+	k.mu.Unlock()
+}
+
 // erosion looks for what broke or wore out on a host by itself, as the newest definitions
 // want it.
 func (k *keeper) erosion(ctx context.Context, v visit, m infra.Manifest, h host.Host, out *fleet.Outcome) error {

@@ -91,7 +91,7 @@ func (s *session) fleetTable(w io.Writer, f client.Fleet) {
 			}
 			for _, e := range h.Erosion {
 				for _, b := range e.Findings {
-					note = strings.TrimPrefix(note+"; "+b.Of+" "+b.Kind, "; ")
+					note = strings.TrimPrefix(note+"; "+b.Of+": "+b.Kind, "; ")
 				}
 			}
 			row(w, h.Name, s.state(state), strings.Join(h.Roles, ", "), ago(h.Contact), next, h.Drifts, security, tests, note)

@@ -26,7 +26,7 @@ type Erosion struct {
 type Breakdown struct {
 	Of    string    `json:"of"`   // the thing: sda, md0, mysqld[312]
 	Kind  string    `json:"kind"` // the trouble; with Of the same as long as it lasts
-	Text  string    `json:"text"` // what is wrong, and what a person does next
+	Text  string    `json:"text"` // what is wrong and, in parentheses at its end, what a person does next
 	Since time.Time `json:"since"`
 }
 
@@ -89,7 +89,8 @@ func (e *end) eroded(ctx context.Context, tx *sql.Tx) (trouble []Trouble, err er
 		if more := len(news) - 1; more > 0 {
 			title += fmt.Sprintf(", and %d more", more)
 		}
-		ev := event.Event{Source: source, Type: event.HostEroded, Subject: "host/" + e.h.Name, Actor: event.Steer, Environment: e.h.Environment, Summary: title, Data: []byte(encoded(one))}
+		ev := event.Event{Source: source, Type: event.HostEroded, Subject: "host/" + e.h.Name, Actor: event.Steer, Environment: e.h.Environment, Summary: title,
+			Data: []byte(encoded(map[string]any{"visit": e.v.ID, "look": one.Look, "findings": one.Findings, "severity": one.Severity}))}
 		if len(news) > 0 {
 			if err := e.o.Journal(ctx, tx, &ev); err != nil {
 				return nil, err
@@ -109,12 +110,15 @@ func (e *end) eroded(ctx context.Context, tx *sql.Tx) (trouble []Trouble, err er
 // erosionKey is what the incident of a look is about.
 func erosionKey(host, look string) string { return "erosion/" + host + "/" + look }
 
-// titled cuts a text for a title.
+// titled is what is wrong, without what to do next.
 func titled(text string) string {
-	if len(text) <= 140 {
-		return text
+	if i := strings.LastIndex(text, " ("); i > 0 {
+		text = text[:i]
 	}
-	return strings.ToValidUTF8(text[:140], "") + "…"
+	if len(text) > 140 {
+		text = strings.ToValidUTF8(text[:140], "") + "…"
+	}
+	return text
 }
 
 // closeErosion ends the incidents of looks that find nothing any more.

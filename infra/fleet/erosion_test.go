@@ -84,7 +84,7 @@ func TestErosion(t *testing.T) {
 		if d := cmp.Diff(want, s.detail("a").Host.Erosion); d != "" {
 			t.Error(d)
 		}
-		if got := s.opened[disks]; got.Title != "a: sda: it fails (replace it), and 1 more" || got.Summary != "sda: it fails (replace it)\nsdb: is worn" || got.Severity != "ticket" || got.Owner != "ops" || got.Env != "ci" || got.Host != "a" {
+		if got := s.opened[disks]; got.Title != "a: sda: it fails, and 1 more" || got.Summary != "sda: it fails (replace it)\nsdb: is worn" || got.Severity != "ticket" || got.Owner != "ops" || got.Env != "ci" || got.Host != "a" {
 			t.Errorf("%+v", got)
 		}
 		s.set(func() { s.wanted.Settings.Severity = "page" })

@@ -60,7 +60,10 @@ func (w *hardware) Check() error {
 }
 
 func (w *hardware) Look(ctx context.Context, h *infra.Host) (Found, error) {
-	m := machine.Machine{Root: w.root, Now: time.Now(), Container: h.Facts.Container}
+	m, err := looker(h, w.root)
+	if err != nil {
+		return nil, err
+	}
 	since := m.Now.Add(-w.Within.Std())
 	var all machine.Seen
 	for _, part := range []struct {
@@ -83,6 +86,15 @@ func (w *hardware) Look(ctx context.Context, h *infra.Host) (Found, error) {
 		all.Join(s)
 	}
 	return seen(all, w.Ignore), nil
+}
+
+// looker looks at the machine of a host. What several tests read, and the time of their
+// run, is the same for all.
+func looker(h *infra.Host, root string) (machine.Machine, error) {
+	now, err := infra.Memo(h, "time of the run", func() (time.Time, error) { return time.Now(), nil })
+	return machine.Machine{Root: root, Now: now, Container: h.Facts.Container, Once: func(key string, load func() (any, error)) (any, error) {
+		return infra.Memo(h, key, load)
+	}}, err
 }
 
 // seen is what a look found, as properties.

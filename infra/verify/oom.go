@@ -3,11 +3,9 @@ package verify
 import (
 	"context"
 	"errors"
-	"time"
 
 	"steer/base/config"
 	"steer/infra"
-	"steer/infra/verify/internal/machine"
 )
 
 var oomKind = Kind{
@@ -38,7 +36,10 @@ func (o *oom) Check() error {
 }
 
 func (o *oom) Look(ctx context.Context, h *infra.Host) (Found, error) {
-	m := machine.Machine{Root: o.root, Now: time.Now(), Container: h.Facts.Container}
+	m, err := looker(h, o.root)
+	if err != nil {
+		return nil, err
+	}
 	s, err := m.OOM(ctx, program(o.Name), m.Now.Add(-o.Within.Std()))
 	if err != nil {
 		return nil, err

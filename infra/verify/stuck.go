@@ -7,7 +7,6 @@ import (
 
 	"steer/base/config"
 	"steer/infra"
-	"steer/infra/verify/internal/machine"
 )
 
 var stuckKind = Kind{
@@ -45,8 +44,11 @@ func (p *stuck) Check() error {
 	return errors.Join(append(all, plainName("name", p.Name), checkIgnore(p.Ignore))...)
 }
 
-func (p *stuck) Look(context.Context, *infra.Host) (Found, error) {
-	m := machine.Machine{Root: p.root, Now: time.Now()}
+func (p *stuck) Look(_ context.Context, h *infra.Host) (Found, error) {
+	m, err := looker(h, p.root)
+	if err != nil {
+		return nil, err
+	}
 	s, err := m.Stuck(program(p.Name), p.Longer.Std(), p.Zombies)
 	if err != nil {
 		return nil, err

@@ -23,9 +23,28 @@ type entry struct {
 const mostEntries = 100_000
 
 // log returns the kernel's messages since a time, oldest first, and from when on it knows
-// them. They come from /dev/kmsg and, for what came before the oldest one there, from
+// them.
+func (m Machine) log(ctx context.Context, since time.Time) ([]entry, time.Time, error) {
+	type messages struct {
+		entries []entry
+		from    time.Time
+	}
+	load := func() (any, error) {
+		entries, from, err := m.readLog(ctx, since)
+		return messages{entries, from}, err
+	}
+	once := m.Once
+	if once == nil {
+		once = func(_ string, load func() (any, error)) (any, error) { return load() }
+	}
+	all, err := once("the kernel's log since "+since.String(), load)
+	is, _ := all.(messages)
+	return is.entries, is.from, err
+}
+
+// readLog reads them. They come from /dev/kmsg and, for what came before the oldest one there, from
 // systemd's journal. Only messages of the kernel itself count: programs may write there too.
-func (m Machine) log(ctx context.Context, since time.Time) (all []entry, from time.Time, err error) {
+func (m Machine) readLog(ctx context.Context, since time.Time) (all []entry, from time.Time, err error) {
 	up, _, _ := strings.Cut(m.text("/proc/uptime"), " ")
 	seconds, err := strconv.ParseFloat(up, 64)
 	if err != nil {

@@ -27,13 +27,15 @@ type Machine struct {
 	// Container says that the machine beneath belongs to somebody else: what the kernel
 	// tells of it is left out.
 	Container bool
+	// Once returns what load returned the first time; nil: it is loaded each time.
+	Once func(key string, load func() (any, error)) (any, error)
 }
 
 // Finding is something wrong with one thing.
 type Finding struct {
 	Of   string `json:"of"`   // the thing: md0, sda1, mysqld[312]; with Kind the same as long as the trouble is
 	Kind string `json:"kind"` // the trouble, in one word: degraded, errors
-	Text string `json:"text"` // what is wrong, and what a person does next
+	Text string `json:"text"` // what is wrong and, in parentheses at its end, what a person does next
 }
 
 // Seen is what a look found out.

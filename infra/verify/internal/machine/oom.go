@@ -108,7 +108,7 @@ func (m Machine) killed(s *Seen, since time.Time) error {
 		if i == 0 || l.At.Before(since) || l.Count <= is.Looks[i-1].Count {
 			continue
 		}
-		s.add(what, "killed "+strconv.Itoa(l.Count), "%s: the kernel killed %s for want of memory between %s and %s (give it more memory, or find what needs it; the kernel's log, on the machine, says which)",
+		s.add(what, "kill "+strconv.Itoa(l.Count), "%s: the kernel killed %s for want of memory between %s and %s (give it more memory, or find what needs it; the kernel's log, on the machine, says which)",
 			what, count(l.Count-is.Looks[i-1].Count, "process", "processes"), clock(is.Looks[i-1].At), clock(l.At))
 	}
 	s.looked("the counter of " + what)

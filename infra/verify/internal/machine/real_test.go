@@ -156,7 +156,7 @@ func TestKillReally(t *testing.T) {
 		shell(t, `cp /usr/bin/tail /usr/local/bin/$HUNGRY; ! $HUNGRY /dev/zero`)
 		m.Now = time.Now()
 		got := about(t, look, "this container")
-		if len(got) != 1 || !strings.HasPrefix(got[0], "killed 1 this container: the kernel killed 1 process for want of memory between ") {
+		if len(got) != 1 || !strings.HasPrefix(got[0], "kill 1 this container: the kernel killed 1 process for want of memory between ") {
 			t.Errorf("%q", got)
 		}
 	}, "--memory=64m", "--memory-swap=64m", "-e", "HUNGRY="+name)

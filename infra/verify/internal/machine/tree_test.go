@@ -83,6 +83,9 @@ func hardware(t *testing.T, m Machine, within time.Duration) string {
 		}
 		fmt.Fprintf(&b, "%s: %s\n", part.name, s.Note())
 		for _, f := range s.Findings {
+			if i := strings.LastIndex(f.Text, " ("); i < 0 || !strings.HasSuffix(f.Text, ")") || strings.Contains(f.Text[i+2:], ") ") {
+				t.Errorf("it does not end with what to do next: %s", f.Text)
+			}
 			fmt.Fprintf(&b, "  %s, %s: %s\n", f.Of, f.Kind, f.Text)
 		}
 	}
