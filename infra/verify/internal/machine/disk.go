@@ -69,12 +69,9 @@ func (m Machine) smart(ctx context.Context, s *Seen, wear int) {
 			continue
 		}
 		if is.Status == nil && len(is.ATA.Table) == 0 && is.NVMe == nil {
-			why := "it tells nothing"
+			why := "it has none, or sleeps and is left alone"
 			for _, said := range is.Smartctl.Messages {
 				why = strings.TrimPrefix(said.String, d.Name+": ")
-			}
-			if is.Smartctl.ExitStatus == 0 {
-				why = "it sleeps, and is left alone"
 			}
 			s.not("SMART of %s (%s)", name, cut(why))
 			continue
@@ -99,15 +96,12 @@ func ask(ctx context.Context, into any, args ...string) error {
 
 // smart is what smartctl writes of a disk, as far as it matters here.
 type smart struct {
-	Smartctl struct {
-		ExitStatus int `json:"exit_status"`
-		Messages   []struct{ String string }
-	}
-	Model  string                 `json:"model_name"`
-	SCSI   string                 `json:"scsi_model_name"`
-	Serial string                 `json:"serial_number"`
-	Status *struct{ Passed bool } `json:"smart_status"`
-	ATA    struct {
+	Smartctl struct{ Messages []struct{ String string } }
+	Model    string                 `json:"model_name"`
+	SCSI     string                 `json:"scsi_model_name"`
+	Serial   string                 `json:"serial_number"`
+	Status   *struct{ Passed bool } `json:"smart_status"`
+	ATA      struct {
 		Table []struct {
 			ID         int
 			Name       string

@@ -44,7 +44,11 @@ func (m Machine) ext4(s *Seen) {
 		if n > 1 && first != last {
 			text = "the first " + first + ", " + text
 		}
-		s.add(device, "errors", "%s: ext4 counted %s, %s (look at the disk, then e2fsck -f /dev/%s unmounted, which also sets the count to 0)", device, count(int(n), "error", "errors"), text, device)
+		name := device
+		if mapped := m.text("/sys/block/" + device + "/dm/name"); mapped != "" { // dm-0 says nothing to people
+			name += ", " + mapped
+		}
+		s.add(device, "errors", "%s: ext4 counted %s, %s (look at the disk, then e2fsck -f /dev/%s unmounted, which also sets the count to 0)", name, count(int(n), "error", "errors"), text, device)
 	}
 }
 

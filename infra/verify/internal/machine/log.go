@@ -82,6 +82,9 @@ func (m Machine) readLog(ctx context.Context, since time.Time) (all []entry, fro
 	})
 	if from.After(since) {
 		if older, ok := m.journal(ctx, since, from); ok {
+			if len(m.names("/var/log/journal/*")) == 0 { // it is in memory, and began with the machine
+				since = later(since, boot)
+			}
 			return append(older, all...), since, nil
 		}
 	}
