@@ -29,11 +29,12 @@ type keeper struct {
 	commits map[string]*declared // those read last
 	ages    map[[2]string]bool   // of pairs of commits: whether the second is newer
 	patched map[string]time.Time // when patches of a host were looked for
+	eroding map[string]time.Time // when it was looked for what breaks by itself
 }
 
 // openFleet opens the unattended convergence of hosts.
 func (a *App) openFleet(ctx context.Context) (err error) {
-	k := &keeper{App: a, commits: map[string]*declared{}, patched: map[string]time.Time{}}
+	k := &keeper{App: a, commits: map[string]*declared{}, patched: map[string]time.Time{}, eroding: map[string]time.Time{}}
 	if k.self, err = fromHere(); err != nil {
 		return err
 	}
@@ -143,6 +144,7 @@ func (k *keeper) visit(ctx context.Context, t fleet.Task) (out fleet.Outcome, er
 	}
 	if t.Cause != "change" && t.Cause != "drift" { // others wait for those
 		k.look(v, t.Host, r.Changes() > 0, &out)
+		k.lookForErosion(ctx, v, m, h, t.Cause == "person", &out)
 	}
 	return out, nil
 }

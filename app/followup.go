@@ -76,7 +76,7 @@ func (a *App) hostsOf(ctx context.Context, i state.Incident) (names []string, er
 	switch {
 	case i.Service != "":
 		return nil, nil
-	case i.Query == "" && (kind == "host" || kind == "drift"):
+	case i.Query == "" && (kind == "host" || kind == "drift" || kind == "erosion"):
 		return []string{name}, nil
 	case i.Query == "" && kind == "group":
 		visits, err := a.keeper.fleet.Visits(ctx, fleet.Filter{Group: name, Since: i.Began.Add(-time.Hour), Limit: 500})

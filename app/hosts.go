@@ -40,7 +40,7 @@ func listHosts(ctx context.Context, a cli.HostArgs) ([]cli.HostInfo, error) {
 	_, err = host.Each(ctx, all, host.Waves{MaxFail: -1}, func(ctx context.Context, h host.Host) bool {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		is, err := host.Look(ctx, h)
+		is, err := host.Condition(ctx, h)
 		if err != nil {
 			is = "unknown: " + err.Error()
 		}
@@ -84,7 +84,7 @@ func makeHosts(ctx context.Context, a cli.HostArgs, what string, tell func(cli.H
 		case "destroy", "rebuild":
 			over = what == "destroy"
 			said := "destroyed"
-			if is, _ := host.Look(ctx, h); is == host.Missing {
+			if is, _ := host.Condition(ctx, h); is == host.Missing {
 				said = "there was none"
 			}
 			if err = host.Destroy(ctx, h); err == nil {

@@ -39,7 +39,7 @@ func (k *keeper) open(ctx context.Context, tx *sql.Tx, t fleet.Trouble) error {
 func (k *keeper) followed(ctx context.Context, p fleet.Place, from, until time.Time) (numbers []int64, err error) {
 	all, err := k.monitor.checks.Incidents(ctx, state.Filter{From: from, Until: until, Limit: 100})
 	for _, i := range all {
-		host := i.Check == "host/"+p.Host || strings.HasPrefix(i.Check, "drift/"+p.Host+"/") || strings.HasPrefix(i.Check, strings.ReplaceAll(p.Host, ".", "-")+"-")
+		host := i.Check == "host/"+p.Host || strings.HasPrefix(i.Check, "drift/"+p.Host+"/") || strings.HasPrefix(i.Check, "erosion/"+p.Host+"/") || strings.HasPrefix(i.Check, strings.ReplaceAll(p.Host, ".", "-")+"-")
 		if host || i.Check == "group/"+p.Group || p.Environment != "" && i.Environment == p.Environment {
 			numbers = append(numbers, i.ID)
 		}

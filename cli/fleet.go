@@ -93,6 +93,11 @@ func (s *session) fleetTable(w io.Writer, f client.Fleet) {
 			if born.IsZero() {
 				born = h.Seen
 			}
+			for _, e := range h.Erosion {
+				for _, b := range e.Findings {
+					note = strings.TrimPrefix(note+"; "+b.Of+": "+b.Kind, "; ")
+				}
+			}
 			row(w, h.Name, s.state(state), strings.Join(h.Roles, ", "), h.Owner, short(time.Since(born)), ago(h.Contact), next, h.Drifts, security, tests, note)
 		}
 	}
@@ -165,6 +170,7 @@ func (s *session) fleetHost() *cobra.Command {
 				s.fleetTable(w, client.Fleet{Hosts: []client.FleetHost{d.Host}})
 				fmt.Fprintln(w)
 				driftTable(w, d.Drifts)
+				erosionList(w, d.Host.Erosion)
 				for _, t := range d.Tests {
 					if t.Status == "failed" {
 						fmt.Fprintf(w, "test fails: %s: %s\n", t.Name, t.Found)
@@ -178,6 +184,21 @@ func (s *session) fleetHost() *cobra.Command {
 				s.visitTable(w, d.Visits)
 			})
 		},
+	}
+}
+
+// erosionList tells what broke or wore out by itself, and what nobody could look at.
+func erosionList(w io.Writer, all []client.Erosion) {
+	for _, e := range all {
+		for _, b := range e.Findings {
+			fmt.Fprintf(w, "%s since %s: %s\n", e.Severity, clock(b.Since), safe(b.Text))
+		}
+		switch {
+		case e.Off != "":
+			fmt.Fprintf(w, "nobody looks at %s: %s\n", e.Look, safe(e.Off))
+		case e.Error != "":
+			fmt.Fprintf(w, "%s could not be looked at: %s\n", e.Look, safe(e.Error))
+		}
 	}
 }
 

@@ -70,7 +70,9 @@ func readFacts(ctx context.Context) Facts {
 			break
 		}
 	}
-	f.Container = exists("/.dockerenv") || exists("/run/.containerenv") || exists("/run/systemd/container")
+	// What makes containers tells their first process so, see https://systemd.io/CONTAINER_INTERFACE.
+	first, _ := os.ReadFile("/proc/1/environ")
+	f.Container = exists("/.dockerenv") || exists("/run/.containerenv") || exists("/run/systemd/container") || bytes.Contains(append([]byte{0}, first...), []byte("\x00container="))
 	return f
 }
 

@@ -15,6 +15,7 @@ type (
 	Fleet         = fleet.Overview
 	FleetHost     = fleet.Host
 	Habits        = fleet.Habits
+	Erosion       = fleet.Erosion
 	HostDetail    = fleet.Detail
 	Visit         = fleet.Visit
 	VisitChange   = fleet.Change

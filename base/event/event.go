@@ -94,6 +94,7 @@ const (
 	HostConverged   = "dev.cdeventsx.steer-host.converged.0.1.0"   // as declared, which it was not before
 	HostChanged     = "dev.cdeventsx.steer-host.changed.0.1.0"     // definitions reached it
 	HostDrifted     = "dev.cdeventsx.steer-host.drifted.0.1.0"     // it was changed without them
+	HostEroded      = "dev.cdeventsx.steer-host.eroded.0.1.0"      // something of it broke or wore out by itself
 	HostFailed      = "dev.cdeventsx.steer-host.failed.0.1.0"      // it is not as declared
 	HostUnreachable = "dev.cdeventsx.steer-host.unreachable.0.1.0" // it does not answer
 	HostRebuilt     = "dev.cdeventsx.steer-host.rebuilt.0.1.0"

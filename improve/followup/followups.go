@@ -81,7 +81,7 @@ const (
 // about are the types of events that are evidence.
 var about = []string{
 	event.ChangeMerged, event.StageFinished, event.Deployed, event.Upgraded, event.RolledBack, event.PlacementHeld, event.CheckChanged, event.IncidentAcked,
-	event.HostFailed, event.HostUnreachable, event.HostConverged, event.HostChanged, event.HostDrifted, event.HostRebuilt, event.HostRolledBack,
+	event.HostFailed, event.HostEroded, event.HostUnreachable, event.HostConverged, event.HostChanged, event.HostDrifted, event.HostRebuilt, event.HostRolledBack,
 	event.HostsPaused, event.DriftAccepted, event.GroupFailed, event.GroupFollows, event.GroupRefused, event.DefinitionsChanged,
 }
 

@@ -103,12 +103,16 @@ func (k *known) infrastructure(p id.Person) bool {
 }
 
 // group finds the group of hosts that a check or an incident is about: host/NAME,
-// group/NAME, or a check of a host's roles, whose name begins with the host's.
+// erosion/NAME/LOOK, group/NAME, or a check of a host's roles, whose name begins with the host's.
 func (k *known) group(check string) string {
 	if g, ok := strings.CutPrefix(check, "group/"); ok {
 		return g
 	}
 	if name, ok := strings.CutPrefix(check, "host/"); ok {
+		return k.hosts[name].Group
+	}
+	if rest, ok := strings.CutPrefix(check, "erosion/"); ok {
+		name, _, _ := strings.Cut(rest, "/")
 		return k.hosts[name].Group
 	}
 	for _, p := range k.prefixes {

@@ -50,6 +50,7 @@ type Outcome struct {
 	Rebuild        time.Duration // what making the host anew took
 	FailedConverge bool          // some resource is not as declared
 	Notes          []string      // of the host, for people
+	Erosion        []Erosion     // nil: it was not looked for
 	Up             bool          // a host that was stopped runs again
 }
 

@@ -87,6 +87,7 @@ type Host struct {
 	Reboot     bool              `json:"reboot,omitempty"`   // it waits for a restart
 	Tests      int               `json:"tests"`              // of its roles
 	Failing    int               `json:"failing"`            // of those
+	Erosion    []Erosion         `json:"erosion,omitempty"`  // what broke or wore out by itself; in lists only what did
 
 	Seen      time.Time     `json:"seen"`               // first time
 	Rebuilt   time.Time     `json:"rebuilt,omitzero"`   // last time that Steer made it

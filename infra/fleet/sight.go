@@ -35,6 +35,7 @@ func (f *Fleet) Overview(ctx context.Context) (Overview, error) {
 	o := Overview{Hosts: []Host{}, Groups: []Group{}, Pauses: []Pause{}, Unmanaged: []Unmanaged{}}
 	for _, h := range all {
 		h.Facts, h.Checks, h.How = nil, nil, nil // long, and on the page of the host
+		h.Erosion = slices.DeleteFunc(h.Erosion, Erosion.well)
 		o.Hosts = append(o.Hosts, h)
 	}
 	slices.SortFunc(o.Hosts, func(a, b Host) int { return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Name, b.Name)) })

@@ -27,7 +27,7 @@ func (f *Fleet) visit(ctx context.Context, j work.Job) error {
 	case err != nil:
 		return err
 	case v.State == Passed || v.State == Broken:
-		return nil
+		return f.closeAgain(ctx, v.Host) // a death came between the end and this
 	}
 	v.Attempts++
 	v.State = Running
@@ -108,6 +108,9 @@ func (f *Fleet) ended(ctx context.Context, v Visit, o Outcome, failure error) er
 	if err == nil && e.h.State != HasFailed && e.h.State != Unreachable && (e.was.State == HasFailed || e.was.State == Unreachable) {
 		f.o.Close(ctx, "host/"+h.Name, e.over())
 	}
+	if err == nil {
+		e.closeErosion(ctx)
+	}
 	if err == nil && e.rebuilt() && !e.slow() {
 		f.o.Close(ctx, "rebuild/"+v.Group, fmt.Sprintf("%s was made anew in %s", h.Name, round(e.h.Rebuild)))
 	}
@@ -163,6 +166,7 @@ func (e *end) take(o Outcome, failure error) {
 			h.Insecure = e.now
 		}
 	}
+	e.erode(o.Erosion)
 	failing := failing(o.Tests)
 	switch {
 	case failure != nil:
@@ -280,6 +284,11 @@ func (e *end) write(ctx context.Context, tx *sql.Tx) error {
 			trouble = append(trouble, t)
 		}
 	}
+	worn, err := e.eroded(ctx, tx)
+	if err != nil {
+		return err
+	}
+	trouble = append(trouble, worn...)
 	if e.rebuilt() && e.slow() {
 		trouble = append(trouble, e.trouble("rebuild/"+e.v.Group, fmt.Sprintf("Making %s anew took %s, more than %s", e.h.Name, round(e.h.Rebuild), e.settings.Within),
 			"That is longer than its group allows (converge: drill: within): after a loss it will be away for as long.", ""))

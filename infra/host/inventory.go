@@ -47,8 +47,16 @@ type Converge struct {
 	Dead    config.Duration `yaml:"dead" json:"dead" doc:"A host that does not answer for so long is dead." default:"10m"`
 	Replace bool            `yaml:"replace" json:"replace" doc:"Make a dead host anew, at most one of the group in an hour; it needs make." default:"false"`
 	Drill   Drill           `yaml:"drill" json:"drill" doc:"Rebuild one host of the group for practice in this interval, as 7d or {every: 7d, within: 5m}; 0: never." default:"0s"`
+	Erosion Erosion         `yaml:"erosion" json:"erosion" doc:"What is looked for on each visit without being declared, since it comes without a change."`
 	// Severity is a word of incidents; see severities.
 	Severity string `yaml:"severity" json:"severity,omitempty" doc:"Least severity of incidents about these hosts: page, ticket or info. Default: what the tests say that fail, else ticket."`
+}
+
+func checkSeverity(s string) error {
+	if severities := []string{"page", "ticket", "info"}; !slices.Contains(severities, s) {
+		return fault.New(fault.Invalid, "severity: %q is none%s", s, config.Suggest(s, severities))
+	}
+	return nil
 }
 
 // Drill is a rebuild for practice.
@@ -81,8 +89,8 @@ func (c Converge) Check() error {
 	if c.Drill.Within < 0 {
 		all = append(all, fault.New(fault.Invalid, "drill: within: %s is no time to stay within", c.Drill.Within))
 	}
-	if severities := []string{"page", "ticket", "info"}; c.Severity != "" && !slices.Contains(severities, c.Severity) {
-		all = append(all, fault.New(fault.Invalid, "severity: %q is none%s", c.Severity, config.Suggest(c.Severity, severities)))
+	if c.Severity != "" {
+		all = append(all, checkSeverity(c.Severity))
 	}
 	if c.Soak < 0 || c.Dead.Std() < time.Second {
 		all = append(all, fault.New(fault.Invalid, "soak: and dead: have to be times, dead at least 1s"))

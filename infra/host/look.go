@@ -23,9 +23,9 @@ type looked interface {
 	look(ctx context.Context, h Host) (string, error)
 }
 
-// Look tells how a host that Steer makes is, without visiting it; empty where only a
+// Condition tells how a host that Steer makes is, without visiting it; empty where only a
 // visit tells.
-func Look(ctx context.Context, h Host) (string, error) {
+func Condition(ctx context.Context, h Host) (string, error) {
 	if h.Make == nil {
 		return "", nil
 	}

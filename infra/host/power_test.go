@@ -29,7 +29,7 @@ func TestPower(t *testing.T) {
 	answers := func() error { return Container(h.Name).Run(t.Context(), Call{Args: []string{"true"}}) }
 	looks := func(want string) {
 		t.Helper()
-		if is, err := Look(t.Context(), h); err != nil || is != want {
+		if is, err := Condition(t.Context(), h); err != nil || is != want {
 			t.Errorf("it looks %q, want %q: %v", is, want, err)
 		}
 	}

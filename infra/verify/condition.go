@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"steer/infra/verify/internal/machine"
 )
 
 // Mode is the mode of a file: its permissions with setuid, setgid and sticky bits.
@@ -43,6 +45,20 @@ type Content struct {
 type Noted struct {
 	Value any
 	Note  string
+}
+
+// Finding is something that is wrong with one thing of a host.
+type Finding = machine.Finding
+
+// Findings are everything that is wrong. It is compared as the list of its texts.
+type Findings []Finding
+
+func (f Findings) texts() []string {
+	var all []string
+	for _, one := range f {
+		all = append(all, one.Text)
+	}
+	return all
 }
 
 // Nothing says why a property is not there.
@@ -225,6 +241,19 @@ func show(found any) string {
 			items = append(items, quoted(s))
 		}
 		return "[" + strings.Join(items, ", ") + "]"
+	case Findings:
+		if len(f) == 0 {
+			return "none"
+		}
+		var items []string
+		for i, one := range f {
+			if i == 10 {
+				items = append(items, fmt.Sprintf("and %d more", len(f)-i))
+				break
+			}
+			items = append(items, cutText(one.Text))
+		}
+		return strings.Join(items, "; ")
 	case Content:
 		if f.Quiet || f.Text == "" {
 			return fmt.Sprintf("a text of %d bytes", len(f.Text))

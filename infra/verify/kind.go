@@ -24,8 +24,8 @@ type Subject interface {
 
 // Found are the properties of a subject by the names of their keys, those of a map
 // as headers.Server. One that is missing is not there: a file that does not exist has
-// no owner. Values are bool, int, float64, string, []string, Mode, Content, Noted,
-// Nothing, or an error for a property that can't be found out.
+// no owner. Values are bool, int, float64, string, []string, Findings, Mode, Content,
+// Noted, Nothing, or an error for a property that can't be found out.
 type Found map[string]any
 
 // Kind is one kind of test.
@@ -46,6 +46,7 @@ func Kinds() []Kind {
 	return []Kind{
 		fileKind, packageKind, serviceKind, portKind, httpKind, commandKind, userKind, groupKind,
 		processKind, dnsKind, interfaceKind, addressKind, mountKind, sysctlKind, matchingKind,
+		hardwareKind, stuckKind, oomKind,
 	}
 }
 

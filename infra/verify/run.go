@@ -71,6 +71,10 @@ type Property struct {
 	Expected string `json:"expected"`        // of what failed only that which does not hold
 	Found    string `json:"found,omitempty"` // empty when nothing could be looked at
 	Why      string `json:"why,omitempty"`   // of an error, of a skip
+	// Findings are what was found, one by one, of kinds that look for what is wrong.
+	Findings Findings `json:"findings,omitempty"`
+	// Note says what such a kind looked at, and what not and why.
+	Note string `json:"note,omitempty"`
 }
 
 // Run runs tests on this host. It ends early with the context: tests that are not
@@ -215,9 +219,9 @@ func judge(p property, found Found) Property {
 	if value == nil {
 		value = Nothing("")
 	}
-	bare := value
+	bare, note := value, ""
 	if n, ok := value.(Noted); ok {
-		bare = n.Value
+		bare, note = n.Value, n.Note
 	}
 	switch f := bare.(type) {
 	case error:
@@ -226,6 +230,8 @@ func judge(p property, found Found) Property {
 	case Nothing:
 		out.Status, out.Found = Failed, show(value)
 		return out
+	case Findings:
+		out.Findings, out.Note, bare = f, note, f.texts()
 	}
 	var broken Value
 	for _, c := range p.want {

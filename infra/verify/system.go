@@ -9,11 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"steer/infra"
+	"steer/infra/verify/internal/machine"
 )
 
 var mountKind = Kind{
@@ -71,31 +71,15 @@ func readMount(b []byte, path string) Found {
 	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
 		left, right, ok := strings.Cut(s.Text(), " - ")
 		l, r := strings.Fields(left), strings.Fields(right)
-		if !ok || len(l) < 6 || len(r) < 3 || unescaped(l[4]) != path {
+		if !ok || len(l) < 6 || len(r) < 3 || machine.Unescaped(l[4]) != path {
 			continue
 		}
 		found = Found{
-			"exists": true, "filesystem": r[0], "source": unescaped(r[1]),
+			"exists": true, "filesystem": r[0], "source": machine.Unescaped(r[1]),
 			"options": append(strings.Split(l[5], ","), strings.Split(r[2], ",")...),
 		}
 	}
 	return found
-}
-
-// unescaped undoes the kernel's \040 for a space, and its like.
-func unescaped(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 var sysctlKind = Kind{

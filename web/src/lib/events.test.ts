@@ -31,6 +31,7 @@ describe('events', () => {
     expect(troubled('host/web-1')).toEqual({ name: 'web-1', href: '/hosts/web-1' })
     expect(troubled('group/web')?.href).toBe('/hosts/groups/web')
     expect(troubled('drift/web-1/file:/etc/motd')?.href).toBe('/hosts/web-1')
+    expect(troubled('erosion/web-1/disks')?.href).toBe('/hosts/web-1')
     expect(troubled('shop/slow')).toBe(undefined)
   })
   it('has each type in one kind only', () => {

@@ -9,7 +9,7 @@ const failed = (e: Pick<Event, 'data'>) => /^(failure|error)$/.test(String((e.da
 
 export const tone = (e: Pick<Event, 'type' | 'data'>): Tone =>
   failed(e) || /incident\.detected|deploy\.failed|node\.died|notification\.failed|host\.(failed|unreachable)|group\.failed/.test(e.type) ? 'bad'
-  : /rolledback|rollback\.declined|pinned|approval\.created|placement\.held|host\.(drifted|paused)|group\.(asks|refused)|incident\.(left|returned)/.test(e.type) ? 'warn'
+  : /rolledback|rollback\.declined|pinned|approval\.created|placement\.held|host\.(drifted|eroded|paused)|group\.(asks|refused)|incident\.(left|returned)/.test(e.type) ? 'warn'
   : /service\.deployed|service\.upgraded|incident\.(resolved|improved)|host\.(converged|rebuilt)|group\.follows/.test(e.type) ? 'ok' : 'plain'
 
 // step tells whether an event only is a step on the way to a later one of the
@@ -33,7 +33,7 @@ export const kinds: Kind[] = [
   { key: 'incidents', name: 'checks and incidents', types: [own('check.changed'), cd('incident.detected.0.3.0'), own('incident.acknowledged'), cd('incident.resolved.0.3.0'), ...['learned', 'doubted', 'waived', 'improved', 'left', 'returned'].map((n) => own(`incident.${n}`))] },
   { key: 'notifications', name: 'notifications', types: [own('notification.sent'), own('notification.failed')] },
   { key: 'nodes', name: 'nodes', types: [own('node.started'), own('node.stopped'), own('node.died')] },
-  { key: 'hosts', name: 'hosts', types: [...['asked', 'converged', 'changed', 'drifted', 'failed', 'unreachable', 'rebuilt', 'rolledback', 'accepted', 'paused', 'resumed', 'stopped', 'started', 'destroyed', 'ends'].map((n) => own(`host.${n}`)), ...['begins', 'asks', 'approved', 'refused', 'failed', 'follows'].map((n) => own(`group.${n}`))] },
+  { key: 'hosts', name: 'hosts', types: [...['asked', 'converged', 'changed', 'drifted', 'eroded', 'failed', 'unreachable', 'rebuilt', 'rolledback', 'accepted', 'paused', 'resumed', 'stopped', 'started', 'destroyed', 'ends'].map((n) => own(`host.${n}`)), ...['begins', 'asks', 'approved', 'refused', 'failed', 'follows'].map((n) => own(`group.${n}`))] },
   { key: 'server', name: 'definitions, access, server', types: [own('definitions.changed'), own('token.created'), own('token.revoked'), own('server.started'), own('server.stopped')] },
 ]
 

@@ -9,7 +9,12 @@ export interface Host {
   seen: string; rebuilt?: string; rebuild?: number; contact?: string; visited?: string; converged?: string; silent?: string
   entry?: string; ways?: string[] | null; until?: string; requested_by?: string; why?: string
   gone?: boolean; paused?: Pause | null; next?: string; running?: number; drifts?: number; unequal?: string[] | null
+  erosion?: Erosion[] | null
 }
+
+// Erosion is what one look found that broke or wore out by itself.
+export interface Erosion { look: string; findings?: Breakdown[] | null; note?: string; off?: string; error?: string; severity?: string }
+export interface Breakdown { of: string; kind: string; text: string; since: string }
 
 export interface Facts {
   name?: string; fqdn?: string; os?: { name?: string }; kernel?: string; arch?: string; cpus?: number; memory?: number

@@ -28,6 +28,11 @@ describe('what somebody should look at', () => {
       { state: 'drifted', text: '2 hosts drifted', href: '/hosts?q=state:drifted' },
     ])
   })
+  it('is also what broke by itself', () => {
+    const erosion = (text: string) => [{ look: 'disks', findings: text ? [{ of: 'sda', kind: 'failing', text, since: '' }] : null }]
+    expect(concerns(overview([host('a', { erosion: erosion('it fails') }), host('b', { erosion: erosion('') })], []))).toEqual([{ state: 'eroded', text: '1 host eroded', href: '/hosts/a' }])
+    expect([erosion('it fails'), erosion('')].map((e) => fits(host('a', { erosion: e }), 'is:eroded'))).toEqual([true, false])
+  })
   it('takes lists that are not there for empty ones', () => expect(concerns({ ...overview([], []), hosts: null, groups: null })).toEqual([]))
 })
 

@@ -7,7 +7,7 @@ import type { Group, Host, Offer, Overview, Settings } from './fleet'
 export function flags(h: Host): string[] {
   return [
     h.paused ? 'paused' : '', h.unequal?.length ? 'unequal' : '', h.security ? 'security' : '', h.reboot ? 'reboot' : '',
-    h.failing ? 'failing' : '', h.gone ? 'gone' : '', h.running ? 'visited' : '',
+    h.failing ? 'failing' : '', h.erosion?.some((e) => e.findings?.length) ? 'eroded' : '', h.gone ? 'gone' : '', h.running ? 'visited' : '',
   ].filter(Boolean)
 }
 
@@ -53,9 +53,11 @@ export function concerns(o: Overview): Concern[] {
   }
   const groups = (phase: string, text: string): Concern[] =>
     (o.groups ?? []).filter((g) => g.phase === phase).map((g) => ({ state: phase, text: `${g.name} ${text}`, href: `/hosts/groups/${encodeURIComponent(g.name)}` }))
+  const worn = (o.hosts ?? []).filter((h) => h.erosion?.some((e) => e.findings?.length) && !h.gone)
+  const eroded: Concern[] = worn.length ? [{ state: 'eroded', text: `${many(worn.length, 'host')} eroded`, href: worn.length === 1 ? `/hosts/${encodeURIComponent(worn[0]!.name)}` : '/hosts?q=is:eroded' }] : []
   return [
     ...of('unreachable', (n) => `${many(n, 'host')} cannot be reached`), ...of('failed', (n) => `${many(n, 'host')} failed`),
-    ...groups('failed', 'did not get its change'), ...groups('asking', 'waits for approval'), ...of('drifted', (n) => `${many(n, 'host')} drifted`),
+    ...eroded, ...groups('failed', 'did not get its change'), ...groups('asking', 'waits for approval'), ...of('drifted', (n) => `${many(n, 'host')} drifted`),
   ]
 }
 

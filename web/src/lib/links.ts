@@ -3,7 +3,7 @@ import type { Event } from './records'
 // troubled is the page about what an incident that no check opened is about: its
 // name begins with the host or the group.
 export function troubled(check: string): { name: string; href: string } | undefined {
-  const [, kind, name = ''] = /^(host|group|drift|rebuild)\/([^/]+)/.exec(check) ?? []
+  const [, kind, name = ''] = /^(host|group|drift|rebuild|erosion)\/([^/]+)/.exec(check) ?? []
   if (!kind) return undefined
   return { name, href: (kind === 'group' || kind === 'rebuild' ? '/hosts/groups/' : '/hosts/') + encodeURIComponent(name) }
 }
