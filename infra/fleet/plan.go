@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"time"
@@ -185,6 +186,9 @@ func (p *planner) spread(hosts []Declared, then func()) {
 	for _, d := range hosts {
 		h := p.Hosts[d.Name]
 		switch {
+		case h.Commit == p.g.Candidate && p.differs(d) && !p.held(d.Name):
+			over = false
+			p.renew(d.Name, Visit{Kind: Rebuild, Cause: "change", Commit: p.g.Candidate})
 		case h.Digest == p.g.Digest && h.State != HasFailed:
 			some = true
 		case h.Commit == p.g.Candidate && h.State == HasFailed && h.Running == 0:
@@ -258,6 +262,12 @@ func (p *planner) repair() {
 				return
 			}
 		}
+		switch {
+		case h.Touched != nil && d.Immutable && d.Made:
+			p.renew(d.Name, Visit{Kind: Rebuild, Cause: "entered", Commit: p.g.Good, Reason: fmt.Sprintf("%s was on it: %s", h.Touched.By, h.Touched.Reason)})
+		case p.differs(d):
+			p.renew(d.Name, Visit{Kind: Rebuild, Cause: "drift", Commit: p.g.Good, Reason: h.Error})
+		}
 		if h.State != AsDeclared || h.Running != 0 || p.held(d.Name) {
 			well = false
 		}
@@ -271,6 +281,24 @@ func (p *planner) repair() {
 	oldest := slices.MinFunc(made, func(a, b Host) int { return cmp.Or(a.Rebuilt.Compare(b.Rebuilt), cmp.Compare(a.Name, b.Name)) })
 	if p.take(oldest.Name, Visit{Kind: Rebuild, Cause: "drill", Commit: p.g.Good}) {
 		p.g.Drilled = p.Now
+	}
+}
+
+// differs tells whether a host cannot be changed, and has to be made anew since it is
+// not as it should be.
+func (p *planner) differs(d Declared) bool {
+	return d.Immutable && d.Made && (d.NoLogin || p.want.Settings.Replace) && p.Hosts[d.Name].State == HasDrifted
+}
+
+// renew makes a host anew, one of the group at a time.
+func (p *planner) renew(host string, v Visit) {
+	for _, d := range p.want.Hosts {
+		if o := p.Hosts[d.Name]; d.Name != host && (o.Running != 0 || o.State == HasFailed && len(o.Unfit) > 0 && o.Commit == v.Commit) {
+			return // it is away right now, or its image is no good
+		}
+	}
+	if !slices.ContainsFunc(p.visits, func(o Visit) bool { return o.Kind == Rebuild }) {
+		p.take(host, v)
 	}
 }
 

@@ -197,6 +197,7 @@ func (e *end) take(o Outcome, failure error) {
 	if v.Kind == Rebuild && failure == nil {
 		h.Rebuilt, h.Rebuild = e.now, v.Finished.Sub(v.Started)
 	}
+	unfit := e.unchanged(failure)
 	for _, c := range v.Changes {
 		if c.Drift {
 			v.Drift++
@@ -208,6 +209,11 @@ func (e *end) take(o Outcome, failure error) {
 	switch {
 	case v.State == Broken:
 		h.State, h.Error = HasFailed, v.Error
+	case unfit != "":
+		v.State, v.Error = Broken, unfit
+		h.State, h.Error, h.Severity = HasFailed, unfit, e.severity()
+	case h.Immutable && v.Drift > 0:
+		h.State, h.Error = HasDrifted, "not as its image: "+differences(v.Changes)
 	case v.Kind == Back:
 		h.State, h.Error = HasDrifted, "it went back to an earlier generation"
 	case slices.ContainsFunc(v.Changes, func(c Change) bool { return c.Status == "drifted" }):
@@ -338,6 +344,9 @@ func (e *end) tell() (event.Event, bool) {
 		ev.Type, ev.Summary = event.HostRebuilt, fmt.Sprintf("%s was made anew in %s", h.Name, round(h.Rebuild))
 	case v.Kind == Back:
 		ev.Type, ev.Summary = event.HostRolledBack, fmt.Sprintf("%s went back: %s", h.Name, count(changed, "resource", "resources"))
+	case h.Immutable && v.Drift > 0:
+		ev.Type, ev.Summary = event.HostDrifted, h.Name+" is "+h.Error
+		return ev, e.was.State != HasDrifted || e.was.Error != h.Error
 	case v.Drift > 0 && v.Drift >= changed:
 		ev.Type, ev.Summary = event.HostDrifted, fmt.Sprintf("%s had drifted: %s", h.Name, refs(v.Changes))
 	case changed > 0:
