@@ -144,7 +144,7 @@ func (e *Entry) Check() error {
 		return errors.Join(all...)
 	}
 	if e.NoLogin() && !e.Immutable {
-		add("login: false is for immutable hosts, which are replaced and not changed (add immutable: true)")
+		add("login: can be false on immutable hosts only, which are replaced and not changed (add immutable: true)")
 	}
 	if len(e.Roles) == 0 {
 		add("roles: are missing (list what the host is, like [web])")
