@@ -111,27 +111,27 @@ func TestNoLogin(t *testing.T) {
 				t.Errorf("the journal lacks %q: %s", want, told)
 			}
 		}
-		// A person gets in, with a reason.
-		if text := steer("fleet enter " + name + " --reason 'incident 12' -- sh -c 'id -un; hostname'"); !strings.HasPrefix(text, "root\n"+name+"\n") {
-			t.Errorf("got %s", text)
+	}
+	// A person gets in, with a reason.
+	if text := steer("fleet enter " + shop + " --reason 'incident 12' -- sh -c 'id -un; hostname'"); !strings.HasPrefix(text, "root\n"+shop+"\n") {
+		t.Errorf("got %s", text)
+	}
+	if told := p.journal(shop, event.HostEntered); !strings.Contains(told, "ended with code 0") {
+		t.Errorf("the journal says %s", told)
+	}
+	if text := steer("fleet host " + shop); !strings.Contains(text, "admin was on it") || !strings.Contains(text, "paused") {
+		t.Errorf("got %s", text)
+	}
+	steer("fleet resume " + shop)
+	until(t, shop+" is nobody's any more", func() error {
+		d, err := p.api.Host(t.Context(), shop)
+		if err == nil && d.Host.Touched != nil {
+			err = fmt.Errorf("%+v", d.Host)
 		}
-		if told := p.journal(name, event.HostEntered); !strings.Contains(told, "ended with code 0") {
-			t.Errorf("the journal says %s", told)
-		}
-		if text := steer("fleet host " + name); !strings.Contains(text, "admin was on it") || !strings.Contains(text, "paused") {
-			t.Errorf("got %s", text)
-		}
-		steer("fleet resume " + name)
-		until(t, name+" is nobody's any more", func() error {
-			d, err := p.api.Host(t.Context(), name)
-			if err == nil && d.Host.Touched != nil {
-				err = fmt.Errorf("%+v", d.Host)
-			}
-			return err
-		})
-		if d := well(name); d.Visits[0].Cause != "entered" || d.Visits[0].Reason != "admin was on it: incident 12" {
-			t.Errorf("%+v", d.Visits)
-		}
+		return err
+	})
+	if d := well(shop); d.Visits[0].Cause != "entered" || d.Visits[0].Reason != "admin was on it: incident 12" {
+		t.Errorf("%+v", d.Visits)
 	}
 }
 
