@@ -46,7 +46,7 @@ type Converge struct {
 	Soak    config.Duration `yaml:"soak" json:"soak" doc:"How long those have to stay well before." default:"0s"`
 	Approve bool            `yaml:"approve" json:"approve" doc:"A change waits with its plan until somebody agrees." default:"false"`
 	Dead    config.Duration `yaml:"dead" json:"dead" doc:"A host that does not answer for so long is dead." default:"10m"`
-	Replace bool            `yaml:"replace" json:"replace" doc:"Make a dead host anew, at most one of the group in an hour; it needs make." default:"false"`
+	Replace bool            `yaml:"replace" json:"replace" doc:"Make a dead host anew, at most one of the group in an hour, and an immutable one that is not as its image, one at a time; it needs make." default:"false"`
 	Drill   Drill           `yaml:"drill" json:"drill" doc:"Rebuild one host of the group for practice in this interval, as 7d or {every: 7d, within: 5m}; 0: never." default:"0s"`
 	// Severity is a word of incidents; see severities.
 	Severity string `yaml:"severity" json:"severity,omitempty" doc:"Least severity of incidents about these hosts: page, ticket or info. Default: what the tests say that fail, else ticket."`

@@ -7,7 +7,7 @@ import type { Group, Host, Offer, Overview, Settings } from './fleet'
 export function flags(h: Host): string[] {
   return [
     h.paused ? 'paused' : '', h.unequal?.length ? 'unequal' : '', h.security ? 'security' : '', h.reboot ? 'reboot' : '',
-    h.failing ? 'failing' : '', h.gone ? 'gone' : '', h.running ? 'visited' : '',
+    h.failing ? 'failing' : '', h.gone ? 'gone' : '', h.running ? 'visited' : '', h.no_login ? 'nologin' : '', h.touched ? 'touched' : '',
   ].filter(Boolean)
 }
 
