@@ -34,6 +34,9 @@ func (s lender) EnterHost(ctx context.Context, who access.Identity, e fleet.Entr
 	if err := who.May(access.Operator, h.Environment); err != nil {
 		return out, err
 	}
+	if h, err = located(ctx, h); err != nil {
+		return out, err
+	}
 	address := host.Backdoor(h)
 	if address == "" && h.NoLogin() {
 		return out, fault.New(fault.Conflict, "enter %s: it comes to the server by itself, and Steer knows no way in (use that of whoever runs the machine, then steer fleet visit %[1]s --kind rebuild)", e.Host)

@@ -56,6 +56,10 @@ func loginState(w io.Writer, h client.FleetHost) {
 	}
 	fmt.Fprintf(w, "Logging in is off. In an emergency: steer fleet enter %s --reason WHY -- COMMAND\n", h.Name)
 	if t := h.Touched; t != nil {
-		fmt.Fprintf(w, "%s was on it %s: %s. It is made anew once automation may (steer fleet resume %s).\n", t.By, ago(t.At), safe(t.Reason), h.Name)
+		then := "It is made anew once automation may (steer fleet resume " + h.Name + ")."
+		if !h.Made {
+			then = "Steer cannot make it anew: have it replaced, then steer fleet resume " + h.Name + "."
+		}
+		fmt.Fprintf(w, "%s was on it %s: %s. %s\n", t.By, ago(t.At), safe(t.Reason), then)
 	}
 }

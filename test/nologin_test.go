@@ -9,16 +9,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"steer/api/client"
 	"steer/base/event"
+	"steer/base/fault"
 	"steer/infra/host"
 )
 
-// TestNoLogin: an image without logins is baked, and its hosts run and are kept as
+// TestLoginIsOff: an image without logins is baked, and its hosts run and are kept as
 // declared; who opens one from outside is seen, and it is replaced; who has to get in does
 // it with a reason, and it is replaced as well. In containers of Docker and of systemd.
-func TestNoLogin(t *testing.T) {
+func TestLoginIsOff(t *testing.T) {
 	t.Parallel()
 	l := newLarder(t)
 	need(t, "systemd-nspawn")
@@ -57,7 +59,7 @@ func TestNoLogin(t *testing.T) {
 	})
 	well := func(name string) (d client.HostDetail) {
 		t.Helper()
-		until(t, name+" is as declared", func() (err error) {
+		slowly(t, name+" is as declared", func() (err error) {
 			if d, err = p.api.Host(t.Context(), name); err == nil && (d.Host.State != "converged" || d.Host.Running != 0) {
 				err = fmt.Errorf("%+v", d.Host)
 			}
@@ -91,7 +93,7 @@ func TestNoLogin(t *testing.T) {
 		// Somebody opens it from outside.
 		inside(`mkdir -p -m 700 /root/.ssh /run/sshd; ssh-keygen -A >/dev/null; ssh-keygen -q -t ed25519 -N "" -C eve@laptop -f /root/k; mv /root/k.pub /root/.ssh/authorized_keys; echo root:hunter22 | chpasswd; rm /etc/systemd/system/ssh.service; /usr/sbin/sshd`)
 		steer("fleet visit " + name)
-		until(t, name+" was made anew", func() error {
+		slowly(t, name+" was made anew", func() error {
 			d, err := p.api.Host(t.Context(), name)
 			if err == nil && d.Host.Rebuilt.IsZero() {
 				err = fmt.Errorf("%+v", d.Host)
@@ -112,7 +114,14 @@ func TestNoLogin(t *testing.T) {
 			}
 		}
 	}
-	// A person gets in, with a reason.
+	// A person gets in, with a reason; not everybody may.
+	c, err := client.New(p.url, p.tokenOf("dev", "developer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.EnterHost(t.Context(), shop, client.EnterRequest{Command: []string{"id"}, Reason: "I wonder"}); fault.Of(err) != fault.Denied || p.journal(shop, event.HostEntered) != "" {
+		t.Errorf("a developer: %v", err)
+	}
 	if text := steer("fleet enter " + shop + " --reason 'incident 12' -- sh -c 'id -un; hostname'"); !strings.HasPrefix(text, "root\n"+shop+"\n") {
 		t.Errorf("got %s", text)
 	}
@@ -123,7 +132,7 @@ func TestNoLogin(t *testing.T) {
 		t.Errorf("got %s", text)
 	}
 	steer("fleet resume " + shop)
-	until(t, shop+" is nobody's any more", func() error {
+	slowly(t, shop+" is nobody's any more", func() error {
 		d, err := p.api.Host(t.Context(), shop)
 		if err == nil && d.Host.Touched != nil {
 			err = fmt.Errorf("%+v", d.Host)
@@ -133,6 +142,18 @@ func TestNoLogin(t *testing.T) {
 	if d := well(shop); d.Visits[0].Cause != "entered" || d.Visits[0].Reason != "admin was on it: incident 12" {
 		t.Errorf("%+v", d.Visits)
 	}
+}
+
+// slowly is until, for hosts that start.
+func slowly(t *testing.T, what string, ok func() error) {
+	t.Helper()
+	var err error
+	for range waits(90 * time.Second) {
+		if err = ok(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("waited until %s: %v", what, err)
 }
 
 // journal is what events of a kind say of a host, with what it is like.

@@ -11,7 +11,7 @@ import (
 // image itself is not as declared; the text says so.
 func (e *end) unchanged(failure error) (unfit string) {
 	v, h := &e.v, &e.h
-	if v.Kind == Rebuild && failure == nil {
+	if failure == nil && (v.Kind == Rebuild || !h.Made) { // else nobody could make it anew, and it would stay so
 		h.Touched = nil
 	}
 	if !h.Immutable || failure != nil {
@@ -41,7 +41,11 @@ func (e *end) unchanged(failure error) (unfit string) {
 	if slices.Contains(differ, loginRef) {
 		bake += " --no-login"
 	}
-	return fmt.Sprintf("its image is not as declared: %s (bake it anew with %s, name it in hosts.yaml, then steer fleet visit %s --kind rebuild)", differences(v.Changes), bake, h.Name)
+	names := strings.Join(differ[:min(len(differ), 5)], ", ")
+	if more := len(differ) - 5; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("its image is not as declared: %s (bake it anew with %s, name it in hosts.yaml, then steer fleet visit %s --kind rebuild)", names, bake, h.Name)
 }
 
 // loginRef is how manifests name that nobody can log in.

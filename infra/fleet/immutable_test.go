@@ -157,7 +157,7 @@ func TestImmutable(t *testing.T) {
 		s.set(func() { s.wanted.Commit, s.wanted.Digest = "commit-2", "d2" })
 		m.is("no image yet", "rebuild a change")
 		o, err := s.Overview(t.Context())
-		if err != nil || o.Groups[0].Phase != Failed || !strings.Contains(o.Groups[0].Reason, "its image is not as declared: file:/a (content) (bake it anew with steer bake, ") || s.detail("b").Host.State != AsDeclared || s.detail("a").Host.State != AsDeclared {
+		if err != nil || o.Groups[0].Phase != Failed || !strings.Contains(o.Groups[0].Reason, "its image is not as declared: file:/a (bake it anew with steer bake, ") || s.detail("b").Host.State != AsDeclared || s.detail("a").Host.State != AsDeclared {
 			t.Errorf("%+v %v", o.Groups[0], err)
 		}
 		// With its image, all get it, one after the other.
