@@ -14,6 +14,9 @@ func (e *end) unchanged(failure error) (unfit string) {
 	if failure == nil && (v.Kind == Rebuild || !h.Made) { // else nobody could make it anew, and it would stay so
 		h.Touched = nil
 	}
+	if !h.Immutable {
+		h.Stray, h.Unfit = "", nil
+	}
 	if !h.Immutable || failure != nil {
 		return ""
 	}
@@ -23,6 +26,12 @@ func (e *end) unchanged(failure error) (unfit string) {
 			c.Status, c.Drift = "drifted", true
 			differ = append(differ, c.Ref)
 		}
+	}
+	if len(v.Refs) == 0 {
+		h.Stray = ""
+	}
+	if len(differ) > 0 {
+		h.Stray = "not as its image: " + differences(v.Changes)
 	}
 	known := func(ref string) bool { return slices.Contains(e.was.Unfit, ref) }
 	switch {
@@ -37,6 +46,7 @@ func (e *end) unchanged(failure error) (unfit string) {
 		h.Unfit = nil
 		return ""
 	}
+	h.Stray = ""
 	bake := "steer bake"
 	if slices.Contains(differ, loginRef) {
 		bake += " --no-login"

@@ -23,6 +23,7 @@ type images struct {
 	image    int            // the newest
 	of       map[string]int // which one each host is of
 	need     map[string]int // which one each commit needs at least
+	missing  map[string]bool // commits whose image nobody finds
 	tampered map[string]bool
 	log      []string
 	most     int // hosts that were visited while one was made anew
@@ -39,6 +40,11 @@ func (m *images) answer(t Task) (Outcome, error) {
 			return Outcome{}, err
 		}
 		m.mu.Lock()
+		if m.missing[t.Commit] {
+			defer m.mu.Unlock()
+			m.of[t.Host] = 0
+			return Outcome{}, fault.New(fault.Unavailable, "no such image")
+		}
 		m.most = max(m.most, len(running))
 		m.of[t.Host], m.tampered[t.Host] = m.image, false
 	}
@@ -46,11 +52,15 @@ func (m *images) answer(t Task) (Outcome, error) {
 	if t.First && m.of[t.Host] == 0 {
 		m.of[t.Host] = m.image
 	}
+	if m.of[t.Host] == 0 {
+		return Outcome{}, fault.New(fault.Unavailable, "there is none")
+	}
 	o := m.s.same()
 	if m.tampered[t.Host] {
 		o.Changes = append(o.Changes, Change{Ref: loginRef, Status: "planned", Action: "replace", Fields: []Field{{Name: "password of root", Old: "set", New: "locked"}}})
 	}
 	if m.of[t.Host] < m.need[t.Commit] {
+		o.Tests = []Test{{Name: "a", Status: "failed", Severity: "page"}}
 		o.Changes = append(o.Changes, Change{Ref: "file:/a", Status: "planned", Action: "replace", Fields: []Field{{Name: "content", Text: "@@"}}})
 	}
 	o.Changes = append(o.Changes, Change{Ref: "command:always", Status: "planned", Action: "run"})
@@ -90,7 +100,7 @@ func (m *images) is(what, want string) {
 
 func newImages(t *testing.T, db *database.DB) (*stage, *images) {
 	s := newStage(t, db)
-	m := &images{s: s, image: 1, of: map[string]int{}, need: map[string]int{"commit-1": 1, "commit-2": 2, "commit-3": 2}, tampered: map[string]bool{}}
+	m := &images{s: s, image: 1, of: map[string]int{}, need: map[string]int{"commit-1": 1, "commit-2": 2, "commit-3": 2, "commit-4": 3}, missing: map[string]bool{"commit-4": true}, tampered: map[string]bool{}}
 	s.set(func() {
 		s.answer = m.answer
 		s.wanted.Settings.Canary = 1
@@ -168,6 +178,17 @@ func TestImmutable(t *testing.T) {
 		m.is("with its image", "rebuild a change; rebuild b change")
 		if o, err = s.Overview(t.Context()); err != nil || o.Groups[0].Phase != Done || m.most != 1 {
 			t.Errorf("%+v %v, %d at once", o.Groups[0], err, m.most)
+		}
+		// One whose image nobody finds costs a host, which comes back as it was.
+		s.set(func() { s.wanted.Commit, s.wanted.Digest = "commit-4", "d4" })
+		m.is("no such image", "rebuild a change")
+		if o, err = s.Overview(t.Context()); err != nil || o.Groups[0].Phase != Failed || o.Groups[0].Reason != "a could not be made anew: no such image" {
+			t.Errorf("%+v %v", o.Groups[0], err)
+		}
+		s.set(func() { s.now = s.now.Add(3 * time.Minute) })
+		m.is("a little later", "rebuild a drift")
+		if h := s.detail("a").Host; h.State != AsDeclared || h.Commit != "commit-3" {
+			t.Errorf("%+v", h)
 		}
 		// An image that is no good is not tried again and again.
 		m.mu.Lock()

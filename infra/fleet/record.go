@@ -74,6 +74,8 @@ type Host struct {
 	// Touched tells who was on it although nobody can log in: it is made anew once
 	// automation may.
 	Touched *Touch `json:"touched,omitempty"`
+	// Stray is what differs on an immutable host from its image, for people.
+	Stray string `json:"stray,omitempty"`
 	// Unfit are the resources that differed when it was just made of its image: making it
 	// once more does not help.
 	Unfit  []string `json:"unfit,omitempty"`

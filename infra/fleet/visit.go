@@ -207,13 +207,13 @@ func (e *end) take(o Outcome, failure error) {
 		h.Severity = e.severity()
 	}
 	switch {
-	case v.State == Broken:
-		h.State, h.Error = HasFailed, v.Error
 	case unfit != "":
 		v.State, v.Error = Broken, unfit
 		h.State, h.Error, h.Severity = HasFailed, unfit, e.severity()
-	case h.Immutable && v.Drift > 0:
-		h.State, h.Error = HasDrifted, "not as its image: "+differences(v.Changes)
+	case h.Stray != "" && failure == nil: // what else fails may come of that
+		h.State, h.Error, h.Severity = HasDrifted, h.Stray, ""
+	case v.State == Broken:
+		h.State, h.Error = HasFailed, v.Error
 	case v.Kind == Back:
 		h.State, h.Error = HasDrifted, "it went back to an earlier generation"
 	case slices.ContainsFunc(v.Changes, func(c Change) bool { return c.Status == "drifted" }):
@@ -334,6 +334,9 @@ func (e *end) tell() (event.Event, bool) {
 	case h.State == Unreachable:
 		ev.Type, ev.Summary = event.HostUnreachable, h.Name+" does not answer"
 		return ev, e.was.State != Unreachable
+	case h.Stray != "" && h.State == HasDrifted:
+		ev.Type, ev.Summary = event.HostDrifted, h.Name+" is "+h.Stray
+		return ev, e.was.Stray != h.Stray
 	case v.State == Broken:
 		ev.Type, ev.Summary = event.HostFailed, fmt.Sprintf("%s is not as declared: %s", h.Name, v.Error)
 		if v.Cause == "drill" {
@@ -344,9 +347,6 @@ func (e *end) tell() (event.Event, bool) {
 		ev.Type, ev.Summary = event.HostRebuilt, fmt.Sprintf("%s was made anew in %s", h.Name, round(h.Rebuild))
 	case v.Kind == Back:
 		ev.Type, ev.Summary = event.HostRolledBack, fmt.Sprintf("%s went back: %s", h.Name, count(changed, "resource", "resources"))
-	case h.Immutable && v.Drift > 0:
-		ev.Type, ev.Summary = event.HostDrifted, h.Name+" is "+h.Error
-		return ev, e.was.State != HasDrifted || e.was.Error != h.Error
 	case v.Drift > 0 && v.Drift >= changed:
 		ev.Type, ev.Summary = event.HostDrifted, fmt.Sprintf("%s had drifted: %s", h.Name, refs(v.Changes))
 	case changed > 0:
