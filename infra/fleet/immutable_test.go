@@ -20,9 +20,9 @@ import (
 type images struct {
 	mu       sync.Mutex
 	s        *stage
-	image    int            // the newest
-	of       map[string]int // which one each host is of
-	need     map[string]int // which one each commit needs at least
+	image    int             // the newest
+	of       map[string]int  // which one each host is of
+	need     map[string]int  // which one each commit needs at least
 	missing  map[string]bool // commits whose image nobody finds
 	tampered map[string]bool
 	log      []string

@@ -222,7 +222,7 @@ func parseInventory(data []byte) ([]Host, map[string]*Entry, error) {
 					h.Address = e.Make.makers()[0].address(h.Name)
 				}
 			}
-			if e.NoLogin() && byLogin(h) {
+			if e.NoLogin() && byLogin(h) && one == e.names(name)[0] { // the others are, too
 				wrong(name+".login", "%s is reached by SSH only, which login: false switches off (make it with docker or nspawn, or let it come by itself: connect: agent://{})", h.Name)
 			}
 			if slices.ContainsFunc(all, func(o Host) bool { return o.Name == h.Name }) {
