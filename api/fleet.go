@@ -25,6 +25,7 @@ type Fleet interface {
 	Roles(context.Context) ([]fleet.Role, error)
 	Decide(ctx context.Context, group, commit string, agree bool, who id.Person, reason string) (fleet.Group, error)
 	Lender
+	Enterer
 }
 
 // VisitRequest asks for visits.
@@ -140,6 +141,7 @@ func (a *API) fleet() {
 			return f.Propose(ctx, in.ID, !in.Body.DryRun, person(ctx), in.Body.Reason)
 		})
 	a.lending()
+	a.entering()
 	operation(a, http.MethodGet, "/fleet/roles", "list-roles", "Roles with their description and hosts", viewer,
 		func(ctx context.Context, _ *none) ([]fleet.Role, error) {
 			all, err := f.Roles(ctx)

@@ -142,7 +142,7 @@ func watchHost(ctx context.Context, dir string, o watch.Options) error {
 		var all []infra.Declared
 		b, err := keptManifest(dir)
 		if err == nil {
-			all, err = infra.Decode(resourceKinds(), b)
+			all, err = infra.Decode(hostKinds(), b)
 		}
 		if err != nil && fault.Of(err) != fault.NotFound {
 			o.Log.Error("drift is not watched", "error", err)

@@ -35,7 +35,7 @@ func bake(ctx context.Context, a cli.BakeArgs, tell func(cli.HostEvent), done fu
 	if err != nil {
 		return cli.BakeResult{}, err
 	}
-	b := &baking{selection: f, uses: uses, name: strings.Join(a.Roles, "-"), secrets: a.WithSecrets, tell: tell}
+	b := &baking{selection: f, uses: uses, name: strings.Join(a.Roles, "-"), secrets: a.WithSecrets, noLogin: a.NoLogin, tell: tell}
 	o := image.Options{
 		From: a.From, Packages: a.Packages, Mirror: a.Mirror, Cache: a.Cache, Room: a.CacheSize, Fresh: a.Fresh, Name: b.name,
 		Layout: a.Out, RootFS: a.RootFS, Enter: b.enter, Steps: b.compile,
@@ -62,6 +62,9 @@ func bake(ctx context.Context, a cli.BakeArgs, tell func(cli.HostEvent), done fu
 	}}
 	if revision != "" {
 		o.Config.Labels["org.opencontainers.image.revision"] = revision
+	}
+	if a.NoLogin {
+		o.Config.Labels["steer.login"] = "off"
 	}
 	for k, v := range a.Labels {
 		o.Config.Labels[k] = v
@@ -118,6 +121,7 @@ type baking struct {
 	uses    []role.Use
 	name    string
 	secrets bool // may be in the image
+	noLogin bool
 	tell    func(cli.HostEvent)
 
 	mu       sync.Mutex // guards tell
@@ -136,6 +140,11 @@ func (b *baking) compile(facts infra.Facts) ([]image.Step, error) {
 	}
 	if _, err := verify.Decode(b.manifest.Tests); err != nil {
 		return nil, err
+	}
+	if b.noLogin {
+		if b.manifest, err = closed(b.manifest, "--no-login"); err != nil {
+			return nil, err
+		}
 	}
 	order, err := converge.Order(b.manifest.Resources)
 	if err != nil {

@@ -226,7 +226,7 @@ func (k *keeper) wanted(ctx context.Context) ([]fleet.Wanted, error) {
 	}
 	for _, h := range d.alive() {
 		g := groups[h.Group]
-		lent := fleet.Lent{Entry: h.Item, Ways: host.Ways(h), Until: h.Until, By: h.RequestedBy, Why: h.Reason}
+		lent := fleet.Lent{Entry: h.Item, Ways: host.Ways(h), Immutable: h.Immutable, NoLogin: h.NoLogin(), Until: h.Until, By: h.RequestedBy, Why: h.Reason}
 		if h.Make != nil {
 			if lent.How, err = json.Marshal(h); err != nil {
 				return nil, fmt.Errorf("read hosts: %w", err)

@@ -57,7 +57,7 @@ type toRollback struct {
 }
 
 func (c toConverge) options(ctx context.Context, h *infra.Host, event func(converge.Event)) converge.Options {
-	o := converge.Options{Host: h, Kinds: resourceKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, Refs: c.Refs, Tell: c.Tell, Part: c.Part, Unattended: c.Unattended, By: c.By, Name: c.Name, Version: c.Version, Event: event}
+	o := converge.Options{Host: h, Kinds: hostKinds(), Dir: c.Dir, DryRun: c.DryRun, Tags: c.Tags, Refs: c.Refs, Tell: c.Tell, Part: c.Part, Unattended: c.Unattended, By: c.By, Name: c.Name, Version: c.Version, Event: event}
 	if c.Guard > 0 {
 		o.Guard = &converge.Guard{Within: c.Guard, Start: func(dir string, generation int, within time.Duration) error {
 			return startGuard(ctx, o.Host, dir, generation, within)
@@ -109,7 +109,7 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		if err := json.Unmarshal(body, &c); err != nil {
 			return nil, fault.New(fault.Invalid, "read the request: %w", err)
 		}
-		all, err := infra.Decode(resourceKinds(), c.Resources)
+		all, err := infra.Decode(hostKinds(), c.Resources)
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +145,7 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 		if err := json.Unmarshal(body, &c); err != nil {
 			return nil, fault.New(fault.Invalid, "read the request: %w", err)
 		}
-		all, err := infra.Decode(resourceKinds(), c.Resources)
+		all, err := infra.Decode(hostKinds(), c.Resources)
 		if err != nil {
 			return nil, err
 		}

@@ -91,7 +91,7 @@ func TestLaptop(t *testing.T) {
 	says(1, "%-web-1: http http://127.0.0.1:8080/: status: expected 200, found 503", "%-web-2: http")
 	run("start", "%-db")
 	run("stop", "%-web-1")
-	says(1, fmt.Sprintf("container %s-web-1: it is not running (steer host start %[1]s-web-1", prefix), "%-web-2: 1 test, 2 properties: 2 passed")
+	says(1, fmt.Sprintf("container %s-web-1: it is stopped (steer host start %[1]s-web-1", prefix), "%-web-2: 1 test, 2 properties: 2 passed")
 	run("start", "%-web-*")
 	run("rebuild", "%-db")
 	says(0)

@@ -164,6 +164,11 @@ func (f *selection) visit(ctx context.Context, h host.Host) (_ visit, m infra.Ma
 	if _, err = verify.Decode(m.Tests); err != nil {
 		return nil, m, err
 	}
+	if h.NoLogin() {
+		if m, err = closed(m, host.InventoryFile); err != nil {
+			return nil, m, err
+		}
+	}
 	if f.memory != nil {
 		f.memory.keep(m, facts)
 	}

@@ -33,6 +33,7 @@ type BakeArgs struct {
 	CacheSize       int64 // bytes
 	Fresh           bool
 	WithSecrets     bool
+	NoLogin         bool
 	Test            bool
 	TestOutput      io.Writer
 }
@@ -157,6 +158,7 @@ else it is the date of the base. Only root can bake.`,
 	f.StringVar(&size, "cache-size", size, "most that it may have; what was not used for longest goes")
 	f.BoolVar(&a.Fresh, "fresh", false, "do everything anew, as after updates at the mirror")
 	f.BoolVar(&a.WithSecrets, "with-secrets", false, "resources may put secrets into the image")
+	f.BoolVar(&a.NoLogin, "no-login", false, "nobody can log in to hosts of the image, as login: false in hosts.yaml wants it")
 	f.BoolVar(&a.Test, "test", false, "run the tests of the roles that can be run in an image; when one fails, nothing is written")
 	return cmd
 }

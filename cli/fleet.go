@@ -30,7 +30,7 @@ func (s *session) fleet() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(s.fleetHost(), s.fleetVisits(), s.fleetTonight(), s.fleetDrift(),
-		s.fleetVisit(), s.fleetPause(), s.fleetResume(), s.fleetDecide("approve", true), s.fleetDecide("refuse", false), s.fleetAccept(),
+		s.fleetVisit(), s.fleetPause(), s.fleetResume(), s.fleetDecide("approve", true), s.fleetDecide("refuse", false), s.fleetAccept(), s.fleetEnter(),
 		s.fleetPower("stop", "Stop hosts in order, and keep automation away until 'steer fleet start'"),
 		s.fleetPower("start", "Start hosts again, however they were stopped, and converge them"),
 		s.fleetPower("restart", "Stop and start hosts, and converge them"),
@@ -168,6 +168,7 @@ func (s *session) fleetHost() *cobra.Command {
 			}
 			return s.show(d, func(w io.Writer) {
 				s.fleetTable(w, client.Fleet{Hosts: []client.FleetHost{d.Host}})
+				loginState(w, d.Host)
 				fmt.Fprintln(w)
 				driftTable(w, d.Drifts)
 				erosionList(w, d.Host.Erosion)

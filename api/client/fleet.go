@@ -31,6 +31,8 @@ type (
 	Loan          = fleet.Loan
 	ScaleRequest  = api.ScaleRequest
 	LoanRequest   = api.LoanRequest
+	EnterRequest  = api.EnterRequest
+	Entered       = api.Entered
 )
 
 // Fleet is all hosts, groups and pauses.
@@ -41,6 +43,11 @@ func (c *Client) Fleet(ctx context.Context) (Fleet, error) {
 // Host is one host with its drift, tests and history.
 func (c *Client) Host(ctx context.Context, name string) (HostDetail, error) {
 	return Get[HostDetail](ctx, c, "/api/v1/fleet/hosts/"+url.PathEscape(name), nil)
+}
+
+// EnterHost runs a command on a host that nobody can log in to.
+func (c *Client) EnterHost(ctx context.Context, name string, r EnterRequest) (Entered, error) {
+	return Post[Entered](ctx, c, "/api/v1/fleet/hosts/"+url.PathEscape(name)+"/enter", r)
 }
 
 // Visits are the newest visits to a host, or to all.

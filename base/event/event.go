@@ -102,6 +102,7 @@ const (
 	HostStopped     = "dev.cdeventsx.steer-host.stopped.0.1.0" // somebody wanted it so
 	HostStarted     = "dev.cdeventsx.steer-host.started.0.1.0"
 	HostDestroyed   = "dev.cdeventsx.steer-host.destroyed.0.1.0"
+	HostEntered     = "dev.cdeventsx.steer-host.entered.0.1.0"  // somebody runs a command on one that nobody can log in to
 	HostEnds        = "dev.cdeventsx.steer-host.ends.0.1.0"     // its time is over soon
 	DriftAccepted   = "dev.cdeventsx.steer-host.accepted.0.1.0" // what it drifted to is the declaration now
 	HostsPaused     = "dev.cdeventsx.steer-host.paused.0.1.0"

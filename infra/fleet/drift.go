@@ -94,14 +94,8 @@ func (e *end) drifts(ctx context.Context, tx *sql.Tx) ([]Trouble, error) {
 			d = &Drift{Host: v.Host, Ref: c.Ref, Role: c.Role, Place: c.Place, Action: c.Action, Fields: c.Fields, State: DriftOpen, Since: e.now, Visit: v.ID}
 		}
 		if c.Status == "changed" {
-			d.State, d.Ended, d.By = DriftHealed, e.now, v.Actor
-			healed, err := readDrifts(ctx, tx, `WHERE host = $1 AND ref = $2 AND state = 'healed' AND ended >= $3`, v.Host, c.Ref, database.Micros(e.now.Add(-flapTime)))
-			if err != nil {
+			if trouble, err = e.healed(ctx, tx, d, trouble); err != nil {
 				return nil, err
-			}
-			if d.Heals = len(healed) + 1; d.Heals >= flapping {
-				trouble = append(trouble, e.trouble("drift/"+v.Host+"/"+c.Ref, fmt.Sprintf("%s on %s keeps changing", c.Ref, v.Host),
-					fmt.Sprintf("It was put right %d times within a day: somebody or something works against the definitions.", d.Heals), ""))
 			}
 		}
 		if err := writeDrift(ctx, tx, d); err != nil {
@@ -127,11 +121,28 @@ func (e *end) drifts(ctx context.Context, tx *sql.Tx) ([]Trouble, error) {
 		}
 		d.State, d.Ended = DriftGone, e.now
 		if v.Kind == Rebuild {
-			d.State, d.By = DriftHealed, v.Actor
+			if trouble, err = e.healed(ctx, tx, d, trouble); err != nil {
+				return nil, err
+			}
 		}
 		if err := writeDrift(ctx, tx, d); err != nil {
 			return nil, err
 		}
+	}
+	return trouble, nil
+}
+
+// healed ends a drift that was put right, and adds to the trouble if that happens again
+// and again.
+func (e *end) healed(ctx context.Context, tx *sql.Tx, d *Drift, trouble []Trouble) ([]Trouble, error) {
+	d.State, d.Ended, d.By = DriftHealed, e.now, e.v.Actor
+	before, err := readDrifts(ctx, tx, `WHERE host = $1 AND ref = $2 AND state = 'healed' AND ended >= $3`, d.Host, d.Ref, database.Micros(e.now.Add(-flapTime)))
+	if err != nil {
+		return nil, err
+	}
+	if d.Heals = len(before) + 1; d.Heals >= flapping {
+		trouble = append(trouble, e.trouble("drift/"+d.Host+"/"+d.Ref, fmt.Sprintf("%s on %s keeps changing", d.Ref, d.Host),
+			fmt.Sprintf("It was put right %d times within a day: somebody or something works against the definitions.", d.Heals), ""))
 	}
 	return trouble, nil
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"time"
@@ -182,9 +183,19 @@ func (p *planner) planning() {
 // do not answer, or are paused, get it later.
 func (p *planner) spread(hosts []Declared, then func()) {
 	over, some := true, false
+	for _, d := range p.want.Hosts {
+		if h := p.Hosts[d.Name]; h.Commit == p.g.Candidate && p.differs(d) && away(h) {
+			p.phase(Failed, d.Name+" could not be made anew: "+h.Error) // of the good ones it may
+			p.back()
+			return
+		}
+	}
 	for _, d := range hosts {
 		h := p.Hosts[d.Name]
 		switch {
+		case h.Commit == p.g.Candidate && p.differs(d) && !p.held(d.Name):
+			over = false
+			p.renew(d.Name, Visit{Kind: Rebuild, Cause: "change", Commit: p.g.Candidate})
 		case h.Digest == p.g.Digest && h.State != HasFailed:
 			some = true
 		case h.Commit == p.g.Candidate && h.State == HasFailed && h.Running == 0:
@@ -258,6 +269,12 @@ func (p *planner) repair() {
 				return
 			}
 		}
+		switch {
+		case h.Touched != nil && d.Immutable && d.Made:
+			p.renew(d.Name, Visit{Kind: Rebuild, Cause: "entered", Commit: p.g.Good, Reason: fmt.Sprintf("%s was on it: %s", h.Touched.By, h.Touched.Reason)})
+		case p.differs(d):
+			p.renew(d.Name, Visit{Kind: Rebuild, Cause: "drift", Commit: p.g.Good, Reason: h.Stray})
+		}
 		if h.State != AsDeclared || h.Running != 0 || p.held(d.Name) {
 			well = false
 		}
@@ -271,6 +288,34 @@ func (p *planner) repair() {
 	oldest := slices.MinFunc(made, func(a, b Host) int { return cmp.Or(a.Rebuilt.Compare(b.Rebuilt), cmp.Compare(a.Name, b.Name)) })
 	if p.take(oldest.Name, Visit{Kind: Rebuild, Cause: "drill", Commit: p.g.Good}) {
 		p.g.Drilled = p.Now
+	}
+}
+
+// differs tells whether a host cannot be changed, and has to be made anew since it is
+// not as it should be.
+func (p *planner) differs(d Declared) bool {
+	return d.Immutable && d.Made && (d.NoLogin || p.want.Settings.Replace) && p.Hosts[d.Name].Stray != ""
+}
+
+// away tells of a host that was to be made anew that this went wrong.
+func away(h Host) bool { return h.State == HasFailed || h.State == Unreachable }
+
+// renew makes a host anew, one of the group at a time, and none that runs while another
+// could not be, or is of an image that is no good.
+func (p *planner) renew(host string, v Visit) {
+	h := p.Hosts[host]
+	if away(h) && p.Now.Sub(h.Visited) < retry {
+		return
+	}
+	for _, d := range p.want.Hosts {
+		o := p.Hosts[d.Name]
+		lost := away(o) && o.Stray != "" && !away(h)
+		if d.Name != host && (o.Running != 0 || lost || o.State == HasFailed && len(o.Unfit) > 0 && o.Commit == v.Commit) {
+			return
+		}
+	}
+	if !slices.ContainsFunc(p.visits, func(o Visit) bool { return o.Kind == Rebuild }) {
+		p.take(host, v)
 	}
 }
 

@@ -36,11 +36,15 @@ type Declared struct {
 
 // Lent is what people may do with a host, and for how long it is there.
 type Lent struct {
-	Entry string    `json:"entry,omitempty"` // of hosts.yaml
-	Ways  []string  `json:"ways,omitempty"`  // how it can be stopped, see the kinds of visits
-	Until time.Time `json:"until,omitzero"`  // when it goes; zero: it stays
-	By    id.Person `json:"requested_by,omitempty"`
-	Why   string    `json:"why,omitempty"`
+	Entry string   `json:"entry,omitempty"` // of hosts.yaml
+	Ways  []string `json:"ways,omitempty"`  // how it can be stopped, see the kinds of visits
+	// Immutable: what differs is not changed; the host is made anew.
+	Immutable bool `json:"immutable,omitempty"`
+	// NoLogin: nobody can log in.
+	NoLogin bool      `json:"no_login,omitempty"`
+	Until   time.Time `json:"until,omitzero"` // when it goes; zero: it stays
+	By      id.Person `json:"requested_by,omitempty"`
+	Why     string    `json:"why,omitempty"`
 	// How is how it was made, for destroying it when no definition has it any more.
 	How json.RawMessage `json:"how,omitempty"`
 }
@@ -67,7 +71,15 @@ type Host struct {
 	Roles       []string       `json:"roles"`
 	Made        bool           `json:"made"` // Steer can make it anew
 	Lent
-	Warned bool `json:"warned,omitempty"` // it was told that its time is over soon
+	// Touched tells who was on it although nobody can log in: it is made anew once
+	// automation may.
+	Touched *Touch `json:"touched,omitempty"`
+	// Stray is what differs on an immutable host from its image, for people.
+	Stray string `json:"stray,omitempty"`
+	// Unfit are the resources that differed when it was just made of its image: making it
+	// once more does not help.
+	Unfit  []string `json:"unfit,omitempty"`
+	Warned bool     `json:"warned,omitempty"` // it was told that its time is over soon
 	// State is waiting (never visited), converged, drifted, failed, unreachable or stopped.
 	State string `json:"state"`
 	Error string `json:"error,omitempty"` // why it failed or cannot be reached
@@ -102,6 +114,13 @@ type Host struct {
 	Running   int64         `json:"running,omitempty"`  // number of the visit under way
 	Drifts    int           `json:"drifts,omitempty"`   // open ones
 	Unequal   []string      `json:"unequal,omitempty"`  // hosts of its group with the same roles whose state is another
+}
+
+// Touch is a command that somebody ran on a host.
+type Touch struct {
+	By     id.Person `json:"by"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
 }
 
 // The states of a host.
@@ -149,7 +168,7 @@ type Visit struct {
 	Host     string         `json:"host"`
 	Group    string         `json:"group"`
 	Kind     string         `json:"kind"`  // see the constants
-	Cause    string         `json:"cause"` // schedule, change, back, drift, dead, drill, removed or person
+	Cause    string         `json:"cause"` // schedule, change, back, drift, entered, dead, drill, removed or person
 	State    string         `json:"state"` // queued, running, passed or failed
 	Commit   string         `json:"commit,omitempty"`
 	Refs     []string       `json:"refs,omitempty"` // only these resources

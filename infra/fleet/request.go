@@ -48,6 +48,8 @@ func (f *Fleet) Request(ctx context.Context, r Request, who id.Person, reason st
 		switch {
 		case h.Running != 0:
 			return nil, fault.New(fault.Conflict, "visit %s: visit %d is under way there (wait for its end)", h.Name, h.Running)
+		case r.Kind == Heal && d.Immutable:
+			return nil, fault.New(fault.Conflict, "heal %s: it is immutable, and put right by a rebuild only (steer fleet visit %[1]s --kind rebuild)", h.Name)
 		case r.Kind == Rebuild && !d.Made:
 			return nil, fault.New(fault.Invalid, "rebuild %s: hosts.yaml does not say how to make it (add make:)", h.Name)
 		case switches(r.Kind) && !able(d, r.Kind):

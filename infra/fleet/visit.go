@@ -201,6 +201,7 @@ func (e *end) take(o Outcome, failure error) {
 	if v.Kind == Rebuild && failure == nil {
 		h.Rebuilt, h.Rebuild = e.now, v.Finished.Sub(v.Started)
 	}
+	unfit := e.unchanged(failure)
 	for _, c := range v.Changes {
 		if c.Drift {
 			v.Drift++
@@ -210,6 +211,11 @@ func (e *end) take(o Outcome, failure error) {
 		h.Severity = e.severity()
 	}
 	switch {
+	case unfit != "":
+		v.State, v.Error = Broken, unfit
+		h.State, h.Error, h.Severity = HasFailed, unfit, e.severity()
+	case h.Stray != "" && failure == nil: // what else fails may come of that
+		h.State, h.Error, h.Severity = HasDrifted, h.Stray, ""
 	case v.State == Broken:
 		h.State, h.Error = HasFailed, v.Error
 	case v.Kind == Back:
@@ -337,6 +343,9 @@ func (e *end) tell() (event.Event, bool) {
 	case h.State == Unreachable:
 		ev.Type, ev.Summary = event.HostUnreachable, h.Name+" does not answer"
 		return ev, e.was.State != Unreachable
+	case h.Stray != "" && h.State == HasDrifted:
+		ev.Type, ev.Summary = event.HostDrifted, h.Name+" is "+h.Stray
+		return ev, e.was.Stray != h.Stray
 	case v.State == Broken:
 		ev.Type, ev.Summary = event.HostFailed, fmt.Sprintf("%s is not as declared: %s", h.Name, v.Error)
 		if v.Cause == "drill" {

@@ -142,10 +142,12 @@ func (p *Program) Run(ctx context.Context, c Call) error {
 			name := p.Before[len(p.Before)-1]
 			// 125 is how docker says that itself could not.
 			switch why := away.FindStringSubmatch(end.String()); {
+			case exit.ExitCode() == 1 && why != nil && why[1] == "paused":
+				return halted(name, "frozen")
 			case exit.ExitCode() == 1 && why != nil && why[1] != "":
-				return fault.New(fault.Unavailable, "reach container %s: it is %s (steer host start %[1]s starts it)", name, why[1])
+				return halted(name, "stopped")
 			case exit.ExitCode() == 1 && why != nil:
-				return fault.New(fault.Unavailable, "reach container %s: there is none (steer host create %[1]s makes it)", name)
+				return absent(name)
 			case exit.ExitCode() == 125:
 				return fault.New(fault.Unavailable, "reach container %s: %s", name, end)
 			}
@@ -160,6 +162,16 @@ func (p *Program) Run(ctx context.Context, c Call) error {
 // away is how docker says that a container cannot be worked on, in the words of all
 // its versions.
 var away = regexp.MustCompile(`No such container|[Cc]ontainer \S+ is (not running|paused)`)
+
+// halted is a container that is there, and does not run.
+func halted(name, how string) error {
+	return fault.New(fault.Unavailable, "reach container %s: it is %s (steer host start %[1]s starts it, or steer fleet start %[1]s where a server keeps it)", name, how)
+}
+
+// absent is a container that is not there.
+func absent(name string) error {
+	return fault.New(fault.Unavailable, "reach container %s: there is none (steer host create %[1]s makes it, if %s says how)", name, InventoryFile)
+}
 
 // feed copies from, nil for nothing, to a program's input. The end of the program is
 // not held up by a reader that has more to say.

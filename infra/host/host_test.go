@@ -131,7 +131,7 @@ func TestContainer(t *testing.T) {
 	}
 	converse(t, byCommand, "guest")
 	exec.Command("docker", "rm", "--force", name).Run()
-	if err := conn.Run(t.Context(), Call{Args: []string{"true"}}); fault.Of(err) != fault.Unavailable {
+	if err := conn.Run(t.Context(), Call{Args: []string{"true"}}); fault.Of(err) != fault.Unavailable || !strings.Contains(err.Error(), "there is none (steer host create "+name) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -29,6 +29,7 @@ type Entry struct {
 	Environment id.Environment `yaml:"environment" json:"environment,omitempty" doc:"Environment that it belongs to: secrets come from there."`
 	Converge    Converge       `yaml:"converge" json:"converge" doc:"How a server keeps the group as declared. Entries of one group say it once."`
 	Immutable   bool           `yaml:"immutable" json:"immutable,omitempty" doc:"Nothing on it is ever changed: apply refuses, and what differs is a reason to bake its image anew and to rebuild it."`
+	Login       *bool          `yaml:"login" json:"login,omitempty" doc:"false: nobody can log in, by SSH, at a console or with a password; for immutable hosts, whose image is baked with --no-login. One that was opened is replaced. Default: true."`
 	Make        *Make          `yaml:"make" json:"make,omitempty" doc:"How steer host create makes it. Without it, the host exists."`
 	Service     *SelfService   `yaml:"self_service" json:"-" doc:"Who may change how many there are, and stop, start and rebuild them, without being an operator. Its hosts are called NAME-1, NAME-2 … also when there is one."`
 	Removed     string         `yaml:"removed" json:"-" doc:"What a server does with hosts that are too many after number: keep (they are shown as hosts that nobody manages) or destroy." default:"keep"`
@@ -45,7 +46,7 @@ type Converge struct {
 	Soak    config.Duration `yaml:"soak" json:"soak" doc:"How long those have to stay well before." default:"0s"`
 	Approve bool            `yaml:"approve" json:"approve" doc:"A change waits with its plan until somebody agrees." default:"false"`
 	Dead    config.Duration `yaml:"dead" json:"dead" doc:"A host that does not answer for so long is dead." default:"10m"`
-	Replace bool            `yaml:"replace" json:"replace" doc:"Make a dead host anew, at most one of the group in an hour; it needs make." default:"false"`
+	Replace bool            `yaml:"replace" json:"replace" doc:"Make a dead host anew, at most one of the group in an hour, and an immutable one that is not as its image, one at a time; it needs make." default:"false"`
 	Drill   Drill           `yaml:"drill" json:"drill" doc:"Rebuild one host of the group for practice in this interval, as 7d or {every: 7d, within: 5m}; 0: never." default:"0s"`
 	Erosion Erosion         `yaml:"erosion" json:"erosion" doc:"What is looked for on each visit without being declared, since it comes without a change."`
 	// Severity is a word of incidents; see severities.
@@ -142,13 +143,16 @@ func (e *Entry) Check() error {
 		add("removed: %q is neither keep nor destroy", e.Removed)
 	}
 	if e.Like != "" {
-		if len(e.Roles) > 0 || e.Connect != "" || e.Group != "" || e.Owner != "" || e.Environment != "" || e.Make != nil || e.Service != nil {
+		if len(e.Roles) > 0 || e.Connect != "" || e.Group != "" || e.Owner != "" || e.Environment != "" || e.Make != nil || e.Service != nil || e.Login != nil {
 			add("like: they are what %s is (only number, until, requested_by and reason are said here)", e.Like)
 		}
 		if e.Until.IsZero() {
 			add("until: is missing (hosts that stay are a higher number of %s)", e.Like)
 		}
 		return errors.Join(all...)
+	}
+	if e.NoLogin() && !e.Immutable {
+		add("login: can be false on immutable hosts only, which are replaced and not changed (add immutable: true)")
 	}
 	if len(e.Roles) == 0 {
 		add("roles: are missing (list what the host is, like [web])")
@@ -225,6 +229,9 @@ func parseInventory(data []byte) ([]Host, map[string]*Entry, error) {
 				if e.Make != nil && len(e.Make.makers()) > 0 {
 					h.Address = e.Make.makers()[0].address(h.Name)
 				}
+			}
+			if e.NoLogin() && byLogin(h) && one == e.names(name)[0] { // the others are, too
+				wrong(name+".login", "%s is reached by SSH only, which login: false switches off (make it with docker or nspawn, or let it come by itself: connect: agent://{})", h.Name)
 			}
 			if slices.ContainsFunc(all, func(o Host) bool { return o.Name == h.Name }) {
 				wrong(name, "makes a host %s, which another entry has too", h.Name)

@@ -47,19 +47,40 @@ func TestInventory(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for text, want := range map[string]string{
-		"Web: {roles: [a]}":                                              "is no name for a host",
-		"web: {}":                                                        "roles: are missing",
-		"web: {roles: [a], number: 0}":                                   "0 hosts are not between",
-		"web: {roles: [a], nubmer: 2}":                                   `did you mean "number"?`,
-		"web: {roles: [a], make: {}}":                                    "has to name one way",
-		"a: {roles: [x], number: 2}\na-1: {roles: [x]}":                  "makes a host a-1, which another entry has too",
-		"web: {roles: [a], number: 2, connect: ssh://x}":                 "is the same for all 2 hosts",
-		"web: {roles: [a], make: {docker: {image: -x}}}":                 `"-x" is no name of an image`,
-		"web: {roles: [a], make: {command: {create: [true]}}}":           "both create and destroy are needed",
-		"web: {roles: [a], make: {docker: {image: a, run: [], cup: 1}}}": "unknown key",
+		"Web: {roles: [a]}":                                                                     "is no name for a host",
+		"web: {}":                                                                               "roles: are missing",
+		"web: {roles: [a], number: 0}":                                                          "0 hosts are not between",
+		"web: {roles: [a], nubmer: 2}":                                                          `did you mean "number"?`,
+		"web: {roles: [a], make: {}}":                                                           "has to name one way",
+		"a: {roles: [x], number: 2}\na-1: {roles: [x]}":                                         "makes a host a-1, which another entry has too",
+		"web: {roles: [a], number: 2, connect: ssh://x}":                                        "is the same for all 2 hosts",
+		"web: {roles: [a], make: {docker: {image: -x}}}":                                        `"-x" is no name of an image`,
+		"web: {roles: [a], make: {command: {create: [true]}}}":                                  "both create and destroy are needed",
+		"web: {roles: [a], make: {docker: {image: a, run: [], cup: 1}}}":                        "unknown key",
+		"web:\n  roles: [a]\n  login: false\n":                                                  "hosts.yaml:3:10: web.login: can be false on immutable hosts only, which are replaced and not changed (add immutable: true)",
+		"web:\n  roles: [a]\n  immutable: true\n  login: false\n":                               "hosts.yaml:4:10: web.login: web is reached by SSH only, which login: false switches off (make it with docker or nspawn, ",
+		"web: {roles: [a], immutable: true, login: false, connect: 'command:/usr/bin/ssh web'}": "is reached by SSH only",
+		"web: {roles: [a]}\nx: {like: web, until: 2030-01-01T00:00:00Z, login: false}":          "they are what web is",
 	} {
 		if _, err := read(text); fault.Of(err) != fault.Invalid || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+// TestNoLogin: how hosts are reached that nobody can log in to, and entered.
+func TestNoLogin(t *testing.T) {
+	for text, want := range map[string]string{
+		"make: {docker: {image: a}}":                                          "docker://h",
+		"make: {nspawn: {rootfs: a.tar}}":                                     "nspawn://h",
+		"connect: 'agent://{}'":                                               "",
+		"connect: 'agent://{}', make: {docker: {image: a}}":                   "docker://h",
+		"connect: 'command:lxc exec {} --'":                                   "command:lxc exec h --",
+		"connect: 'agent://{}', make: {command: {create: [a], destroy: [b]}}": "",
+	} {
+		all, err := ReadInventory(fstest.MapFS{InventoryFile: {Data: []byte("h: {roles: [a], immutable: true, login: false, " + text + "}")}})
+		if err != nil || !all[0].NoLogin() || Backdoor(all[0]) != want {
+			t.Errorf("%s: %+v %v, want %s", text, all, err, want)
 		}
 	}
 }

@@ -289,7 +289,10 @@ func leader(name string) int {
 func dialNspawn(name string) (Conn, error) {
 	pid := leader(name)
 	if pid == 0 {
-		return nil, fault.New(fault.Unavailable, "reach %s: no container of systemd-nspawn is called so (steer host create makes and starts those of %s)", name, InventoryFile)
+		if _, err := os.Stat(filepath.Join(machines, name)); err == nil {
+			return nil, halted(name, "stopped")
+		}
+		return nil, absent(name)
 	}
 	return &Program{Before: []string{"nsenter", "--target", strconv.Itoa(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd", "--"}}, nil
 }

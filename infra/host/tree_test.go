@@ -131,6 +131,9 @@ func TestNspawn(t *testing.T) {
 		if err := SwitchOff(t.Context(), h, way); err != nil || leader(h.Name) != 0 {
 			t.Errorf("%s: %v", way, err)
 		}
+		if _, err := Dial(t.Context(), h.Address); fault.Of(err) != fault.Unavailable || !strings.Contains(err.Error(), "it is stopped (steer host start "+h.Name) {
+			t.Errorf("%s: %v", way, err)
+		}
 		if err := SwitchOn(t.Context(), h); err != nil || leader(h.Name) == 0 {
 			t.Errorf("start after %s: %v", way, err)
 		}

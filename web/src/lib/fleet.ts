@@ -8,6 +8,7 @@ export interface Host {
   updates?: number; security?: number; reboot?: boolean; tests: number; failing: number
   seen: string; rebuilt?: string; rebuild?: number; contact?: string; visited?: string; converged?: string; silent?: string
   entry?: string; ways?: string[] | null; until?: string; requested_by?: string; why?: string
+  immutable?: boolean; no_login?: boolean; touched?: { by: string; at: string; reason: string } | null
   gone?: boolean; paused?: Pause | null; next?: string; running?: number; drifts?: number; unequal?: string[] | null
   erosion?: Erosion[] | null
 }

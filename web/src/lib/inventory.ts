@@ -8,6 +8,7 @@ export function flags(h: Host): string[] {
   return [
     h.paused ? 'paused' : '', h.unequal?.length ? 'unequal' : '', h.security ? 'security' : '', h.reboot ? 'reboot' : '',
     h.failing ? 'failing' : '', h.erosion?.some((e) => e.findings?.length) ? 'eroded' : '', h.gone ? 'gone' : '', h.running ? 'visited' : '',
+    h.no_login ? 'nologin' : '', h.touched ? 'touched' : '',
   ].filter(Boolean)
 }
 

@@ -56,7 +56,7 @@ export function past(h: History): string {
 
 const kinds: Record<string, string> = { plan: 'compared', converge: 'converged', heal: 'healed', rebuild: 'rebuilt', rollback: 'rolled back' }
 const causes: Record<string, string> = {
-  schedule: 'on schedule', change: 'the definitions changed', back: 'back to the good ones', drift: 'it had drifted', dead: 'it was dead', drill: 'for practice', person: 'asked for',
+  schedule: 'on schedule', change: 'the definitions changed', back: 'back to the good ones', drift: 'it had drifted', entered: 'somebody was on it', dead: 'it was dead', drill: 'for practice', person: 'asked for',
 }
 export const kindWord = (v: Visit) => kinds[v.kind] ?? v.kind
 // why says why a visit was made: in somebody's words, or by the rule.
