@@ -140,7 +140,7 @@ try {
     await all.focus()
     await page.keyboard.press('Enter')
     await failures.getByRole('link', { name: /slow-first-byte/ }).first().waitFor()
-    await page.getByRole('region', { name: 'Made anew' }).getByRole('row').filter({ hasText: 'catalog' }).first().waitFor()
+    await page.getByRole('region', { name: 'Deployed and rebuilt' }).getByRole('row').filter({ hasText: 'catalog' }).first().waitFor()
     const hour = page.getByRole('region', { name: 'Changes by weekday and hour' }).getByRole('button').first()
     await hour.click()
     await page.getByRole('status').filter({ hasText: /:00: / }).getByRole('link').first().waitFor()
@@ -231,7 +231,10 @@ try {
   await check('a person changes something: pin taken away and set again', async () => {
     const kept = page.locator('section', { has: page.getByRole('heading', { name: 'Kept out of latest' }) })
     const reason = (await api('/api/v1/services/catalog')).pins.find((p) => p.version === 'b2').reason
-    await kept.getByRole('button', { name: 'Allow again' }).click()
+    await kept.getByRole('button', { name: 'Allow again: b2' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Allow b2 again' })
+    await accessible(page)
+    await dialog.getByRole('button', { name: 'Allow' }).click()
     await until('the server knows', async () => (await api('/api/v1/services/catalog')).pins.length === 0)
     await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor({ state: 'detached' })
     await api('/api/v1/pins', { service: 'catalog', version: 'b2', reason })
