@@ -7,6 +7,7 @@ import { executable, openBrowser, settled, Watch } from './browser.mjs'
 import { dashboards, dashboardsChanges } from './dashboards.mjs'
 import { followups, followupsChanges } from './followups.mjs'
 import { hostPages, hosts, noHosts } from './hosts.mjs'
+import { many } from './many.mjs'
 import { metrics, metricsChanges } from './metrics.mjs'
 import { accessible, eachPage } from './pages.mjs'
 import { startTour } from './tour.mjs'
@@ -160,6 +161,9 @@ try {
     const dialog = page.getByRole('dialog', { name: 'Deploy catalog' })
     await dialog.waitFor()
     assert.equal(await dialog.getByLabel('Environment').inputValue(), 'production')
+    await page.setViewportSize({ width: 390, height: 844 })
+    assert.equal(await dialog.evaluate((d) => d.scrollWidth > d.clientWidth), false, 'the dialog is wider than a phone')
+    await page.setViewportSize({ width: 1280, height: 860 })
     await accessible(page)
     await page.keyboard.press('Escape')
     await dialog.waitFor({ state: 'hidden' })
@@ -244,6 +248,7 @@ try {
   const made = await hosts(page, url, api, watch)
   if (made) {
     await eachPage(browser, url, await fresh.storageState(), watch, hostPages)
+    await many(browser, url, await fresh.storageState(), watch)
     await made.end()
   }
 
