@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"steer/base/database"
@@ -252,14 +253,19 @@ func (f *Fleet) habits(ctx context.Context, o Overview) (h Habits, err error) {
 	h.Late = len(late(o, now))
 	if len(o.Pauses) > 0 {
 		p := o.Pauses[0]
-		h.PausedFor = fmt.Sprintf("%s, for %s", place{p.Scope, p.Name}, now.Sub(p.Since).Round(time.Minute))
+		h.PausedFor = fmt.Sprintf("%s, for %s", place{p.Scope, p.Name}, minutes(now.Sub(p.Since)))
 	}
 	for _, g := range o.Groups {
 		if g.Phase == Asking && h.OldestPlan == "" {
-			h.OldestPlan = fmt.Sprintf("%s, for %s", g.Name, now.Sub(g.Since).Round(time.Minute))
+			h.OldestPlan = fmt.Sprintf("%s, for %s", g.Name, minutes(now.Sub(g.Since)))
 		}
 	}
 	return h, nil
+}
+
+// minutes is a duration without its seconds: 2m, 26h3m.
+func minutes(d time.Duration) string {
+	return strings.TrimSuffix(max(d.Round(time.Minute), time.Minute).String(), "0s")
 }
 
 // Roles are the roles of the newest definitions.

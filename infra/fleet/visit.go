@@ -400,7 +400,7 @@ func (f *Fleet) turned(was, is Group) []event.Event {
 	case Asking:
 		e.Type, e.Summary = event.GroupAsks, fmt.Sprintf("%s waits for somebody who agrees to %s", is.Name, short(is.Candidate))
 	case Failed:
-		e.Type, e.Summary = event.GroupFailed, fmt.Sprintf("%s does not reach all hosts of %s: %s", short(is.Candidate), is.Name, is.Reason)
+		e.Type, e.Summary = event.GroupFailed, fmt.Sprintf("%s does not get its change %s: %s", is.Name, short(is.Candidate), is.Reason)
 	case Done:
 		if was.Phase == "" || was.Good == is.Good {
 			return nil

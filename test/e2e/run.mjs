@@ -7,6 +7,7 @@ import { executable, openBrowser, settled, Watch } from './browser.mjs'
 import { dashboards, dashboardsChanges } from './dashboards.mjs'
 import { followups, followupsChanges } from './followups.mjs'
 import { hostPages, hosts, noHosts } from './hosts.mjs'
+import { many } from './many.mjs'
 import { metrics, metricsChanges } from './metrics.mjs'
 import { accessible, eachPage } from './pages.mjs'
 import { startTour } from './tour.mjs'
@@ -140,7 +141,7 @@ try {
     await all.focus()
     await page.keyboard.press('Enter')
     await failures.getByRole('link', { name: /slow-first-byte/ }).first().waitFor()
-    await page.getByRole('region', { name: 'Made anew' }).getByRole('row').filter({ hasText: 'catalog' }).first().waitFor()
+    await page.getByRole('region', { name: 'Deployed and rebuilt' }).getByRole('row').filter({ hasText: 'catalog' }).first().waitFor()
     const hour = page.getByRole('region', { name: 'Changes by weekday and hour' }).getByRole('button').first()
     await hour.click()
     await page.getByRole('status').filter({ hasText: /:00: / }).getByRole('link').first().waitFor()
@@ -160,6 +161,9 @@ try {
     const dialog = page.getByRole('dialog', { name: 'Deploy catalog' })
     await dialog.waitFor()
     assert.equal(await dialog.getByLabel('Environment').inputValue(), 'production')
+    await page.setViewportSize({ width: 390, height: 844 })
+    assert.equal(await dialog.evaluate((d) => d.scrollWidth > d.clientWidth), false, 'the dialog is wider than a phone')
+    await page.setViewportSize({ width: 1280, height: 860 })
     await accessible(page)
     await page.keyboard.press('Escape')
     await dialog.waitFor({ state: 'hidden' })
@@ -231,7 +235,10 @@ try {
   await check('a person changes something: pin taken away and set again', async () => {
     const kept = page.locator('section', { has: page.getByRole('heading', { name: 'Kept out of latest' }) })
     const reason = (await api('/api/v1/services/catalog')).pins.find((p) => p.version === 'b2').reason
-    await kept.getByRole('button', { name: 'Allow again' }).click()
+    await kept.getByRole('button', { name: 'Allow again: b2' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Allow b2 again' })
+    await accessible(page)
+    await dialog.getByRole('button', { name: 'Allow' }).click()
     await until('the server knows', async () => (await api('/api/v1/services/catalog')).pins.length === 0)
     await page.getByRole('heading', { name: 'Kept out of latest' }).waitFor({ state: 'detached' })
     await api('/api/v1/pins', { service: 'catalog', version: 'b2', reason })
@@ -241,6 +248,7 @@ try {
   const made = await hosts(page, url, api, watch)
   if (made) {
     await eachPage(browser, url, await fresh.storageState(), watch, hostPages)
+    await many(browser, url, await fresh.storageState(), watch)
     await made.end()
   }
 

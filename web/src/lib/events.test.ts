@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { kinds, markText, markTypes, relevant, step, tone, worthReason } from './events'
+import { kinds, markText, markTypes, relevant, said, step, tone, worthReason } from './events'
 import { lanes, place } from './marks'
 import { link, troubled } from './links'
 import type { Event } from './records'
@@ -77,4 +77,12 @@ describe('labels of marks', () => {
   })
   it('are urgent first', () => expect(place([{ x: 0, width: 90 }, { x: 1, width: 90, urgent: true }], 100, 1).map((l) => l.lane)).toEqual([-1, 0]))
   it('are left out without room', () => expect(place([{ x: 0, width: 90 }, { x: 1, width: 90 }], 100, 1).map((l) => l.lane)).toEqual([0, -1]))
+})
+
+it('says of a reason what the summary has not said', () => {
+  const of = (reason: string, actor = 'ada') => said(event({ summary: 'ada changed hosts.yaml: Scale pool from 1 to 2', reason, actor }))
+  expect(of('Scale pool from 1 to 2\n\nmore visitors')).toBe('more visitors')
+  expect(of('Scale pool from 1 to 2')).toBe('')
+  expect(of('more visitors\nand more')).toBe('more visitors\nand more')
+  expect(of('as planned', 'steer')).toBe('')
 })

@@ -22,6 +22,14 @@ export const step = (e: Pick<Event, 'type'>): boolean =>
 export const worthReason = (e: Event): boolean =>
   !!e.reason && !/change\.merged/.test(e.type) && !e.summary.includes(e.reason) && (tone(e) === 'bad' || tone(e) === 'warn' || e.actor !== 'steer')
 
+// said is a reason without its first line where the summary has that already, as it
+// has of a commit's message.
+export function said(e: Event): string {
+  if (!worthReason(e)) return ''
+  const [first = '', ...rest] = (e.reason ?? '').split('\n')
+  return first && e.summary.includes(first) ? rest.join('\n').trim() : (e.reason ?? '')
+}
+
 const cd = (name: string) => `dev.cdevents.${name}`
 const own = (name: string) => `dev.cdeventsx.steer-${name}.0.1.0`
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ago, ahead, baseSha, between, brief, duration, gap, number, shortSha } from './format'
+import { ago, ahead, baseSha, between, brief, clock, duration, gap, moment, number, shortSha, zone } from './format'
 
 describe('duration', () => {
   it.each([[0.25, '250 ms'], [3.14, '3.1 s'], [90, '90 s'], [600, '10 min'], [7200, '2 h'], [172800, '2 d'], [-5, '0 ms']])('%d s is %s', (s, text) => {
@@ -43,4 +43,12 @@ it('names commits', () => {
   expect(shortSha('0123456789abcdef+web-base@fedcba9876543210')).toBe('01234567+web-base@fedcba98')
   expect(shortSha('')).toBe('')
   expect(baseSha('0123+web@4567')).toBe('0123')
+})
+
+it('tells a time that stands alone with its zone', () => {
+  const time = '2026-01-02T03:04:05Z'
+  expect(zone(new Date(time))).not.toBe('')
+  expect(moment(time)).toBe(`${clock(time)} ${zone(new Date(time))}`)
+  expect(moment(undefined)).toBe('')
+  expect(moment('0001-01-01T00:00:00Z')).toBe('')
 })

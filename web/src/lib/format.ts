@@ -31,6 +31,16 @@ export function clock(time: string | undefined): string {
   return sameDay ? hms : `${t.toLocaleDateString(undefined, { day: 'numeric', month: 'short', year: 'numeric' })} ${hms}`
 }
 
+// zone is that of the browser's clock at a time: "UTC", "CET", "GMT+5:30".
+export const zone = (at = new Date()): string =>
+  new Intl.DateTimeFormat(undefined, { timeZoneName: 'short' }).formatToParts(at).find((p) => p.type === 'timeZoneName')?.value ?? ''
+
+// moment is a time that stands alone: with its zone, so that it can be told to others.
+export function moment(time: string | undefined): string {
+  const t = clock(time)
+  return t && `${t} ${zone(new Date(time!))}`
+}
+
 export function between(from: string | undefined, to: string | undefined): string {
   if (!from || !to) return ''
   return duration((Date.parse(to) - Date.parse(from)) / 1000)

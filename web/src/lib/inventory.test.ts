@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Group, Host, Offer, Overview, Settings } from './fleet'
-import { come, concerns, counts, failures, fits, follows, goes, list, manner, room, steps } from './inventory'
+import { come, concerns, counts, failures, fits, follows, goes, list, manner, room, steps, urgent } from './inventory'
 
 const host = (name: string, h: Partial<Host> = {}): Host => ({ name, group: 'web', roles: ['base', 'web'], made: false, state: 'converged', generation: 1, tests: 0, failing: 0, seen: '', ...h })
 const settings: Settings = { every: 3600e9, canary: 2, soak: 600e9, approve: true, replace: false, dead: 600e9, drill: 0 }
@@ -54,9 +54,9 @@ it('counts the hosts of a group that have the change', () => {
 })
 
 it('says how a group is kept', () => {
-  expect(manner(settings)).toBe('every 60 min · 2 hosts first, watched for 10 min · somebody has to agree')
-  expect(manner({ ...settings, every: 0, canary: 1, soak: 0, approve: false, drill: 7 * 86400e9 })).toBe('only when somebody asks · 1 host first · rebuilt for practice every 7 d')
-  expect(manner({ ...settings, canary: 0, approve: false, within: 300e9, severity: 'page' })).toBe('every 60 min · made anew within 5 min · what goes wrong is at least a page')
+  expect(manner(settings)).toBe('visited every 60 min · changes go to 2 hosts first, watched for 10 min · somebody has to agree')
+  expect(manner({ ...settings, every: 0, canary: 1, soak: 0, approve: false, drill: 7 * 86400e9 })).toBe('visited only when somebody asks · changes go to 1 host first · rebuilt for practice every 7 d')
+  expect(manner({ ...settings, canary: 0, approve: false, within: 300e9, severity: 'page' })).toBe('visited every 60 min · made anew within 5 min · what goes wrong is at least a page')
 })
 
 describe('hosts of an entry that people decide about', () => {
@@ -80,4 +80,9 @@ describe('hosts of an entry that people decide about', () => {
     expect(failures({ ways: ['stop', 'kill', 'cut'] } as Host).map(([k]) => k)).toEqual(['kill', 'cut'])
     expect(failures({} as Host)).toEqual([])
   })
+})
+
+it('puts the groups first that need somebody', () => {
+  const groups = ['done', 'canary', 'asking', 'failed', 'done'].map((phase, i) => group({ name: `g${i}`, phase }))
+  expect(urgent(groups).map((g) => g.name)).toEqual(['g3', 'g2', 'g1', 'g0', 'g4'])
 })

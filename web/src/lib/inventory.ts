@@ -83,6 +83,12 @@ export function list(names: string[], most = 6): string {
   return names.slice(0, most).join(', ') + (names.length > most ? ` and ${names.length - most} more` : '')
 }
 
+// urgent puts the groups first that need somebody, then those on their way, then the rest.
+export function urgent(groups: Group[]): Group[] {
+  const rank = (g: Group) => (g.phase === 'failed' ? 0 : g.phase === 'asking' ? 1 : g.phase === 'done' ? 3 : 2)
+  return [...groups].sort((a, b) => rank(a) - rank(b))
+}
+
 const phases: Record<string, string> = {
   planning: 'being planned', asking: 'waits for approval', canary: 'on its first hosts', soaking: 'first hosts are watched',
   following: 'on its way to the others', failed: 'failed', done: 'done',
@@ -116,7 +122,7 @@ export const span = (ns: number) => duration(ns / 1e9)
 // manner is how a group is converged, in a line.
 export function manner(s: Settings): string {
   return [
-    s.every ? `every ${span(s.every)}` : 'only when somebody asks', s.canary ? `${many(s.canary, 'host')} first${s.soak ? `, watched for ${span(s.soak)}` : ''}` : '',
+    s.every ? `visited every ${span(s.every)}` : 'visited only when somebody asks', s.canary ? `changes go to ${many(s.canary, 'host')} first${s.soak ? `, watched for ${span(s.soak)}` : ''}` : '',
     s.approve ? 'somebody has to agree' : '', s.replace ? `made anew after ${span(s.dead)} of silence` : '', s.drill ? `rebuilt for practice every ${span(s.drill)}` : '',
     s.within ? `made anew within ${span(s.within)}` : '', s.severity ? `what goes wrong is at least a ${s.severity}` : '',
   ].filter(Boolean).join(' · ')

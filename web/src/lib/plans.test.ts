@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Change, Visit } from './fleet'
-import { byRole, equal, lines, newest, past, tally, why } from './plans'
+import { byRole, compares, equal, kindWord, lines, newest, past, tally, why } from './plans'
 
 const visit = (id: number, host: string, v: Partial<Visit> = {}): Visit => ({ id, host, group: 'web', kind: 'plan', cause: 'change', state: 'passed', commit: 'b', actor: 'steer', drift: 0, created: '', ...v })
 const change = (ref: string, c: Partial<Change> = {}): Change => ({ ref, role: 'web', status: 'planned', action: 'update', fields: [{ name: 'mode', old: '0600', new: '0644' }], ...c })
@@ -54,4 +54,9 @@ it('says how changes went before', () => {
   expect(past({ changes: 0, failed: 0, hosts: 0 })).toBe('never changed before')
   expect(past({ changes: 1, failed: 0, hosts: 1, took: 100 })).toBe('changed once before on 1 host, none failed')
   expect(past({ changes: 100, failed: 3, hosts: 7, took: 2e9 })).toBe('changed 100 times or more before on 7 hosts, 3 failed, takes 2.0 s')
+})
+
+it('says what was done to a host', () => {
+  expect(['converge', 'stop', 'start', 'destroy', 'cut'].map((kind) => kindWord(visit(1, 'a', { kind })))).toEqual(['converged', 'stopped', 'started', 'destroyed', 'cut off'])
+  expect(['converge', 'plan', 'start', 'stop', 'destroy'].filter((kind) => compares(visit(1, 'a', { kind })))).toEqual(['converge', 'plan', 'start'])
 })

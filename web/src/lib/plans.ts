@@ -54,10 +54,12 @@ export function past(h: History): string {
   return `changed ${times} before on ${many(h.hosts, 'host')}, ${h.failed || 'none'} failed${(h.took ?? 0) >= 1e6 ? `, takes ${span(h.took ?? 0)}` : ''}`
 }
 
-const kinds: Record<string, string> = { plan: 'compared', converge: 'converged', heal: 'healed', rebuild: 'rebuilt', rollback: 'rolled back' }
+const kinds: Record<string, string> = { plan: 'compared', converge: 'converged', heal: 'healed', rebuild: 'rebuilt', rollback: 'rolled back', stop: 'stopped', start: 'started', restart: 'restarted', kill: 'killed', freeze: 'frozen', cut: 'cut off', destroy: 'destroyed' }
 const causes: Record<string, string> = {
   schedule: 'on schedule', change: 'the definitions changed', back: 'back to the good ones', drift: 'it had drifted', entered: 'somebody was on it', dead: 'it was dead', drill: 'for practice', person: 'asked for',
 }
+// compares tells whether a visit looks at what the definitions say; to stop a host does not.
+export const compares = (v: Visit) => !['stop', 'kill', 'freeze', 'cut', 'destroy'].includes(v.kind)
 export const kindWord = (v: Visit) => kinds[v.kind] ?? v.kind
 // why says why a visit was made: in somebody's words, or by the rule.
 export const why = (v: Visit) => (v.cause === 'person' ? `${v.actor}${v.reason ? `: ${v.reason}` : ' asked for it'}` : (causes[v.cause] ?? v.cause))
