@@ -193,7 +193,7 @@ func (d *Driver) Start(ctx context.Context, s deploy.Spec) (deploy.Instance, err
 	if err != nil {
 		return deploy.Instance{}, fmt.Errorf("start node %s: %w", s.ID, err)
 	}
-	n := newNode(d, record{Spec: s, Numbers: numbers})
+	n := newNode(d, record{Kept: deploy.Kept{Spec: s, Numbers: numbers}})
 	if err := n.rec.save(d.o.Dir); err != nil {
 		d.ports.give(numbers)
 		return deploy.Instance{}, fmt.Errorf("start node %s: %w", s.ID, err)
