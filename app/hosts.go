@@ -16,7 +16,7 @@ import (
 // Infra is what the commands about hosts work with.
 func Infra() cli.Infra {
 	return cli.Infra{Converge: convergeHosts, Verify: verifyHosts, AddTest: addTest, TestRole: testRole,
-		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Facts: hostFacts, Side: HostSide,
+		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Facts: hostFacts, Side: HostSide, Keep: keepNodes,
 		Generations: hostGenerations, Rollback: rollbackHosts, Guard: watchGeneration,
 		Bake: bake, Enter: infra.Enter, Agent: hostAgent()}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/deliver/deploy/hosts"
 	"steer/infra"
 	"steer/infra/agent"
 	"steer/infra/converge"
@@ -31,6 +32,8 @@ const (
 	askGenerations = "generations" // toConverge, of which Dir counts → []converge.Generation
 	askRollback    = "rollback"    // toRollback → converge.Report, events are converge.Event
 	askConfirm     = "confirm"     // toRollback, of which Dir and To count → nothing
+
+	askNodes = "nodes" // hosts.Settings → a stream to the keeper of nodes
 )
 
 type toConverge struct {
@@ -144,6 +147,12 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 			return nil, fault.New(fault.Invalid, "read the request: it names %d resources, not one", len(all))
 		}
 		return captureHere(ctx, infra.NewHost(ctx), all[0])
+	case askNodes:
+		var s hosts.Settings
+		if err := json.Unmarshal(body, &s); err != nil {
+			return nil, fault.New(fault.Invalid, "read the request: %w", err)
+		}
+		return attachNodes(ctx, s)
 	case askPatches:
 		return patch.Look(ctx, infra.NewHost(ctx))
 	}

@@ -71,6 +71,7 @@ type Options struct {
 	Dir    string                                              // belongs to this driver
 	Unpack func(ctx context.Context, digest, dir string) error // puts an artifact into an empty folder
 	Secret func(e id.Environment, name string) (string, error) // may be nil: then there are none
+	User   string                                              // that nodes run as whose Spec names none; "" or not root: Steer's own
 	Log    *slog.Logger
 }
 
