@@ -70,8 +70,8 @@ const (
 const starting = 20 * time.Second // that a keeper may take
 
 // Attach connects with the keeper of this host. It starts one if there is none: as a
-// service where systemd runs the host, so that it is there again after a start of the
-// host; elsewhere as a process of its own, which the next Attach starts again. Another
+// service where systemd runs the host and the folder is the usual one, so that it is
+// there again after a start of the host; elsewhere as a process of its own, which the next Attach starts again. Another
 // version of it makes way; the nodes do not notice.
 func Attach(ctx context.Context, s Settings) (net.Conn, error) {
 	conn, err := attach(ctx, s)
@@ -194,7 +194,7 @@ func start(ctx context.Context, s Settings) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat("/run/systemd/system"); err == nil && os.Geteuid() == 0 {
+	if _, err := os.Stat("/run/systemd/system"); err == nil && os.Geteuid() == 0 && filepath.Dir(s.Dir) == Root {
 		name := "steer-nodes-" + strings.ToLower(filepath.Base(s.Dir)) + ".service"
 		text := fmt.Sprintf(unit, s.Dir, words[0], words[1], "'"+words[2]+"'")
 		if old, err := os.ReadFile(units + name); err != nil || string(old) != text {

@@ -25,7 +25,7 @@ const (
 	lookSeldom  = 5 * time.Second  // at most
 	tellAgain   = 30 * time.Second // in which a changed secret reaches hosts
 	wantedFor   = time.Minute      // that a host without nodes is attended
-	acquainting = 40 * time.Second // that somebody waits for a first look
+	acquainting = 40 * time.Second // that somebody waits for first looks
 	introducing = 10 * time.Minute // that it may take, when this program has to be brought first
 )
 
@@ -116,13 +116,14 @@ func (h *host) leave() bool {
 	return true
 }
 
-// met waits for the first look at the host. The error says why it is not there.
-func (h *host) met(ctx context.Context) error {
+// met waits for the first look at the host, at most until late ends. The error says
+// why it is not there.
+func (h *host) met(ctx context.Context, late <-chan struct{}) error {
 	select {
 	case <-h.tried:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(acquainting):
+	case <-late:
 		return fault.New(fault.Unavailable, "host %s did not answer within %s (the first time it gets this program)", h.name, acquainting)
 	}
 	h.d.mu.Lock()

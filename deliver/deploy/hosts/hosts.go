@@ -272,7 +272,9 @@ func (d *Driver) Logs(ctx context.Context, node string, lines int, follow bool) 
 	if h == nil {
 		return nil, fault.New(fault.NotFound, "logs of node %q: no such node, or it stopped more than %s ago", node, d.o.Retain)
 	}
-	err := h.met(ctx)
+	limited, cancel := context.WithTimeout(ctx, acquainting)
+	defer cancel()
+	err := h.met(ctx, limited.Done())
 	if err == nil {
 		var out io.ReadCloser
 		if out, err = h.client.logs(ctx, node, lines, follow); err == nil {
@@ -343,8 +345,10 @@ func (d *Driver) present(ctx context.Context, patterns []string) (there []string
 	}
 	d.mu.Unlock()
 	why := ""
+	limited, cancel := context.WithTimeout(ctx, acquainting)
+	defer cancel()
 	for _, h := range hosts {
-		if err := h.met(ctx); ctx.Err() != nil {
+		if err := h.met(ctx, limited.Done()); ctx.Err() != nil {
 			return nil, ctx.Err()
 		} else if err != nil {
 			why += "; " + err.Error()

@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,6 +24,39 @@ import (
 	"steer/deliver/deploy/deploytest"
 	"steer/deliver/deploy/process"
 )
+
+// TestMain is also the program that keeps nodes.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == Command {
+		var s Settings
+		err := json.Unmarshal([]byte(os.Args[2]), &s)
+		if err == nil {
+			err = Keep(context.Background(), keeperOptions(s, s.Ports, nil))
+		}
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// keeperOptions are of a keeper whose artifacts hold one program.
+func keeperOptions(s Settings, ports string, program []byte) KeeperOptions {
+	return KeeperOptions{Settings: s,
+		Nodes: func(dir string, unpack func(context.Context, string, string) error, secret func(id.Environment, string) (string, error)) (Nodes, error) {
+			return process.New(process.Options{Config: process.Config{Ports: ports}, Dir: dir, Unpack: unpack, Secret: secret, Log: slog.New(slog.DiscardHandler)})
+		},
+		Extract: func(_ context.Context, archive io.Reader, dir string) error {
+			b, err := io.ReadAll(archive)
+			if err != nil || string(b) != content {
+				return fmt.Errorf("%.100q is no artifact: %v", b, err)
+			}
+			return os.WriteFile(filepath.Join(dir, "node"), program, 0o755)
+		},
+	}
+}
 
 // fleet are hosts of this test: their keepers run in it.
 type fleet struct {
@@ -125,18 +159,7 @@ func (f *fleet) dial(_ context.Context, host string, s Settings) (io.ReadWriteCl
 
 func (m *machine) start(s Settings, program []byte) error {
 	s.Dir = m.dir
-	k, err := NewKeeper(KeeperOptions{Settings: s,
-		Nodes: func(dir string, unpack func(context.Context, string, string) error, secret func(id.Environment, string) (string, error)) (Nodes, error) {
-			return process.New(process.Options{Config: process.Config{Ports: m.ports}, Dir: dir, Unpack: unpack, Secret: secret, Log: slog.New(slog.DiscardHandler)})
-		},
-		Extract: func(_ context.Context, archive io.Reader, dir string) error {
-			b, err := io.ReadAll(archive)
-			if err != nil || string(b) != content {
-				return fmt.Errorf("%.100q is no artifact: %v", b, err)
-			}
-			return os.WriteFile(filepath.Join(dir, "node"), program, 0o755)
-		},
-	})
+	k, err := NewKeeper(keeperOptions(s, m.ports, program))
 	if err != nil {
 		return err
 	}
@@ -538,6 +561,76 @@ func TestMetricsTakeTheConnection(t *testing.T) {
 		}
 	case <-time.After(90 * time.Second):
 		t.Error("nothing comes")
+	}
+}
+
+// TestAttach: there is one keeper, of the newest kind, whatever became of the one
+// before; nodes do not notice.
+func TestAttach(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "keeper-") // the name of a socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Settings{Dir: dir, Ports: "24900-24909", MaxMB: 1, Program: self}
+	attached := func() (c *client, now state) {
+		t.Helper()
+		c = newClient("here", func(ctx context.Context) (io.ReadWriteCloser, error) { return Attach(ctx, s) })
+		t.Cleanup(c.hangUp)
+		if err := c.call(t.Context(), time.Minute, "GET", "/nodes", nil, nil, &now); err != nil {
+			t.Fatal(err)
+		}
+		return c, now
+	}
+	c, first := attached()
+	t.Cleanup(func() {
+		ask(context.Background(), dir, "POST", "/leave") //nolint:errcheck // it may have ended
+	})
+	f := &fleet{}
+	h := &host{d: &Driver{o: f.options(t.TempDir())}, client: c}
+	if err := h.bring(t.Context(), "sha256:1"); err != nil {
+		t.Fatal(err)
+	}
+	n := deploytest.Spec("n1")
+	n.Digest, n.Command, n.Env = "sha256:1", "sleep 1000", nil
+	if err := c.call(t.Context(), time.Minute, "PUT", "/nodes/n1", nil, n, nil); err != nil {
+		t.Fatal(err)
+	}
+	pid := 0
+	deploytest.Until(t, "a process", func() bool { _, now := attached(); pid = now.Nodes[0].PID; return pid > 0 })
+	if _, now := attached(); now.Keeper != first.Keeper {
+		t.Error("the second one got another keeper")
+	}
+	s.LogFiles = 7 // another keeper
+	c, second := attached()
+	if second.Keeper == first.Keeper || second.Nodes[0].PID != pid || second.Nodes[0].Restarts != 0 {
+		t.Errorf("%+v, before %+v", second, first)
+	}
+	c.call(t.Context(), time.Minute, "POST", "/leave", map[string][]string{"nodes": {"stop"}}, nil, nil) //nolint:errcheck // it may end before it answers
+	c, third := attached()
+	deploytest.Until(t, "a new process", func() bool {
+		var now state
+		err := c.call(t.Context(), time.Minute, "GET", "/nodes", nil, nil, &now)
+		return err == nil && now.Nodes[0].PID != pid && now.Nodes[0].Running && now.Nodes[0].LastExit == deploy.StoppedWithSteer
+	})
+	if third.Keeper == second.Keeper {
+		t.Error("the keeper that was to rest goes on")
+	}
+	if err := c.call(t.Context(), time.Minute, "DELETE", "/nodes/n1", nil, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	// One that cannot start says why.
+	c.call(t.Context(), time.Minute, "POST", "/leave", nil, nil, nil) //nolint:errcheck // it may end before it answers
+	s.Ports = "none"
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := Attach(ctx, s); fault.Of(err) != fault.Unavailable || !strings.Contains(err.Error(), `"none" is no range of ports`) {
+		t.Errorf("got %v", err)
 	}
 }
 
