@@ -38,7 +38,7 @@ type deliver struct {
 	artifacts  *artifact.Repository
 	processes  *process.Driver
 	containers *docker.Driver
-	elsewhere  *hosts.Driver
+	remote     *hosts.Driver
 	balancer   *balance.Balancer
 	deploys    *deploy.Deployer
 }
@@ -111,7 +111,7 @@ func (a *App) openDeliver(ctx context.Context) (err error) {
 	a.group.Go("registry", d.registry.Run)
 	a.group.Go("processes", d.processes.Run)
 	a.group.Go("containers", d.containers.Run)
-	a.group.Go("nodes on hosts", d.elsewhere.Run)
+	a.group.Go("nodes on hosts", d.remote.Run)
 	a.group.Go("balancer", d.balancer.Run)
 	a.group.Go("deploys", d.deploys.Run)
 	a.group.Go("pipelines", d.pipelines.Run)
@@ -247,7 +247,7 @@ func (a *App) openDeploy(ctx context.Context) (err error) {
 	if err := a.openNodeHosts(); err != nil {
 		return err
 	}
-	drivers := deploy.Drivers{deploy.DriverProcess: d.processes, deploy.DriverDocker: d.containers, deploy.DriverHosts: d.elsewhere}
+	drivers := deploy.Drivers{deploy.DriverProcess: d.processes, deploy.DriverDocker: d.containers, deploy.DriverHosts: d.remote}
 	d.deploys, err = deploy.New(ctx, deploy.Options{
 		DB: a.db, Work: a.work, Journal: a.journal, Driver: drivers, Balancer: balancer{d.balancer}, Log: a.log,
 		Artifact: func(ctx context.Context, s id.Service, v id.Version) (deploy.Artifact, error) {

@@ -25,8 +25,8 @@ import (
 // openNodeHosts opens the driver that runs nodes on the hosts of hosts.yaml.
 func (a *App) openNodeHosts() (err error) {
 	d := &a.deliver
-	d.elsewhere, err = hosts.New(hosts.Options{
-		Config: a.o.Deploy.Hosts, Dir: a.path("elsewhere"), Instance: a.instance, MaxMB: a.o.Artifact.MaxMB, MaxFiles: a.o.Artifact.MaxFiles,
+	d.remote, err = hosts.New(hosts.Options{
+		Config: a.o.Deploy.Hosts, Dir: a.path("remote"), Instance: a.instance, MaxMB: a.o.Artifact.MaxMB, MaxFiles: a.o.Artifact.MaxFiles,
 		Archive: d.artifacts.Archive, Secret: a.secret, Stats: a.passStats, Log: a.log, Dial: a.dialNodes,
 		Hosts: func(patterns []string) (names []string, err error) {
 			all, err := a.inventory()
