@@ -84,7 +84,7 @@ func (a *App) dialNodes(ctx context.Context, name string, s hosts.Settings) (_ i
 	// The conversation outlives ctx, which is that of its beginning.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	begun := context.AfterFunc(ctx, end)
-	session, way, err := a.keeper.self.converse(life, all[i].Address)
+	session, way, err := a.keeper.self.converse(life, all[i].Address, true)
 	if err == nil {
 		err = session.Call(askNodes, s, nil, nil)
 	}

@@ -54,7 +54,7 @@ func visitHost(ctx context.Context, address string, self way) (visit, error) {
 	if address == "local" {
 		return here{ctx, infra.NewHost(ctx)}, nil
 	}
-	session, way, err := self.converse(ctx, address)
+	session, way, err := self.converse(ctx, address, false)
 	if err != nil {
 		return nil, err
 	}
@@ -62,13 +62,17 @@ func visitHost(ctx context.Context, address string, self way) (visit, error) {
 }
 
 // converse begins a conversation with this program on a host, which lasts as long as
-// ctx. Its way has to be closed too.
-func (self way) converse(ctx context.Context, address string) (*host.Session, io.Closer, error) {
+// ctx, stay without an end. Its way has to be closed too.
+func (self way) converse(ctx context.Context, address string, stay bool) (*host.Session, io.Closer, error) {
 	if name, ok := strings.CutPrefix(address, agentAddress); ok {
 		if self.agents == nil {
 			return nil, nil, fault.New(fault.Invalid, "%s comes by itself, to the server only (steer fleet, or another way: --host ssh://…)", address)
 		}
-		conn, err := self.agents.Take(ctx, id.Host(name))
+		take := self.agents.Take
+		if stay {
+			take = self.agents.Stay
+		}
+		conn, err := take(ctx, id.Host(name))
 		if fault.Of(err) == fault.NotFound {
 			err = fault.New(fault.Unavailable, "%w", err) // it may come yet
 		}

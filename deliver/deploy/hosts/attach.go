@@ -75,6 +75,9 @@ const starting = 20 * time.Second // that a keeper may take
 // version of it makes way; the nodes do not notice.
 func Attach(ctx context.Context, s Settings) (net.Conn, error) {
 	conn, err := attach(ctx, s)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fault.New(fault.Denied, "keep nodes in %s: %w (deploy.hosts.dir names another folder)", s.Dir, err)
+	}
 	if err != nil {
 		return nil, fault.New(cmp.Or(fault.Of(err), fault.Unavailable), "reach the keeper of nodes in %s: %w", s.Dir, err)
 	}
@@ -115,8 +118,12 @@ func attach(ctx context.Context, s Settings) (net.Conn, error) {
 		return nil, err
 	}
 	for {
-		if about, err = ask(ctx, s.Dir, "GET", "/about"); err == nil && about == s.about() {
+		about, err := ask(ctx, s.Dir, "GET", "/about")
+		switch {
+		case err == nil && about == s.about():
 			return dial(ctx, s.Dir)
+		case err == nil:
+			err = errors.New("another one answers, which somebody else has started")
 		}
 		select {
 		case <-ctx.Done():
@@ -210,7 +217,7 @@ func start(ctx context.Context, s Settings) error {
 		}
 		return systemctl(ctx, "restart", name)
 	}
-	out, err := os.OpenFile(filepath.Join(s.Dir, logName), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	out, err := os.OpenFile(filepath.Join(s.Dir, logName), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
@@ -248,6 +255,9 @@ func Keep(ctx context.Context, o KeeperOptions) error {
 		return fault.New(fault.Conflict, "another keeper looks after %s: %w", o.Dir, err)
 	}
 	defer unlock()
+	tidied, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go shorten(tidied, filepath.Join(o.Dir, logName))
 	k, err := NewKeeper(o)
 	if err != nil {
 		return err
@@ -265,3 +275,21 @@ func Keep(ctx context.Context, o KeeperOptions) error {
 	}
 	return k.Serve(ctx, l)
 }
+
+// shorten empties the keeper's log when it is long.
+func shorten(ctx context.Context, file string) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		if i, err := os.Stat(file); err == nil && i.Size() > longestLog {
+			os.Truncate(file, 0) //nolint:errcheck // tried again
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+const longestLog = 10 << 20

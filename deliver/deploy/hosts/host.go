@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -215,7 +214,7 @@ func (h *host) settle() error {
 			continue
 		}
 		here[r.ID] = true
-		if !there[r.ID] && !r.starting {
+		if !there[r.ID] && !r.starting && !r.stopping {
 			missing = append(missing, r)
 		}
 	}
@@ -253,7 +252,7 @@ func (h *host) has(node string) bool {
 	h.d.mu.Lock()
 	defer h.d.mu.Unlock()
 	r := h.d.nodes[node]
-	return r != nil && r.Host == h.name && r.Stopped.IsZero()
+	return r != nil && r.Host == h.name && r.Stopped.IsZero() && !r.stopping
 }
 
 // clear notes that nodes are gone from the host that were left there.
@@ -350,7 +349,11 @@ func (h *host) tell(ctx context.Context, now bool) error {
 			specs = append(specs, r.Spec)
 		}
 	}
-	specs = slices.AppendSeq(specs, maps.Values(d.tasks))
+	for _, r := range d.tasks {
+		if r.Host == h.name {
+			specs = append(specs, r.Spec)
+		}
+	}
 	before := h.told
 	d.mu.Unlock()
 	all := map[string]told{}

@@ -24,7 +24,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,7 +50,14 @@ func (c Config) Check() error {
 	if c.Away < 0 {
 		return fault.New(fault.Invalid, "away: %s is no time to wait", c.Away)
 	}
-	return Settings{Dir: cmp.Or(c.Dir, Root)}.Check()
+	var first, last int
+	if n, err := fmt.Sscanf(cmp.Or(c.Ports, "1-1"), "%d-%d", &first, &last); n != 2 || err != nil || first < 1 || last > 65535 || first > last {
+		return fault.New(fault.Invalid, "ports: %q is no range of ports (write FIRST-LAST, like 21000-28999)", c.Ports)
+	}
+	if err := (Settings{Dir: cmp.Or(c.Dir, Root)}).Check(); err != nil {
+		return fault.New(fault.Invalid, "dir: %w", err)
+	}
+	return nil
 }
 
 // Options is what the server hands in.
@@ -84,7 +90,7 @@ type Driver struct {
 
 	mu     sync.Mutex
 	nodes  map[string]*record
-	tasks  map[string]deploy.Spec
+	tasks  map[string]record
 	hosts  map[string]*host
 	closed bool
 }
@@ -102,7 +108,7 @@ func New(o Options) (*Driver, error) {
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("folder of nodes on hosts: %w", err)
 	}
-	d := &Driver{o: o, log: cmp.Or(o.Log, slog.Default()), nodes: map[string]*record{}, tasks: map[string]deploy.Spec{}, hosts: map[string]*host{}}
+	d := &Driver{o: o, log: cmp.Or(o.Log, slog.Default()), nodes: map[string]*record{}, tasks: map[string]record{}, hosts: map[string]*host{}}
 	all, err := deploy.Saved[record](o.Dir, d.log)
 	if err != nil {
 		return nil, err
@@ -294,7 +300,7 @@ func (d *Driver) Task(ctx context.Context, s deploy.Spec, out io.Writer) error {
 	}
 	d.mu.Lock()
 	h := d.hosts[choose(s, there, d.placed())]
-	d.tasks[s.ID] = s
+	d.tasks[s.ID] = record{Kept: deploy.Kept{Spec: s}, Host: h.name}
 	d.mu.Unlock()
 	defer func() {
 		d.mu.Lock()
@@ -312,104 +318,6 @@ func (d *Driver) Task(ctx context.Context, s deploy.Spec, out io.Writer) error {
 		err = h.client.task(ctx, s, out)
 	}
 	return err
-}
-
-// placed are the nodes of each host. The caller holds mu.
-func (d *Driver) placed() map[string][]deploy.Spec {
-	all := map[string][]deploy.Spec{}
-	for _, r := range d.nodes {
-		if r.Stopped.IsZero() {
-			all[r.Host] = append(all[r.Host], r.Spec)
-		}
-	}
-	return all
-}
-
-// present are the hosts of patterns that are there.
-func (d *Driver) present(ctx context.Context, patterns []string) (there []string, err error) {
-	if len(patterns) == 0 {
-		return nil, fault.New(fault.Invalid, "the nodes have no hosts (write hosts: [GROUP] beside their services in environments.yaml, and deploy again)")
-	}
-	names, err := d.o.Hosts(patterns)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	var hosts []*host
-	for _, name := range names {
-		if d.closed {
-			d.mu.Unlock()
-			return nil, fault.New(fault.Unavailable, "Steer is stopping")
-		}
-		hosts = append(hosts, d.attend(name))
-	}
-	d.mu.Unlock()
-	why := ""
-	limited, cancel := context.WithTimeout(ctx, acquainting)
-	defer cancel()
-	for _, h := range hosts {
-		if err := h.met(ctx, limited.Done()); ctx.Err() != nil {
-			return nil, ctx.Err()
-		} else if err != nil {
-			why += "; " + err.Error()
-			continue
-		}
-		there = append(there, h.name)
-	}
-	if len(there) == 0 {
-		return nil, fault.New(fault.Unavailable, "no host of %s is there%s", strings.Join(patterns, ", "), why)
-	}
-	return there, nil
-}
-
-// move starts nodes elsewhere whose host is away too long.
-func (d *Driver) move(ctx context.Context) {
-	d.mu.Lock()
-	var lost []*record
-	for _, r := range d.nodes {
-		if h := d.hosts[r.Host]; r.Stopped.IsZero() && !r.stopping && h != nil && h.away != nil && time.Since(h.since) >= d.o.Away.Std() {
-			lost = append(lost, r)
-		}
-	}
-	d.mu.Unlock()
-	slices.SortFunc(lost, func(a, b *record) int { return strings.Compare(a.ID, b.ID) })
-	for _, r := range lost {
-		names, err := d.o.Hosts(r.Hosts)
-		if err != nil {
-			continue // said by its Instance: the host is away
-		}
-		if err := d.moveTo(r, names); err != nil && ctx.Err() == nil {
-			d.log.Error("cannot move a node to another host", "node", r.ID, "error", err)
-		}
-	}
-}
-
-// moveTo gives a node to another one of these hosts that is there, if any is.
-func (d *Driver) moveTo(r *record, names []string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var there []string
-	for _, name := range names {
-		if h := d.attend(name); h.away == nil && h.state != nil {
-			there = append(there, name)
-		}
-	}
-	h := d.hosts[choose(r.Spec, there, d.placed())]
-	if h == nil || !r.Stopped.IsZero() || r.stopping {
-		return nil
-	}
-	was, from := *r, d.hosts[r.Host]
-	r.Left = append(slices.DeleteFunc(slices.Clone(r.Left), func(n string) bool { return n == h.name }), r.Host)
-	r.Host, r.Moved = h.name, fmt.Sprintf("host %s was away for %s (%v)", from.name, d.o.Away, from.away)
-	r.Before, r.Restarts = r.Restarts+1, r.Restarts+1
-	r.Running, r.PID, r.LastExit = false, 0, r.Moved
-	if err := deploy.Save(d.o.Dir, *r); err != nil {
-		*r = was
-		return err
-	}
-	d.log.Warn("a node is moved to another host", "node", r.ID, "from", from.name, "to", h.name, "error", from.away)
-	go h.settle() //nolint:errcheck // tried again, and told by the node
-	return nil
 }
 
 // tidy forgets nodes that were stopped long ago, once nothing of them is left.

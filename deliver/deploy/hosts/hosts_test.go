@@ -185,6 +185,7 @@ func (f *fleet) turn(name string, on bool) {
 		return
 	}
 	m.off = fault.New(fault.Unavailable, "host %s does not answer", name)
+	m.cut() // nobody hears how it ends
 	m.end(false)
 	// What was asked of its keeper is no rest: it dies in the middle of its work.
 	os.Remove(filepath.Join(m.dir, resting))

@@ -104,7 +104,7 @@ func (k *Keeper) Serve(ctx context.Context, l net.Listener) error {
 	only.SetUnencryptedHTTP2(true)
 	base, hangUp := context.WithCancel(context.Background())
 	defer hangUp()
-	server := &http.Server{Handler: k.handler(), Protocols: only, HTTP2: &http.HTTP2Config{SendPingTimeout: pulse, PingTimeout: pulse, MaxConcurrentStreams: 1000},
+	server := &http.Server{Handler: k.handler(), Protocols: only, HTTP2: &http.HTTP2Config{SendPingTimeout: pulse, PingTimeout: pulseWait, MaxConcurrentStreams: 1000},
 		ReadHeaderTimeout: patience, BaseContext: func(net.Listener) context.Context { return base }}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

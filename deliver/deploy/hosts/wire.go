@@ -53,9 +53,11 @@ const (
 	maxAnswer  = 64 << 20 // bytes of an answer that is read whole
 	maxRequest = 4 << 20  // bytes of a request that is read whole
 	patience   = 30 * time.Second
-	// pulse is how long a connection may be silent before it is asked, and how long
-	// that may take: then it is given up.
-	pulse = 5 * time.Second
+	// pulse is how long a connection may be silent before it is asked; when there is
+	// no answer either, it is given up.
+	pulse      = 5 * time.Second
+	pulseWait  = 10 * time.Second
+	idleBefore = time.Minute // a connection without requests is closed
 )
 
 // client speaks with the keeper of one host.
@@ -69,7 +71,7 @@ type client struct {
 func newClient(host string, dial func(ctx context.Context) (io.ReadWriteCloser, error)) *client {
 	only := new(http.Protocols)
 	only.SetUnencryptedHTTP2(true)
-	t := &http.Transport{Protocols: only, HTTP2: &http.HTTP2Config{SendPingTimeout: pulse, PingTimeout: pulse}, DisableCompression: true,
+	t := &http.Transport{Protocols: only, HTTP2: &http.HTTP2Config{SendPingTimeout: pulse, PingTimeout: pulseWait}, DisableCompression: true, IdleConnTimeout: idleBefore,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			s, err := dial(ctx)
 			if err != nil {
