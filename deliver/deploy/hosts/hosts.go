@@ -266,30 +266,6 @@ func (d *Driver) instance(id string) (deploy.Instance, bool) {
 	return r.instance(d.hosts[r.Host]), true
 }
 
-// Logs implements deploy.Driver.
-func (d *Driver) Logs(ctx context.Context, node string, lines int, follow bool) (io.ReadCloser, error) {
-	d.mu.Lock()
-	r := d.nodes[node]
-	var h *host
-	if r != nil && !d.closed {
-		h = d.attend(r.Host)
-	}
-	d.mu.Unlock()
-	if h == nil {
-		return nil, fault.New(fault.NotFound, "logs of node %q: no such node, or it stopped more than %s ago", node, d.o.Retain)
-	}
-	limited, cancel := context.WithTimeout(ctx, acquainting)
-	defer cancel()
-	err := h.met(ctx, limited.Done())
-	if err == nil {
-		var out io.ReadCloser
-		if out, err = h.client.logs(ctx, node, lines, follow); err == nil {
-			return out, nil
-		}
-	}
-	return nil, fault.New(fault.Of(err), "logs of node %s: %w", node, err)
-}
-
 // Task implements deploy.Driver. When the connection is cut the command is ended
 // there, since nobody would learn how it went.
 func (d *Driver) Task(ctx context.Context, s deploy.Spec, out io.Writer) error {

@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -423,10 +424,16 @@ func TestConnectionIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	f.cut("one", fault.New(fault.Unavailable, "cut"))
-	if _, err := io.ReadAll(r); fault.Of(err) != fault.Unavailable {
-		t.Errorf("who follows a log learns %v", err)
+	log := bufio.NewReader(r)
+	read := func(want string) {
+		t.Helper()
+		if got, err := log.ReadString('\n'); !strings.Contains(got, want) {
+			t.Errorf("who follows the log reads %q %v, want %s", got, err, want)
+		}
 	}
+	read("node starts")
+	f.cut("one", fault.New(fault.Unavailable, "cut"))
+	read("(the connection to host one ended: ")
 	deploytest.Until(t, "doubt", func() bool { return list(t, d)["n1"].Unsure != "" })
 	if got := deploytest.Ask(before, "/"); got != deploytest.Password {
 		t.Errorf("without a connection it answers %q", got)
@@ -435,9 +442,25 @@ func TestConnectionIsCut(t *testing.T) {
 	deploytest.Ask(before, "/die")
 	deploytest.Until(t, "restart", func() bool { return deploytest.Ask(before, "/") == deploytest.Password })
 	f.cut("one", nil)
-	if i := answers(t, d, "n1"); i.Restarts != 1 || i.LastExit != "exit status 7" {
+	i := answers(t, d, "n1")
+	if i.Restarts != 1 || i.LastExit != "exit status 7" {
 		t.Errorf("%+v", i)
 	}
+	said, stop := make(chan bool), make(chan bool)
+	go func() { // until somebody listens again
+		defer close(said)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(50 * time.Millisecond):
+				deploytest.Ask(i, "/say?what=hello")
+			}
+		}
+	}()
+	read("hello")
+	close(stop)
+	<-said
 	// A command is ended with the connection, so that it can be run again.
 	s := deploytest.Spec("task")
 	s.Hosts, s.Ports, s.Command = []string{"one"}, nil, "./node wait"

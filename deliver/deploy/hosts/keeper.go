@@ -262,16 +262,16 @@ func (k *Keeper) log(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := k.nodes.Logs(r.Context(), r.PathValue("id"), lines, r.FormValue("follow") == "true")
+	follow := r.FormValue("follow") == "true"
+	text, err := k.nodes.Logs(r.Context(), r.PathValue("id"), lines, follow)
 	if err != nil {
 		return nil, err
 	}
 	defer text.Close()
 	f := flusher{w, http.NewResponseController(w)}
 	f.to.Flush() //nolint:errcheck // the other side has gone
-	_, err = io.Copy(f, text)
-	if err != nil && r.Context().Err() == nil {
-		panic(http.ErrAbortHandler) // the reader must not take it for the end
+	if _, err = io.Copy(f, text); err != nil || follow {
+		panic(http.ErrAbortHandler) // the reader must not take it for the end: a log has none
 	}
 	return nil, nil
 }
