@@ -71,8 +71,8 @@ const starting = 20 * time.Second // that a keeper may take
 
 // Attach connects with the keeper of this host. It starts one if there is none: as a
 // service where systemd runs the host and the folder is the usual one, so that it is
-// there again after a start of the host; elsewhere as a process of its own, which the next Attach starts again. Another
-// version of it makes way; the nodes do not notice.
+// there again after a start of the host; elsewhere as a process of its own, which the
+// next Attach starts again. Another version of it makes way; the nodes do not notice.
 func Attach(ctx context.Context, s Settings) (net.Conn, error) {
 	conn, err := attach(ctx, s)
 	if errors.Is(err, fs.ErrPermission) {
@@ -97,37 +97,34 @@ func attach(ctx context.Context, s Settings) (net.Conn, error) {
 		return nil, err
 	}
 	defer unlock()
-	about, err := ask(ctx, s.Dir, "GET", "/about")
-	if err == nil && about == s.about() {
-		return dial(ctx, s.Dir)
-	}
-	if err == nil {
-		ask(ctx, s.Dir, "POST", "/leave") //nolint:errcheck // the lock tells
-	}
 	ctx, cancel := context.WithTimeout(ctx, starting)
 	defer cancel()
-	gone, err := lock(ctx, filepath.Join(s.Dir, lockName))
-	if err != nil {
-		return nil, fmt.Errorf("another keeper does not make way: %w", err)
-	}
-	gone()
-	if err := os.Remove(filepath.Join(s.Dir, resting)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	if err := start(ctx, s); err != nil {
-		return nil, err
-	}
-	for {
+	for started := false; ; {
 		about, err := ask(ctx, s.Dir, "GET", "/about")
 		switch {
 		case err == nil && about == s.about():
 			return dial(ctx, s.Dir)
-		case err == nil:
+		case err == nil && started:
 			err = errors.New("another one answers, which somebody else has started")
+		case err == nil:
+			_, err = ask(ctx, s.Dir, "POST", "/leave") // until its lock is free
+		case !started:
+			free, e := tryLock(filepath.Join(s.Dir, lockName))
+			if e != nil {
+				break // it is about to come, or to go
+			}
+			free()
+			if err := os.Remove(filepath.Join(s.Dir, resting)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			if err := start(ctx, s); err != nil {
+				return nil, err
+			}
+			started = true
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("it does not start: %w %s", err, lastWords(s.Dir))
+			return nil, fmt.Errorf("it does not answer: %w %s", cmp.Or(err, ctx.Err()), lastWords(s.Dir))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -146,22 +143,28 @@ func ask(ctx context.Context, dir, method, path string) (said string, err error)
 
 // lock takes a lock that ends with this process.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
+	for {
+		if unlock, err = tryLock(path); !errors.Is(err, syscall.EWOULDBLOCK) {
+			return unlock, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func tryLock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		case <-time.After(20 * time.Millisecond):
-		}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
+	return func() { f.Close() }, nil
 }
 
 // lastWords is the end of what the keeper wrote.

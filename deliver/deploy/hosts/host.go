@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -149,6 +150,10 @@ func (h *host) look() error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	address := cmp.Or(h.address, s.Address)
+	if err == nil && address == "" {
+		err = fault.New(fault.Invalid, "host %s has no network that the load balancer could reach it by", h.name)
+	}
 	switch {
 	case err != nil && h.away == nil:
 		h.since = time.Now()
@@ -160,10 +165,6 @@ func (h *host) look() error {
 		return err
 	}
 	h.state = &s
-	address := h.address
-	if address == "" {
-		address = s.Address
-	}
 	for _, r := range d.nodes {
 		if r.Host != h.name || !r.Stopped.IsZero() {
 			continue

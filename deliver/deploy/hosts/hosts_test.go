@@ -363,6 +363,30 @@ func TestNodesAreSpread(t *testing.T) {
 	}
 }
 
+func TestChoose(t *testing.T) {
+	of := func(release string) deploy.Spec { return deploy.Spec{Environment: "e", Service: "s", Release: release} }
+	other := deploy.Spec{Environment: "e", Service: "other", Release: "a"}
+	for _, c := range []struct {
+		nodes map[string][]deploy.Spec
+		want  string
+	}{
+		{nil, "one"},
+		{map[string][]deploy.Spec{"one": {of("a")}}, "two"},
+		{map[string][]deploy.Spec{"one": {of("a")}, "two": {of("b"), of("b")}}, "two"}, // of its release
+		{map[string][]deploy.Spec{"one": {of("b"), of("b")}, "two": {of("b")}}, "two"}, // of its service
+		{map[string][]deploy.Spec{"one": {other, other}, "two": {of("b")}}, "one"},
+		{map[string][]deploy.Spec{"one": {other, other}, "two": {other}}, "two"}, // of all
+		{map[string][]deploy.Spec{"one": {other}, "two": {of("a")}, "three": {}}, "one"},
+	} {
+		if got := choose(of("a"), []string{"one", "two"}, c.nodes); got != c.want {
+			t.Errorf("%v: %s, want %s", c.nodes, got, c.want)
+		}
+	}
+	if got := choose(of("a"), nil, nil); got != "" {
+		t.Errorf("of no hosts: %q", got)
+	}
+}
+
 func TestHostGoesAndComesBack(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, "one", "two")

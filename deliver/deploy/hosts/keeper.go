@@ -247,14 +247,15 @@ const (
 )
 
 // ownAddress is the address that this host sends from, "" without a network. Nothing
-// is sent: the address asked for belongs to no one.
+// is sent: the addresses asked for belong to no one.
 func ownAddress() string {
-	c, err := net.Dial("udp", "192.0.2.1:9")
-	if err != nil {
-		return ""
+	for _, to := range []string{"192.0.2.1:9", "[2001:db8::1]:9"} {
+		if c, err := net.Dial("udp", to); err == nil {
+			defer c.Close()
+			return c.LocalAddr().(*net.UDPAddr).IP.String()
+		}
 	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).IP.String()
+	return ""
 }
 
 func (k *Keeper) log(w http.ResponseWriter, r *http.Request) (any, error) {
