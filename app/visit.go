@@ -62,7 +62,7 @@ func visitHost(ctx context.Context, address string, self way) (visit, error) {
 }
 
 // converse begins a conversation with this program on a host, which lasts as long as
-// ctx, stay without an end. Its way has to be closed too.
+// ctx; stay says that nobody waits for its end. Its way has to be closed too.
 func (self way) converse(ctx context.Context, address string, stay bool) (*host.Session, io.Closer, error) {
 	if name, ok := strings.CutPrefix(address, agentAddress); ok {
 		if self.agents == nil {
