@@ -18,6 +18,7 @@ import (
 	"steer/base/git"
 	"steer/base/id"
 	"steer/base/journal"
+	"steer/deliver/deploy"
 	"steer/infra"
 	"steer/infra/converge"
 	"steer/infra/fleet"
@@ -388,6 +389,41 @@ func TestHostComesByItself(t *testing.T) {
 
 // TestFleetOfHostsThatCome: the fleet visits a host that joined as hosts.yaml says, and
 // heals what the host sees drift.
+// TestNodesOnAHostThatCame: the keeper of nodes is reached by the way of the agent.
+func TestNodesOnAHostThatCame(t *testing.T) {
+	t.Parallel()
+	s := startAgents(t)
+	h := s.machine()
+	h.run("steer agent join " + s.URL() + " " + s.invite("web-1"))
+	newest, _ := s.definitions.Current()
+	if _, err := s.definitions.Change(t.Context(), git.Change{Author: "ada", Message: "a host", Base: newest, Files: map[string][]byte{
+		"roles/web.yaml": []byte("description: d\n"), "hosts.yaml": []byte("web-1: {roles: [web], connect: \"agent://{}\", converge: {every: 0s}}\n"),
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	node := deploy.Spec{ID: "n1", Environment: "test", Service: "shop", Digest: "sha256:" + strings.Repeat("1", 64), Command: "true", Hosts: []string{"web-1"}}
+	s.until("the host is asked for a node", time.Minute, func() error {
+		_, err := s.deliver.remote.Start(t.Context(), node)
+		if err == nil || strings.Contains(err.Error(), "no host of web-1 is there") {
+			node.ID += "x"
+			return fmt.Errorf("not yet: %v", err)
+		}
+		if fault.Of(err) != fault.NotFound { // of the artifact, which the host lacks
+			t.Fatal(err)
+		}
+		return nil
+	})
+	if out := h.run("systemctl is-active 'steer-nodes-*'; hostname -I"); !strings.HasPrefix(out, "active\n") {
+		t.Error(out)
+	}
+	// It stays, and the agent has places for visits.
+	v, err := visitHost(t.Context(), "agent://web-1", s.keeper.self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Close()
+}
+
 func TestFleetOfHostsThatCome(t *testing.T) {
 	t.Parallel()
 	s := startAgents(t)

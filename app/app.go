@@ -81,13 +81,14 @@ type App struct {
 	listener net.Listener
 	server   *http.Server
 	ready    atomic.Bool
+	complete chan struct{} // closed when New has opened everything
 	stopping chan struct{}
 	backups  sync.Mutex // held by the one under way
 }
 
 // New opens everything that a server needs; after it, all addresses are known.
 func New(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{o: o, log: cmp.Or(o.Log, slog.Default()), stopping: make(chan struct{})}
+	a := &App{o: o, log: cmp.Or(o.Log, slog.Default()), complete: make(chan struct{}), stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			a.group.Abandon()
@@ -101,6 +102,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			return nil, err
 		}
 	}
+	close(a.complete)
 	return a, nil
 }
 

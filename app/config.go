@@ -11,6 +11,7 @@ import (
 	"steer/deliver/artifact"
 	"steer/deliver/balance"
 	"steer/deliver/deploy/docker"
+	"steer/deliver/deploy/hosts"
 	"steer/deliver/deploy/process"
 	"steer/deliver/registry"
 	"steer/deliver/run"
@@ -139,6 +140,7 @@ type Stream struct {
 type Deploy struct {
 	Process process.Config `yaml:"process"`
 	Docker  docker.Config  `yaml:"docker"`
+	Hosts   hosts.Config   `yaml:"hosts"`
 }
 
 // Args are where a server's configuration comes from.

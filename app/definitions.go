@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"steer/base/id"
 	"steer/base/secret"
 	"steer/catalog"
+	"steer/deliver/deploy"
 	"steer/infra/host"
 	"steer/infra/role"
 	"steer/infra/verify"
@@ -73,6 +76,7 @@ func checkHosts(files fs.FS, c *catalog.Catalog) error {
 			}
 		}
 	}
+	errs = append(errs, checkNodeHosts(hosts, c)...)
 	for _, h := range hosts {
 		for _, u := range h.Roles {
 			r, err := library.Role(u.Role)
@@ -88,6 +92,27 @@ func checkHosts(files fs.FS, c *catalog.Catalog) error {
 		}
 	}
 	return config.Join(append(errs, checkPipelines(&declared{files: files, library: library, hosts: hosts}, c)...)...)
+}
+
+// checkNodeHosts says which hosts of environments there are not.
+func checkNodeHosts(hosts []host.Host, c *catalog.Catalog) (errs []error) {
+	if c == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Environments)) {
+		e := c.Environments[name]
+		if e.Driver != deploy.DriverHosts {
+			continue
+		}
+		for i, g := range e.Nodes {
+			for _, p := range g.Hosts {
+				if _, err := host.Select(hosts, []string{p}); err != nil {
+					errs = append(errs, config.Problem{File: "environments.yaml", Line: 1, Column: 1, Key: fmt.Sprintf("%s.nodes[%d].hosts", name, i), Text: fmt.Sprintf("%v in %s", err, host.InventoryFile)})
+				}
+			}
+		}
+	}
+	return errs
 }
 
 // checkPipelines says what is wrong with the pipelines of roles and the hosts that

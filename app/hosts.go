@@ -15,7 +15,7 @@ import (
 // Infra is what the commands about hosts work with.
 func Infra() cli.Infra {
 	return cli.Infra{Converge: convergeHosts, Storable: storable, Verify: verifyHosts, AddTest: addTest, AppendTest: verify.Append, TestRole: testRole,
-		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Describe: describeHosts, Facts: hostFacts, Side: HostSide,
+		Hosts: listHosts, Make: makeHosts, Roles: describeRoles, Describe: describeHosts, Facts: hostFacts, Side: HostSide, Keep: keepNodes,
 		Generations: hostGenerations, Rollback: rollbackHosts, Guard: watchGeneration,
 		Bake: bake, Enter: infra.Enter, Agent: hostAgent()}
 }

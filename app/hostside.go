@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/deliver/deploy/hosts"
 	"steer/infra"
 	"steer/infra/agent"
 	"steer/infra/converge"
@@ -32,6 +33,8 @@ const (
 	askGenerations = "generations" // toConverge, of which Dir counts → []converge.Generation
 	askRollback    = "rollback"    // toRollback → converge.Report, events are converge.Event
 	askConfirm     = "confirm"     // toRollback, of which Dir and To count → nothing
+
+	askNodes = "nodes" // hosts.Settings → a stream to the keeper of nodes
 )
 
 type toConverge struct {
@@ -159,6 +162,12 @@ func hostAnswer(ctx context.Context, op string, body json.RawMessage, event func
 			return nil, fault.New(fault.Invalid, "read the request: %w", err)
 		}
 		return verify.Add(ctx, infra.NewHost(ctx), a.Kind, a.Name)
+	case askNodes:
+		var s hosts.Settings
+		if err := json.Unmarshal(body, &s); err != nil {
+			return nil, fault.New(fault.Invalid, "read the request: %w", err)
+		}
+		return attachNodes(ctx, s)
 	case askPatches:
 		return patch.Look(ctx, infra.NewHost(ctx))
 	}

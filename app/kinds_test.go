@@ -47,6 +47,23 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// TestDefinitionsWithNodesOnHosts: environments name hosts that there are.
+func TestDefinitionsWithNodesOnHosts(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"web-1": "", "group": "", "we*": "",
+		"wbe-1": `production.nodes[0].hosts: no host or group is called "wbe-1" (did you mean "web-1"?) in hosts.yaml`,
+	} {
+		err := CheckDefinitions(fstest.MapFS{
+			"environments.yaml": {Data: []byte("production: {driver: hosts, nodes: [{services: [shop], hosts: [" + pattern + "]}]}\n")},
+			"hosts.yaml":        {Data: []byte("web: {roles: [web], number: 2, group: group}\n")},
+			"roles/web.yaml":    {Data: []byte("description: d\n")},
+		})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %s", pattern, err, want)
+		}
+	}
+}
+
 // TestDefinitionsWithHosts: a push with a wrong role, or a host whose roles do not fit,
 // is refused.
 func TestDefinitionsWithHosts(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"steer/api/client"
 	"steer/app"
 	"steer/cli"
+	"steer/deliver/deploy/hosts"
 	"steer/infra/host"
 )
 
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	if len(os.Args) > 1 && (os.Args[1] == "agent" || os.Args[1] == host.Command || os.Args[1] == cli.GuardCommand) {
+	if len(os.Args) > 1 && (os.Args[1] == "agent" || os.Args[1] == host.Command || os.Args[1] == hosts.Command || os.Args[1] == cli.GuardCommand) {
 		i, _ := os.Stat("/proc/self/exe")
 		os.Exit(cli.Main(context.Background(), cli.Program{Version: fmt.Sprint(i.Size()), Infra: app.Infra(),
 			Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv}, os.Args[1:]))

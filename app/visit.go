@@ -56,33 +56,47 @@ func visitHost(ctx context.Context, address string, self way) (visit, error) {
 	if address == "local" {
 		return here{ctx, infra.NewHost(ctx)}, nil
 	}
+	session, way, err := self.converse(ctx, address, false)
+	if err != nil {
+		return nil, err
+	}
+	return &there{session, way}, nil
+}
+
+// converse begins a conversation with this program on a host, which lasts as long as
+// ctx; stay says that nobody waits for its end. Its way has to be closed too.
+func (self way) converse(ctx context.Context, address string, stay bool) (*host.Session, io.Closer, error) {
 	if name, ok := strings.CutPrefix(address, agentAddress); ok {
 		if self.agents == nil {
-			return nil, fault.New(fault.Invalid, "%s comes by itself, to the server only (steer fleet, or another way: --host ssh://…)", address)
+			return nil, nil, fault.New(fault.Invalid, "%s comes by itself, to the server only (steer fleet, or another way: --host ssh://…)", address)
 		}
-		conn, err := self.agents.Take(ctx, id.Host(name))
+		take := self.agents.Take
+		if stay {
+			take = self.agents.Stay
+		}
+		conn, err := take(ctx, id.Host(name))
 		if fault.Of(err) == fault.NotFound {
 			err = fault.New(fault.Unavailable, "%w", err) // it may come yet
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		stop := context.AfterFunc(ctx, func() { conn.Close() })
-		return &there{host.Over(conn), closing(func() error {
+		return host.Over(conn), closing(func() error {
 			stop()
 			return conn.Close()
-		})}, nil
+		}), nil
 	}
 	conn, err := host.Dial(ctx, address)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s, err := host.Open(ctx, conn, self.program)
 	if err != nil {
 		conn.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return &there{s, conn}, nil
+	return s, conn, nil
 }
 
 // closing is an io.Closer.

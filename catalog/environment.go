@@ -17,7 +17,7 @@ import (
 type Environment struct {
 	Name   id.Environment `yaml:"-" json:"name"`
 	Nodes  []NodeGroup    `yaml:"nodes" json:"nodes" doc:"Groups of equal nodes."`
-	Driver string         `yaml:"driver" json:"driver" doc:"What runs the nodes: process (on the server's machine) or docker (containers of its Docker engine). After a change, the next deploy moves the nodes." default:"process"`
+	Driver string         `yaml:"driver" json:"driver" doc:"What runs the nodes: process (on the server's machine), docker (containers of its Docker engine) or hosts (processes of the hosts that the groups name). After a change, the next deploy moves the nodes." default:"process"`
 	// Config is per service ("all" for every service): environment variables.
 	Config   map[string]map[string]string `yaml:"config" json:"config,omitempty" doc:"Environment variables per service (all: every service). secret:NAME takes the value from secrets/ENVIRONMENT/NAME.age."`
 	Publish  map[string]map[string]int    `yaml:"publish" json:"publish,omitempty" doc:"Fixed ports of the load balancer, per service and port name; others come from the balancer's range and stay the same."`
@@ -30,6 +30,7 @@ type Environment struct {
 type NodeGroup struct {
 	AMI         string   `yaml:"ami_id" json:"ami_id,omitempty" doc:"Machine image, for cloud drivers."`
 	Image       string   `yaml:"image" json:"image,omitempty" doc:"Container image that archives run in; default: scratch, an empty one, which is enough for static programs. For driver docker."`
+	Hosts       []string `yaml:"hosts" json:"hosts,omitempty" doc:"Hosts that the nodes are spread over, by name or group in hosts.yaml, with * and ?. For driver hosts."`
 	Size        string   `yaml:"size" json:"size,omitempty" doc:"Machine size."`
 	Credentials string   `yaml:"credentials_name" json:"credentials_name,omitempty" doc:"Which credentials to use."`
 	Region      string   `yaml:"region" json:"region,omitempty" doc:"Where."`
@@ -67,7 +68,7 @@ type Contact struct {
 // Check says what is wrong with the environment by itself.
 func (e Environment) Check() error {
 	all := []error{
-		oneOf("driver", e.Driver, "process", "docker"), oneOf("strategy", e.Strategy, "bluegreen"),
+		oneOf("driver", e.Driver, "process", "docker", "hosts"), oneOf("strategy", e.Strategy, "bluegreen"),
 		duration("watch", e.Watch, 0), duration("warm", e.Warm, 0),
 	}
 	if len(e.Nodes) == 0 {
@@ -76,6 +77,19 @@ func (e Environment) Check() error {
 	for service, images := range e.images() {
 		if len(images) > 1 {
 			all = append(all, wrong("nodes: %s runs in image %s and in image %s (all its nodes of an environment have the same)", service, images[0], images[1]))
+		}
+	}
+	hosts := map[string][]string{}
+	for _, g := range e.Nodes {
+		if e.Driver == "hosts" && len(g.Hosts) == 0 {
+			all = append(all, wrong("nodes: the group of %s names no hosts (driver hosts needs them, like hosts: [web])", strings.Join(g.Services, ", ")))
+			continue
+		}
+		for _, s := range g.Services {
+			if before, ok := hosts[s]; ok && !slices.Equal(before, g.Hosts) {
+				all = append(all, wrong("nodes: %s runs on hosts %s and on hosts %s (all its nodes of an environment are spread over the same)", s, strings.Join(before, ", "), strings.Join(g.Hosts, ", ")))
+			}
+			hosts[s] = g.Hosts
 		}
 	}
 	for _, service := range sorted(e.Config) {
@@ -118,6 +132,16 @@ func (e Environment) Image(s id.Service) string {
 	return ""
 }
 
+// Hosts are the patterns of hosts that the nodes of a service are spread over.
+func (e Environment) Hosts(s id.Service) []string {
+	for _, g := range e.Nodes {
+		if slices.Contains(g.Services, string(s)) {
+			return g.Hosts
+		}
+	}
+	return nil
+}
+
 // most is a bound on nodes of one group, against a slip of the keyboard.
 const most = 1000
 
@@ -129,6 +153,11 @@ func (g NodeGroup) Check() error {
 	}
 	if g.Number < 1 || g.Number > most {
 		all = append(all, wrong("number: %d nodes are not between 1 and %d", g.Number, most))
+	}
+	for _, p := range g.Hosts {
+		if _, err := path.Match(p, ""); err != nil || p == "" {
+			all = append(all, wrong("hosts: %q is no pattern of hosts", p))
+		}
 	}
 	if len(g.Services) == 0 {
 		all = append(all, wrong("services: are missing (list what runs on these nodes, like [catalog])"))

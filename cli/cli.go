@@ -146,7 +146,7 @@ Exit codes: 0 done, 1 error, 2 wrong usage.`,
 	group("hosts", s.plan(), s.apply(), s.drift(), s.test(), s.hosts(), s.fleet(), s.agent(), s.roles(), s.bake())
 	group("look", s.status(), s.history(), s.runs(), s.logs(), s.incident(), s.why(), s.events(), s.query(), s.flow(), s.signs(), s.checks(), s.artifact())
 	group("keep", s.registry(), s.backup(), s.restore(), s.store(), s.imports(), s.exports(), s.config(), s.tokens(), s.secrets(), s.version())
-	root.AddCommand(s.hook(), s.docs(), s.hostRun(), s.hostGuard(), s.enter())
+	root.AddCommand(s.hook(), s.docs(), s.hostRun(), s.nodeKeeper(), s.hostGuard(), s.enter())
 	root.InitDefaultCompletionCmd("completion")
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args = cobra.NoArgs // a shell that it does not know is an error

@@ -203,6 +203,12 @@ func (s *session) hostRun() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.Infra.Side(cmd.Context(), s.Stdin, s.Stdout) }}
 }
 
+// nodeKeeper is this program as it keeps nodes of services running on a host.
+func (s *session) nodeKeeper() *cobra.Command {
+	return &cobra.Command{Use: "node-keeper SETTINGS", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return s.Infra.Keep(cmd.Context(), args[0]) }}
+}
+
 func (s *session) test() *cobra.Command {
 	cmd := &cobra.Command{Use: "test", Short: "Test roles and hosts", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}

@@ -55,6 +55,8 @@ type Infra struct {
 	Guard func(ctx context.Context, dir string, generation int, within time.Duration) error
 	// Side is the program on the host's side of a conversation.
 	Side func(ctx context.Context, in io.Reader, out io.Writer) error
+	// Keep keeps the nodes of another Steer running on this host.
+	Keep func(ctx context.Context, settings string) error
 }
 
 // HostArgs say which hosts, and what they should be.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -125,6 +126,13 @@ func (s *session) serviceStatus(ctx context.Context, c *client.Client, name stri
 		fmt.Fprintf(w, "%s: %s\n", service.Service, s.state(service.State))
 		for _, p := range service.Placements {
 			fmt.Fprintf(w, "\n%s: %s %s at %s since %s%s\n", p.Environment, p.Version, s.state(p.State), addresses(p.Address), clock(p.Since), held(p))
+			if slices.ContainsFunc(p.Nodes, func(n client.Node) bool { return n.Host != "" }) {
+				row(w, "  NODE", "VERSION", "STATE", "HOST", "PID", "RESTARTS", "STARTED")
+				for _, n := range p.Nodes {
+					row(w, "  "+n.ID, n.Version, s.state(nodeState(n)), cmp.Or(n.Host, "-"), n.PID, n.Restarts, n.Started)
+				}
+				continue
+			}
 			row(w, "  NODE", "VERSION", "STATE", "PID", "RESTARTS", "STARTED")
 			for _, n := range p.Nodes {
 				row(w, "  "+n.ID, n.Version, s.state(nodeState(n)), n.PID, n.Restarts, n.Started)

@@ -83,19 +83,10 @@ func (r *Repository) extract(ctx context.Context, layer oci.Descriptor, dir stri
 		return err
 	}
 	defer f.Close()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
 	hash := sha256.New()
 	compressed := io.TeeReader(f, hash)
-	zip, err := gzip.NewReader(compressed)
-	if err != nil {
-		return fmt.Errorf("file %s is damaged: %w", blob, err)
-	}
-	if err := extractTar(ctx, tar.NewReader(zip), root, r.limits); err != nil {
-		return err
+	if err := Extract(ctx, compressed, dir, r.limits); err != nil {
+		return fmt.Errorf("file %s: %w", blob, err)
 	}
 	if _, err := io.Copy(io.Discard, compressed); err != nil {
 		return err
@@ -104,6 +95,22 @@ func (r *Repository) extract(ctx context.Context, layer oci.Descriptor, dir stri
 		return fmt.Errorf("file %s is damaged: its content does not match its digest", blob)
 	}
 	return nil
+}
+
+// Extract puts the files of an archive, as Repository.Archive returns it, into a folder.
+// What leaves it or exceeds the limits is refused. It is for machines without the
+// repository; who calls it knows the archive to be whole.
+func Extract(ctx context.Context, archive io.Reader, dir string, l Limits) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	zip, err := gzip.NewReader(archive)
+	if err != nil {
+		return fmt.Errorf("the archive is damaged: %w", err)
+	}
+	return extractTar(ctx, tar.NewReader(zip), root, l)
 }
 
 // extractTar writes entries below root. os.Root keeps every open inside, also

@@ -62,12 +62,17 @@ type Spec struct {
 	Limits   catalog.Limits `json:"limits,omitzero"`
 	User     string         `json:"user,omitempty"`
 	ReadOnly bool           `json:"read_only,omitempty"`
+	Hosts    []string       `json:"hosts,omitempty"` // patterns of hosts that it may run on
 }
+
+// Secrets are the names of those it needs, sorted.
+func (s Spec) Secrets() []string { return secrets(s.Env) }
 
 // Instance is a node as the driver sees it.
 type Instance struct {
 	Spec
-	Running  bool              `json:"running"` // false: it died, and the driver is about to start it again
+	Host     string            `json:"host,omitempty"` // that it runs on; empty: this machine
+	Running  bool              `json:"running"`        // false: it died, and the driver is about to start it again
 	PID      int               `json:"pid,omitempty"`
 	Numbers  map[string]int    `json:"numbers"`             // port numbers by name
 	Address  map[string]string `json:"address"`             // host:port by name

@@ -16,6 +16,7 @@ import (
 const (
 	DriverProcess = "process"
 	DriverDocker  = "docker"
+	DriverHosts   = "hosts"
 )
 
 // Drivers are drivers by name, and together one: each node is with the one that

@@ -96,6 +96,7 @@ type Release struct {
 	Driver    string            `json:"driver,omitempty"` // that runs its nodes; empty: process
 	Kind      string            `json:"kind,omitempty"`   // of the artifact, for that driver
 	Image     string            `json:"image,omitempty"`  // that an archive runs in
+	Hosts     []string          `json:"hosts,omitempty"`  // patterns of hosts that nodes may run on
 }
 
 // Placement is a service in an environment as it is now.
@@ -128,6 +129,7 @@ const (
 type Node struct {
 	ID       string            `json:"id"`
 	Index    int               `json:"index"`
+	Host     string            `json:"host,omitempty"` // that it runs on; empty: the server's machine
 	Version  id.Version        `json:"version"`
 	State    string            `json:"state"` // starting, healthy, unhealthy, draining, dead
 	Serving  bool              `json:"serving"`

@@ -25,6 +25,9 @@ func release(a Artifact, env catalog.Environment, s id.Service) *Release {
 	if env.Driver != "" && env.Driver != DriverProcess {
 		r.Driver, r.Kind, r.Image = env.Driver, a.Manifest.Artifact.Kind, env.Image(s)
 	}
+	if env.Driver == DriverHosts {
+		r.Hosts = env.Hosts(s)
+	}
 	if !a.Role { // hosts have their parameters from the definitions
 		maps.Copy(r.Env, a.Manifest.Run.Env)
 		maps.Copy(r.Env, env.Config[everyService])
@@ -42,6 +45,9 @@ func (r Release) fingerprint(salt string) string {
 	if r.Driver != "" {
 		of = append(of, r.Driver, r.Image)
 	}
+	if len(r.Hosts) > 0 {
+		of = append(of, r.Hosts)
+	}
 	b, err := json.Marshal(of)
 	if err != nil {
 		panic("BUG: " + err.Error())
@@ -50,9 +56,9 @@ func (r Release) fingerprint(salt string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// secrets are the names of the secrets it needs.
-func (r Release) secrets() (names []string) {
-	for _, v := range r.Env {
+// secrets are the names of the secrets that an environment of nodes needs.
+func secrets(env map[string]string) (names []string) {
+	for _, v := range env {
 		if n, ok := strings.CutPrefix(v, secretPrefix); ok {
 			names = append(names, n)
 		}
@@ -94,7 +100,7 @@ func (d *Deployer) spec(p place, r Release, index int) Spec {
 		Ports: r.ports(), Env: maps.Clone(r.Env), Grace: r.Run.Grace.Std(), Health: r.Run.Health, Created: now,
 	}
 	if r.Driver != "" {
-		s.Driver, s.Kind, s.Image, s.Inside = r.Driver, r.Kind, r.Image, r.Run.Ports
+		s.Driver, s.Kind, s.Image, s.Inside, s.Hosts = r.Driver, r.Kind, r.Image, r.Run.Ports, r.Hosts
 		s.Limits, s.User, s.ReadOnly = r.Run.Limits, r.Run.User, r.Run.ReadOnly
 	}
 	s.Env["STEER_SERVICE"], s.Env["STEER_ENVIRONMENT"], s.Env["STEER_VERSION"], s.Env["STEER_NODE"] = string(p.service), string(p.environment), string(r.Version), s.ID

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -185,12 +186,12 @@ func (d *Deployer) release(ctx context.Context, s id.Service, v id.Version, env 
 	if !a.Role && !image && strings.TrimSpace(a.Manifest.Run.Command) == "" {
 		return nil, "", fault.New(fault.Invalid, "its steer.yaml has no run.command")
 	}
-	if image && (env.Driver == "" || env.Driver == DriverProcess) {
+	if image && slices.Contains([]string{"", DriverProcess, DriverHosts}, env.Driver) {
 		return nil, "", fault.New(fault.Invalid, "it is a container image, and environment %s runs processes (set driver: docker for it in environments.yaml, or build an archive)", e)
 	}
 	r := release(a, env, s)
 	if d.o.Secret != nil {
-		for _, name := range r.secrets() {
+		for _, name := range secrets(r.Env) {
 			if _, err := d.o.Secret(e, name); err != nil {
 				return nil, "", fault.New(fault.Of(err), "%w (steer secret, or remove it from config of the environment)", err)
 			}

@@ -122,7 +122,7 @@ func (p *Placement) judge() {
 }
 
 func (d *Deployer) node1(i Instance, serving bool) Node {
-	n := Node{ID: i.ID, Index: i.Index, Version: i.Version, State: "healthy", Serving: serving, Ports: i.Numbers, Address: i.Address, PID: i.PID,
+	n := Node{ID: i.ID, Index: i.Index, Host: i.Host, Version: i.Version, State: "healthy", Serving: serving, Ports: i.Numbers, Address: i.Address, PID: i.PID,
 		Started: i.Started, Restarts: i.Restarts, LastExit: i.LastExit}
 	ill := d.ill(i)
 	if ill != nil {

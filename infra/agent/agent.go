@@ -208,13 +208,17 @@ func (a *Agent) wait(ctx context.Context) error {
 			return errReplaced
 		case c.Take != "":
 			taken = true
-			a.begin()
+			if !c.Stay {
+				a.begin()
+			}
 			go func() {
 				defer func() {
 					stop()
 					l.Close()
 					<-a.places
-					a.end()
+					if !c.Stay {
+						a.end()
+					}
 				}()
 				a.converse(ctx, l, c.Take)
 			}()

@@ -40,6 +40,7 @@ type control struct {
 	Paused   bool   `json:"paused,omitempty"`   // the host must not converge by itself
 	Replaced bool   `json:"replaced,omitempty"` // another connection of this identity came: this one ends
 	Take     string `json:"take,omitempty"`
+	Stay     bool   `json:"stay,omitempty"` // with Take: it lasts as long as the connection, and a newer program need not wait for its end
 	Ready    bool   `json:"ready,omitempty"`
 	Error    string `json:"error,omitempty"`
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"steer/base/database/databasetest"
 	"steer/base/fault"
@@ -132,5 +133,45 @@ func TestRevokedWhileItConnects(t *testing.T) {
 	<-gone
 	if _, ok := w.connected("web-1"); ok {
 		t.Error("it is connected")
+	}
+}
+
+// TestNewerProgramTakesOver: it waits for visits, and not for what has no end.
+func TestNewerProgramTakesOver(t *testing.T) {
+	w := open(t, databasetest.SQLite(t))
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	replaced := make(chan string, 9)
+	w.run(w.join("web-1"), func(o *AgentOptions) {
+		o.Program = other
+		o.Serve = func(_ context.Context, _ string, conn io.ReadWriter) error {
+			var b [1]byte
+			conn.Read(b[:])
+			return nil
+		}
+		o.Replace = func(program string) error {
+			replaced <- program
+			return nil
+		}
+	})
+	stays, err := w.Stay(t.Context(), "web-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stays.Close()
+	visit, err := w.Take(t.Context(), "web-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(replaced) > 0 {
+		t.Error("it takes over during a visit")
+	}
+	visit.Close()
+	select {
+	case <-replaced:
+	case <-time.After(90 * time.Second):
+		t.Fatal("it waits for what has no end")
 	}
 }

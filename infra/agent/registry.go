@@ -224,6 +224,16 @@ func (r *Registry) sawMachine(ctx context.Context, host id.Host, machine string)
 // there. It waits a little for a host that is about to come back. The error is of kind
 // Unavailable when the host is not there, and NotFound when it has not joined.
 func (r *Registry) Take(ctx context.Context, host id.Host) (io.ReadWriteCloser, error) {
+	return r.take(ctx, host, false)
+}
+
+// Stay is Take for a conversation without an end. The agent ends it when a newer
+// program takes over.
+func (r *Registry) Stay(ctx context.Context, host id.Host) (io.ReadWriteCloser, error) {
+	return r.take(ctx, host, true)
+}
+
+func (r *Registry) take(ctx context.Context, host id.Host, stay bool) (io.ReadWriteCloser, error) {
 	digest, err := r.program.digest()
 	if err != nil {
 		return nil, err
@@ -244,7 +254,7 @@ func (r *Registry) Take(ctx context.Context, host id.Host) (io.ReadWriteCloser, 
 			p.talking[w.link] = true
 			p.change()
 			r.mu.Unlock()
-			if err := r.begin(ctx, host, w, digest); err != nil {
+			if err := r.begin(ctx, host, w, control{Take: digest, Stay: stay}); err != nil {
 				r.ended(host, w.link)
 				if fault.Of(err) == fault.Unavailable && ctx.Err() == nil {
 					continue // it was dead already: another may come
@@ -272,8 +282,8 @@ func (r *Registry) Take(ctx context.Context, host id.Host) (io.ReadWriteCloser, 
 }
 
 // begin asks a waiting agent for a conversation. Unavailable: the connection is dead.
-func (r *Registry) begin(ctx context.Context, host id.Host, w *waiting, digest string) error {
-	if err := w.say(control{Take: digest}); err != nil {
+func (r *Registry) begin(ctx context.Context, host id.Host, w *waiting, ask control) error {
+	if err := w.say(ask); err != nil {
 		return fault.New(fault.Unavailable, "visit %s: %w", host, err)
 	}
 	late := time.NewTimer(preparing)

@@ -51,6 +51,11 @@ func echo(_ context.Context, op string, body json.RawMessage, event func(any)) (
 		return os.Hostname()
 	case "die":
 		os.Exit(3)
+	case "stream":
+		return Stream(func(in io.Reader, out io.Writer) error {
+			_, err := io.Copy(out, in)
+			return err
+		}), nil
 	}
 	return nil, fault.New(fault.Conflict, "no %s here", op)
 }
@@ -95,6 +100,31 @@ func converse(t *testing.T, conn Conn, hostname string) {
 	}
 }
 
+// flow checks a conversation that becomes a stream. Its end may end the connection.
+func flow(t *testing.T, conn Conn) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), conn, self)
+	if err == nil {
+		err = s.Call("stream", nil, nil, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, text := s.Stream(), strings.Repeat("long ", 100_000)
+	go io.WriteString(raw, text)
+	got := make([]byte, len(text))
+	if _, err := io.ReadFull(raw, got); err != nil || string(got) != text {
+		t.Errorf("a stream gives %.20q %v", got, err)
+	}
+	if err := raw.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLocal(t *testing.T) {
 	name, _ := os.Hostname()
 	conn, err := Dial(t.Context(), "local")
@@ -102,6 +132,7 @@ func TestLocal(t *testing.T) {
 		t.Fatal(err)
 	}
 	converse(t, conn, name)
+	flow(t, conn)
 }
 
 // container runs a throw-away host.
@@ -125,6 +156,7 @@ func TestContainer(t *testing.T) {
 		t.Fatal(err)
 	}
 	converse(t, conn, "guest")
+	flow(t, conn)
 	byCommand, err := Dial(t.Context(), "command:docker exec -i "+name)
 	if err != nil {
 		t.Fatal(err)
@@ -195,6 +227,11 @@ func TestSSH(t *testing.T) {
 	if _, err := Dial(t.Context(), address(filepath.Join(dir, "none"), known)); fault.Of(err) != fault.Invalid {
 		t.Errorf("got %v", err)
 	}
+	streaming, err := Dial(t.Context(), address(key, known))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flow(t, streaming)
 	// A host that stands still is given up.
 	self, _ := os.Executable()
 	still, err := Dial(t.Context(), address(key, known))

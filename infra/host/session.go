@@ -116,6 +116,16 @@ func place(ctx context.Context, conn Conn, self string) (string, error) {
 	return path, nil
 }
 
+// Stream is the conversation as a stream of bytes, after an answer that was a Stream.
+// Its end closes the session.
+func (s *Session) Stream() io.ReadWriteCloser { return &stream{s} }
+
+type stream struct{ s *Session }
+
+func (s *stream) Read(b []byte) (int, error)  { return s.s.out.Read(b) }
+func (s *stream) Write(b []byte) (int, error) { return s.s.in.Write(b) }
+func (s *stream) Close() error                { return s.s.Close() }
+
 // Call asks the program for something; event gets what it tells on the way. The
 // answer is decoded into answer unless that is nil.
 func (s *Session) Call(op string, body any, event func(json.RawMessage), answer any) error {
@@ -201,6 +211,10 @@ func readLine(r *bufio.Reader, most int) ([]byte, error) {
 // Handler does what a request asks. It may tell events on the way.
 type Handler func(ctx context.Context, op string, body json.RawMessage, event func(any)) (answer any, err error)
 
+// Stream is an answer that makes the rest of the conversation a stream of bytes, which
+// it gets. It returns when that is over.
+type Stream func(in io.Reader, out io.Writer) error
+
 // Serve is the side of the host: it answers requests from in until that ends.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, handle Handler) error {
 	r := bufio.NewReaderSize(in, 64<<10)
@@ -224,6 +238,13 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, handle Handler) err
 			}
 		})
 		reply := message{}
+		if rest, ok := answer.(Stream); ok && err == nil {
+			w.put(message{Answer: json.RawMessage("null")})
+			if err := w.close(); err != nil {
+				return fmt.Errorf("answer: %w", err)
+			}
+			return rest(r, out)
+		}
 		if err == nil {
 			reply.Answer, err = json.Marshal(answer)
 		}

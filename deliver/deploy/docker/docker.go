@@ -197,7 +197,7 @@ func (d *Driver) Start(ctx context.Context, s deploy.Spec) (deploy.Instance, err
 		return fail(err)
 	}
 	defer release()
-	r := record{Spec: s, Ref: i.ref}
+	r := record{Kept: deploy.Kept{Spec: s}, Ref: i.ref}
 	if err := r.save(d.o.Dir); err != nil {
 		return fail(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/deliver/deploy"
 )
 
 const (
@@ -107,7 +108,7 @@ func (d *Driver) keepLog(ctx context.Context, node string) error {
 	if _, err := d.read(ctx, node, &past, "tail", strconv.Itoa(keptLines)); err != nil || len(past.all) == 0 {
 		return err
 	}
-	return replace(filepath.Join(d.o.Dir, node, "log"), past.all)
+	return deploy.Replace(filepath.Join(d.o.Dir, node, "log"), past.all)
 }
 
 // ending keeps the end of what is written to it.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"steer/base/fault"
 	"steer/deliver/deploy"
 )
 
@@ -73,6 +74,10 @@ func (n *node) supervise() {
 			pause = min(max(2*pause, firstPause), lastPause)
 			var err error
 			if p, err = n.spawn(); err != nil {
+				if fault.Of(err) == fault.Unavailable && again {
+					pause = firstPause // nothing is wrong with the node, and what it needs will come
+					continue
+				}
 				n.d.log.Error("cannot start a node", "node", n.rec.ID, "error", err, "again_in", pause)
 				n.mu.Lock()
 				n.rec.LastExit = "not started: " + err.Error()
@@ -103,7 +108,7 @@ func (n *node) supervise() {
 			pause = firstPause
 		}
 		n.d.log.Warn("a node ended by itself", "node", n.rec.ID, "exit", p.exit, "after", ran.Round(time.Millisecond), "again_in", pause)
-		p = nil
+		p, again = nil, true
 	}
 }
 

@@ -71,6 +71,7 @@ type Options struct {
 	Dir    string                                              // belongs to this driver
 	Unpack func(ctx context.Context, digest, dir string) error // puts an artifact into an empty folder
 	Secret func(e id.Environment, name string) (string, error) // may be nil: then there are none
+	User   string                                              // that nodes run as whose Spec names none; "" or not root: Steer's own
 	Log    *slog.Logger
 }
 
@@ -193,7 +194,7 @@ func (d *Driver) Start(ctx context.Context, s deploy.Spec) (deploy.Instance, err
 	if err != nil {
 		return deploy.Instance{}, fmt.Errorf("start node %s: %w", s.ID, err)
 	}
-	n := newNode(d, record{Spec: s, Numbers: numbers})
+	n := newNode(d, record{Kept: deploy.Kept{Spec: s, Numbers: numbers}})
 	if err := n.rec.save(d.o.Dir); err != nil {
 		d.ports.give(numbers)
 		return deploy.Instance{}, fmt.Errorf("start node %s: %w", s.ID, err)

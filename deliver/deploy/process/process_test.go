@@ -361,6 +361,40 @@ func TestLogsFollowAndRotate(t *testing.T) {
 	}
 }
 
+func TestNodesAreOfAUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can run nodes as others")
+	}
+	dir := t.TempDir()
+	for at := dir; at != "/" && at != os.TempDir(); at = filepath.Dir(at) { // others may enter it
+		if err := os.Chmod(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := options(dir, "23200-23299")
+	o.User = "65534:65534"
+	d, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, d)
+	s := deploy.Spec{Environment: "test", Service: "shop", Digest: "sha256:1", Command: "id -u; id -g; id -G; echo $HOME $USER; touch x"}
+	for user, want := range map[string]string{
+		"": "65534\n65534\n65534\n/nonexistent nobody\n", "daemon": "1\n1\n1\n/usr/sbin daemon\n", "0": "0\n0\n0\n/root root\n", "4711:daemon": "4711\n1\n1\n/ 4711\n",
+	} {
+		s.ID, s.User = "task", user
+		var out strings.Builder
+		err := d.Task(t.Context(), s, &out)
+		if got, _, _ := strings.Cut(out.String(), "touch"); got != want || (user == "0") != (err == nil) {
+			t.Errorf("user %q: %q %v, want %q", user, out.String(), err, want)
+		}
+	}
+	s.User = "nobody-at-all"
+	if err := d.Task(t.Context(), s, io.Discard); err == nil || !strings.Contains(err.Error(), "run as user nobody-at-all: there is none on this host") {
+		t.Error(err)
+	}
+}
+
 func TestTidyForgetsOldNodesAndArtifacts(t *testing.T) {
 	dir := t.TempDir()
 	d := open(t, dir, "23200-23299")

@@ -64,12 +64,20 @@ func (n *node) spawn() (*process, error) {
 // launch starts a process in the unpacked artifact. It runs only once put has
 // recorded it.
 func (d *Driver) launch(r record, out *os.File, put func(*process) error) (*process, error) {
+	who, err := d.login(r.User)
+	if err != nil {
+		return nil, err
+	}
 	env, err := deploy.Environ(r.Spec, r.Numbers, d.o.Secret)
 	if err != nil {
 		return nil, err
 	}
 	for _, k := range inherited {
-		if v, ok := os.LookupEnv(k); ok && r.Env[k] == "" {
+		v, ok := os.LookupEnv(k)
+		if who != nil && (k == "HOME" || k == "USER") {
+			v, ok = who.env[k], true
+		}
+		if ok && r.Env[k] == "" {
 			env = append(env, k+"="+v)
 		}
 	}
@@ -84,6 +92,9 @@ func (d *Driver) launch(r record, out *os.File, put func(*process) error) (*proc
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.ExtraFiles = []*os.File{wait}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if who != nil {
+		cmd.SysProcAttr.Credential = &who.credential
+	}
 	err = cmd.Start()
 	wait.Close()
 	if err != nil {

@@ -33,7 +33,7 @@ func (d *Driver) Task(ctx context.Context, s deploy.Spec, out io.Writer) error {
 		return fail(err)
 	}
 	defer from.Close()
-	r := record{Spec: s}
+	r := record{Kept: deploy.Kept{Spec: s}}
 	p, err := d.launch(r, to, func(p *process) error {
 		r.PID, r.Start, r.Boot = p.pid, p.start, boot()
 		data, err := json.Marshal(r)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,14 +20,29 @@ func (d *Driver) folder(digest string) string {
 	return filepath.Join(d.o.Dir, "versions", strings.ReplaceAll(digest, ":", "-"))
 }
 
+// Bring has an artifact unpacked by unpack, unless it is there, and keeps it for a
+// minute, in which a node of it may be started.
+func (d *Driver) Bring(ctx context.Context, digest string, unpack func(ctx context.Context, digest, dir string) error) error {
+	d.expect(digest, 1)
+	time.AfterFunc(time.Minute, func() { d.expect(digest, -1) })
+	return d.put(ctx, digest, unpack)
+}
+
 // version unpacks an artifact unless it is there.
 func (d *Driver) version(ctx context.Context, digest string) error {
+	return d.put(ctx, digest, d.o.Unpack)
+}
+
+func (d *Driver) put(ctx context.Context, digest string, unpack func(ctx context.Context, digest, dir string) error) error {
 	if digest == "" || strings.ContainsAny(digest, "/\\") || strings.HasPrefix(digest, ".") {
 		return fault.New(fault.Invalid, "unpack artifact %q: that is no digest", digest)
 	}
+	to := d.folder(digest)
+	if _, err := os.Stat(to); err == nil {
+		return nil // also while another one is being unpacked, which may take long
+	}
 	d.unpack.Lock()
 	defer d.unpack.Unlock()
-	to := d.folder(digest)
 	if _, err := os.Stat(to); err == nil {
 		return nil
 	}
@@ -37,7 +53,7 @@ func (d *Driver) version(ctx context.Context, digest string) error {
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
 		return fmt.Errorf("unpack artifact %s: %w", digest, err)
 	}
-	err := d.o.Unpack(ctx, digest, tmp)
+	err := unpack(ctx, digest, tmp)
 	if err == nil {
 		err = seal(tmp)
 	}

@@ -10,7 +10,7 @@ export interface Event {
 }
 
 export interface Node {
-  id: string; index: number; version: string; state: string; serving: boolean; reason?: string; ports: Record<string, number>
+  id: string; index: number; host?: string; version: string; state: string; serving: boolean; reason?: string; ports: Record<string, number>
   address: Record<string, string>; pid: number; started: string; restarts: number; last_exit?: string
 }
 
