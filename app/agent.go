@@ -174,12 +174,10 @@ func convergeAlone(ctx context.Context, dir, self string) (r agent.Run, err erro
 	}
 	defer s.Close()
 	var report converge.Report
-	if err := s.Call(askConverge, toConverge{Resources: b, Unattended: true, By: "the host itself", Dir: dir}, nil, &report); err != nil {
-		return r, err
-	}
+	err = s.Call(askConverge, toConverge{Resources: b, Unattended: true, By: "the host itself", Dir: dir}, nil, &report)
 	r = agent.Run{Counts: map[string]int{}, Hash: report.Hash, Failed: report.Failed(), Took: time.Since(start)}
 	for status, n := range report.Counts {
 		r.Counts[string(status)] = n
 	}
-	return r, nil
+	return r, err
 }

@@ -118,10 +118,10 @@ func (k *keeper) visit(ctx context.Context, t fleet.Task) (out fleet.Outcome, er
 		return out, err
 	}
 	r, err := run(toConverge{DryRun: t.Kind == fleet.Look, Unattended: t.Kind != fleet.Heal && t.Kind != fleet.Rebuild, Refs: t.Refs})
+	take(&out, r)
 	if err != nil {
 		return out, err
 	}
-	take(&out, r)
 	if t.Kind == fleet.Look || len(t.Refs) > 0 {
 		return out, nil
 	}
@@ -134,10 +134,11 @@ func (k *keeper) visit(ctx context.Context, t fleet.Task) (out fleet.Outcome, er
 	if tell := repairs(out.Tests); len(tell) > 0 && t.Kind == fleet.Converge && !h.Immutable {
 		// What a failed test asks for is tried once a visit: a service restarts, a
 		// command makes room on the disk.
-		if r, err = run(toConverge{Unattended: true, Tell: tell}); err != nil {
+		r, err = run(toConverge{Unattended: true, Tell: tell})
+		take(&out, r)
+		if err != nil {
 			return out, err
 		}
-		take(&out, r)
 		if err := k.test(v, m, &out); err != nil {
 			return out, err
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -124,8 +125,8 @@ func guarded(ctx context.Context, h host.Host, self way, o toConverge, r converg
 	if err != nil && o.Guard > 0 && fault.Of(err) == fault.Unavailable {
 		r, err = rejoin(ctx, h, self, o, err)
 	}
-	if err == nil && r.Unconfirmed {
-		err = confirmHost(ctx, h.Address, self, o.Dir, r, o.Guard)
+	if r.Unconfirmed && ctx.Err() == nil { // also when the host could not write down the end: it is reached
+		err = errors.Join(err, confirmHost(ctx, h.Address, self, o.Dir, r, o.Guard))
 	}
 	return r, err
 }

@@ -20,6 +20,9 @@ const (
 )
 
 func take(out *fleet.Outcome, r converge.Report) {
+	if r.Counts == nil {
+		return // it did not come to that
+	}
 	if out.Counts == nil {
 		out.Counts = map[string]int{}
 	}

@@ -22,6 +22,7 @@ import (
 
 	"steer/base/fault"
 	"steer/base/id"
+	"steer/infra"
 )
 
 // Files in the folder of a host that joined.
@@ -152,6 +153,9 @@ func Leave(ctx context.Context, dir string, force bool) (Identity, error) {
 // put writes a file that only its owner may read: whole or not at all.
 func put(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
+	if infra.DiskTrouble(err) {
+		return fmt.Errorf("write %s: %w", path, infra.OnDisk(path, err))
+	}
 	if err != nil {
 		return fault.New(fault.Denied, "write %s: %w (be root)", path, err)
 	}
@@ -161,7 +165,7 @@ func put(path string, b []byte) error {
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", path, infra.OnDisk(path, err))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/infra"
 )
 
 // Bounds of what waits for the server.
@@ -92,8 +93,9 @@ func (q *queue) add(r Report) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(b, '\n'))
-	return errors.Join(err, f.Close())
+	// The newline before it ends what a full disk may have torn.
+	_, err = fmt.Fprintf(f, "\n%s\n", b)
+	return infra.OnDisk(q.path, errors.Join(err, f.Close()))
 }
 
 // write puts all on disk anew.

@@ -11,6 +11,7 @@ import (
 
 	"steer/base/fault"
 	"steer/base/id"
+	"steer/infra"
 )
 
 // Status is how the agent of this host is.
@@ -42,7 +43,8 @@ func ReadStatus(dir string) (s Status, err error) {
 	return s, nil
 }
 
-// note changes the status, in memory and on disk.
+// note changes the status, in memory and on disk. A full disk keeps nobody from the
+// host: then only the memory has it.
 func (a *Agent) note(change func(*Status)) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -51,5 +53,9 @@ func (a *Agent) note(change func(*Status)) error {
 	if err != nil {
 		return err
 	}
-	return put(filepath.Join(a.o.Dir, statusFile), append(b, '\n'))
+	if err = put(filepath.Join(a.o.Dir, statusFile), append(b, '\n')); infra.DiskTrouble(err) {
+		a.log.Error("keep the status of the agent", "error", err)
+		return nil
+	}
+	return err
 }

@@ -322,8 +322,8 @@ func (r *run) stage(ctx context.Context, stage []int) {
 func (r *run) finish(ctx context.Context, report Report) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.marked != nil {
-		return r.marked
+	if r.marked != nil && r.records == nil {
+		return r.marked // nothing was changed
 	}
 	if ctx.Err() != nil {
 		return nil // what was cut off stays marked

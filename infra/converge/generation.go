@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/infra"
 )
 
 // Generation is a run that changed something.
@@ -67,7 +68,8 @@ func openRecords(dir string, generation int) (*records, error) {
 		r.f, err = os.OpenFile(filepath.Join(at, undoFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("keep what generation %d changes: %w", generation, err)
+		os.RemoveAll(at)
+		return nil, fmt.Errorf("keep what generation %d changes: %w", generation, infra.OnDisk(dir, err))
 	}
 	return r, nil
 }
@@ -90,7 +92,7 @@ func (r *records) write(all []undo) error {
 	}
 	r.size += len(text)
 	if _, err := r.f.Write(text); err != nil {
-		return fmt.Errorf("keep what generation %d changes: %w (nothing is changed that could not be undone)", r.meta.Number, err)
+		return fmt.Errorf("keep what generation %d changes: %w; nothing is changed that could not be undone", r.meta.Number, infra.OnDisk(r.dir, err))
 	}
 	return nil
 }
@@ -106,7 +108,8 @@ func (r *records) describe() error {
 		err = os.Rename(name+".new", name)
 	}
 	if err != nil {
-		return fmt.Errorf("describe generation %d: %w", r.meta.Number, err)
+		os.Remove(name + ".new")
+		return fmt.Errorf("describe generation %d: %w", r.meta.Number, infra.OnDisk(r.dir, err))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/infra"
 )
 
 // Guard watches over a run that may cut the host off. Before the first change a process
@@ -58,6 +59,8 @@ const (
 const (
 	guardStart = 15 * time.Second
 	guardPulse = 50 * time.Millisecond
+	// guardRetry is how often a guard tries that finds no room to undo what it should.
+	guardRetry = time.Second
 )
 
 // guard wakes the guard of the generation that begins, and waits until it is there.
@@ -133,7 +136,7 @@ func Watch(ctx context.Context, generation int, within time.Duration, o Options)
 	tick := time.NewTicker(guardPulse)
 	defer tick.Stop()
 	for end := time.Now().Add(within); time.Now().Before(end); {
-		if confirmed(o.Dir, generation) {
+		if confirmed(o.Dir, generation) || !same(mine) {
 			return nil
 		}
 		select {
@@ -144,12 +147,21 @@ func Watch(ctx context.Context, generation int, within time.Duration, o Options)
 	}
 	o.guarding, o.By = generation, fmt.Sprintf("the guard of generation %d", generation)
 	for {
+		if !same(mine) {
+			return nil
+		}
 		_, err := Rollback(ctx, generation-1, o)
 		switch {
 		case errors.Is(err, errConfirmed):
 			return nil
 		case fault.Of(err) == fault.Conflict && ctx.Err() == nil: // somebody holds the lock, who confirms perhaps
 			<-tick.C
+			continue
+		case infra.DiskTrouble(err) && ctx.Err() == nil: // nobody else undoes it: as soon as there is room
+			select {
+			case <-ctx.Done():
+			case <-time.After(guardRetry):
+			}
 			continue
 		case err != nil:
 			os.WriteFile(filepath.Join(at, guardLog), []byte(err.Error()+"\n"), 0o600) //nolint:errcheck // there is nobody else to tell
@@ -194,10 +206,24 @@ func Confirm(dir string, generation int) error {
 		return fault.New(fault.Invalid, "generation %d does not wait to be confirmed", generation)
 	}
 	if err := os.WriteFile(filepath.Join(folder(dir, generation), confirmedFile), nil, 0o600); err != nil {
-		return fmt.Errorf("confirm generation %d: %w", generation, err)
+		return fmt.Errorf("confirm generation %d: %w", generation, infra.OnDisk(dir, err))
 	}
 	state.Unconfirmed = nil
-	return state.write(dir)
+	if err := state.write(dir); err != nil && !infra.DiskTrouble(err) {
+		return err
+	}
+	return nil // the file counts; without room for the state, the next run tidies it
+}
+
+// same tells whether a file that is held is still the one of its name: a generation that
+// could not begin is removed, and its number given to another.
+func same(f *os.File) bool {
+	is, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	at, err := os.Stat(f.Name())
+	return err == nil && os.SameFile(is, at)
 }
 
 func confirmed(dir string, generation int) bool {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -286,33 +287,62 @@ func (r *run) mark(d infra.Declared) error {
 	if r.marked != nil {
 		return r.marked
 	}
-	changed := false
+	changed, was := false, r.state
 	if r.records == nil {
-		r.state.Generation++
-		r.state.Applying, changed = &Applying{Since: time.Now().UTC().Truncate(time.Second), By: r.By, First: d.Ref(), Generation: r.state.Generation}, true
-		if r.records, r.marked = openRecords(r.Dir, r.state.Generation); r.marked != nil {
+		if r.marked = r.begins(d); r.marked != nil {
 			return r.marked
 		}
-		r.records.meta.Name, r.records.meta.By, r.records.meta.Version = r.Name, r.By, r.Version
-		if r.back != nil {
-			r.records.meta.BackTo = &r.backTo
-		}
-		if r.marked = r.records.describe(); r.marked != nil {
-			return r.marked
-		}
-		if r.marked = r.guard(); r.marked != nil {
-			return r.marked
-		}
+		changed = true
 	}
 	for _, ref := range d.Notify {
 		if !slices.Contains(r.state.Pending, ref) {
 			r.state.Pending, changed = append(r.state.Pending, ref), true
 		}
 	}
-	if changed {
-		r.marked = r.state.write(r.Dir)
+	if !changed {
+		return nil
+	}
+	if r.marked = r.state.write(r.Dir); r.marked != nil && r.state.Generation > was.Generation {
+		r.discard(was)
 	}
 	return r.marked
+}
+
+// begins makes the generation of the run, but for the state.
+func (r *run) begins(d infra.Declared) error {
+	n := r.state.Generation + 1
+	records, err := openRecords(r.Dir, n)
+	if err != nil {
+		return err
+	}
+	was := r.state
+	r.records, r.state.Generation = records, n
+	r.state.Applying = &Applying{Since: time.Now().UTC().Truncate(time.Second), By: r.By, First: d.Ref(), Generation: n}
+	records.meta.Name, records.meta.By, records.meta.Version = r.Name, r.By, r.Version
+	if r.back != nil {
+		records.meta.BackTo = &r.backTo
+	}
+	if err = records.describe(); err == nil {
+		err = r.guard()
+	}
+	if err == nil && r.back != nil { // what the host should be is not known before the next run
+		err = forgetManifest(r.Dir)
+	}
+	if err != nil {
+		r.discard(was)
+	}
+	return err
+}
+
+// discard takes back a generation that could not begin. Its guard finds its folder gone.
+func (r *run) discard(was State) {
+	if r.watched != nil {
+		r.watched()
+		r.watched = nil
+	}
+	r.records.close()
+	os.RemoveAll(r.records.dir)
+	r.records, r.state = nil, was
 }
 
 // own remembers what is created, to remove it when it is no longer declared. What a
@@ -329,7 +359,6 @@ func (r *run) own(i int, diff infra.Diff) error {
 		if is := r.state.owned(o.ref()); is != nil && *is == *o {
 			return nil
 		}
-		r.state.disown(o.ref())
 		r.dirty = true
 		return r.state.own(r.Dir, *o)
 	}

@@ -34,11 +34,6 @@ func Rollback(ctx context.Context, to int, o Options) (Report, error) {
 	case to >= newest:
 		return Report{}, fault.New(fault.Invalid, "generation %d is not before the newest one, %d (steer host generations lists them)", to, newest)
 	}
-	if !o.DryRun { // what the host should be is not known before the next run
-		if err := forgetManifest(o.Dir); err != nil {
-			return Report{}, err
-		}
-	}
 	var all []undo
 	for n := to + 1; n <= newest; n++ {
 		some, err := readUndo(o.Dir, n)
@@ -48,6 +43,9 @@ func Rollback(ctx context.Context, to int, o Options) (Report, error) {
 		all = append(all, some...)
 	}
 	r.undo(ctx, all, to)
+	if !o.DryRun && r.marked == nil { // also when nothing had to be changed
+		r.marked = forgetManifest(o.Dir)
+	}
 	report.Counts = r.counts
 	return r.end(ctx, report, start)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/infra"
 )
 
 // State is what a host remembers of its convergence, in one file.
@@ -111,7 +112,6 @@ func (s *State) disown(ref string) {
 
 // own remembers that a resource is about to be created.
 func (s *State) own(dir string, o Owned) error {
-	s.Owned = append(s.Owned, o)
 	b, err := json.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("remember that %s:%s is created here: %w", o.Kind, o.ID, err)
@@ -123,8 +123,10 @@ func (s *State) own(dir string, o Owned) error {
 		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("remember that %s:%s is created here: %w", o.Kind, o.ID, err)
+		return fmt.Errorf("remember that %s:%s is created here: %w", o.Kind, o.ID, infra.OnDisk(dir, err))
 	}
+	s.disown(o.ref())
+	s.Owned = append(s.Owned, o)
 	return nil
 }
 
@@ -134,12 +136,25 @@ func (s *State) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write the state of this host: %w", err)
 	}
-	name := filepath.Join(dir, stateFile)
+	if err = put(filepath.Join(dir, stateFile), append(b, '\n')); err == nil {
+		if err = os.Remove(filepath.Join(dir, createdFile)); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write the state of this host: %w", infra.OnDisk(dir, err))
+	}
+	return nil
+}
+
+// put writes a file and syncs it: whole or not at all. What a full disk cut off does not
+// stay there to fill it.
+func put(name string, b []byte) error {
 	f, err := os.OpenFile(name+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
-		return fmt.Errorf("write the state of this host: %w", err)
+		return err
 	}
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(b)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -149,21 +164,15 @@ func (s *State) write(dir string) error {
 	if err == nil {
 		err = os.Rename(name+".new", name)
 	}
-	if err == nil {
-		var d *os.File
-		if d, err = os.Open(dir); err == nil {
-			err = errors.Join(d.Sync(), d.Close())
-		}
-	}
-	if err == nil {
-		if err = os.Remove(filepath.Join(dir, createdFile)); errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-	}
 	if err != nil {
-		return fmt.Errorf("write the state of this host: %w", err)
+		os.Remove(name + ".new")
+		return err
 	}
-	return nil
+	d, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // ManifestFile is what this host should be, in its folder, where runs keep it.
@@ -175,12 +184,8 @@ func keep(dir string, manifest []byte) error {
 	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, manifest) {
 		return nil
 	}
-	err := os.WriteFile(name+".new", manifest, 0o600)
-	if err == nil {
-		err = os.Rename(name+".new", name)
-	}
-	if err != nil {
-		return fmt.Errorf("keep the manifest of this host: %w", err)
+	if err := put(name, manifest); err != nil {
+		return fmt.Errorf("keep the manifest of this host: %w", infra.OnDisk(dir, err))
 	}
 	return nil
 }
@@ -205,11 +210,11 @@ func Busy(dir string) bool {
 // lock makes sure that one run at a time changes the host. It ends with the process.
 func lock(dir string) (release func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder for the state of this host: %w", err)
+		return nil, fmt.Errorf("make the folder for the state of this host: %w", infra.OnDisk(dir, err))
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock this host: %w", err)
+		return nil, fmt.Errorf("lock this host: %w", infra.OnDisk(dir, err))
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	for n := 0; err != nil && n < 10; n++ { // Busy holds it for a moment

@@ -49,6 +49,8 @@ func echo(_ context.Context, op string, body json.RawMessage, event func(any)) (
 		return body, nil
 	case "where":
 		return os.Hostname()
+	case "half":
+		return "what was done", fault.New(fault.TooMuch, "it cannot be written down")
 	case "die":
 		os.Exit(3)
 	case "stream":
@@ -84,6 +86,9 @@ func converse(t *testing.T, conn Conn, hostname string) {
 		}
 		if err := s.Call("tea", nil, nil, nil); fault.Of(err) != fault.Conflict || err.Error() != "no tea here" {
 			t.Errorf("got %v", err)
+		}
+		if err := s.Call("half", nil, nil, &name); fault.Of(err) != fault.TooMuch || name != "what was done" {
+			t.Errorf("%q, %v", name, err)
 		}
 		if err := s.Call("die", nil, nil, nil); fault.Of(err) != fault.Unavailable || !strings.Contains(err.Error(), "ended with code 3") {
 			t.Errorf("got %v", err)

@@ -157,6 +157,9 @@ func (s *Session) Call(op string, body any, event func(json.RawMessage), answer 
 				event(m.Event)
 			}
 		case m.Error != "":
+			if answer != nil && len(m.Answer) > 0 {
+				json.Unmarshal(m.Answer, answer) //nolint:errcheck // the error counts
+			}
 			return fault.New(m.Kind, "%s", m.Error)
 		default:
 			if answer == nil {
@@ -237,6 +240,8 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, handle Handler) err
 				w.put(message{Event: b})
 			}
 		})
+		// With an error comes what there is of an answer: what a run did counts also when
+		// the host could not write it down.
 		reply := message{}
 		if rest, ok := answer.(Stream); ok && err == nil {
 			w.put(message{Answer: json.RawMessage("null")})
@@ -245,11 +250,12 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, handle Handler) err
 			}
 			return rest(r, out)
 		}
-		if err == nil {
-			reply.Answer, err = json.Marshal(answer)
+		var wrong error
+		if reply.Answer, wrong = json.Marshal(answer); err == nil {
+			err = wrong
 		}
 		if err != nil {
-			reply = message{Error: err.Error(), Kind: fault.Of(err)}
+			reply = message{Answer: reply.Answer, Error: err.Error(), Kind: fault.Of(err)}
 		}
 		w.put(reply)
 		if err := w.failure(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"steer/base/fault"
+	"steer/infra"
 )
 
 // Place is where something stands: an open folder, and a name in it. Working with
@@ -189,7 +190,7 @@ func (p Place) Failed(action string, err error) error {
 	case errors.Is(err, unix.EROFS):
 		way = " (the file system is mounted read-only)"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		way = " (what was there before is untouched)"
+		return infra.OnDisk(p.Path, fmt.Errorf("%s %s: %w (what was there before is untouched)", action, p.Path, err))
 	}
 	return fmt.Errorf("%s %s: %w%s", action, p.Path, err, way)
 }

@@ -1,0 +1,35 @@
+package infra
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"syscall"
+)
+
+// DiskTrouble tells that an error is about the disk: nothing can be written there until
+// somebody makes room, or mounts it otherwise.
+func DiskTrouble(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
+}
+
+// OnDisk adds to an error of the disk, of writing to path, which file system it is
+// about, how full that is, and what to do. Other errors stay as they are.
+func OnDisk(path string, err error) error {
+	if !DiskTrouble(err) {
+		return err
+	}
+	if errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("%w (the file system with %s is mounted read-only: the kernel does that after errors of the disk, see dmesg; mount -o remount,rw allows writing again)", err, path)
+	}
+	var s syscall.Statfs_t
+	at := path // what is not there yet will be in the folder above
+	for syscall.Statfs(at, &s) != nil && at != filepath.Dir(at) {
+		at = filepath.Dir(at)
+	}
+	room := fmt.Sprintf("%d of %d KiB and %d of %d inodes are free", s.Bavail*uint64(s.Bsize)>>10, s.Blocks*uint64(s.Bsize)>>10, s.Ffree, s.Files)
+	if errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w (a quota of the file system with %s is used up, on which %s: make room, or raise the quota)", err, path, room)
+	}
+	return fmt.Errorf("%w (of the file system with %s %s: make room there, the next visit does the rest)", err, path, room)
+}
