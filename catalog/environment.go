@@ -15,9 +15,10 @@ import (
 // Environment is one entry of environments.yaml: a distinct collection of hosts
 // and configuration.
 type Environment struct {
-	Name   id.Environment `yaml:"-" json:"name"`
-	Nodes  []NodeGroup    `yaml:"nodes" json:"nodes" doc:"Groups of equal nodes."`
-	Driver string         `yaml:"driver" json:"driver" doc:"What runs the nodes: process (on the server's machine) or docker (containers of its Docker engine). After a change, the next deploy moves the nodes." default:"process"`
+	Name       id.Environment `yaml:"-" json:"name"`
+	Nodes      []NodeGroup    `yaml:"nodes" json:"nodes" doc:"Groups of equal nodes."`
+	Driver     string         `yaml:"driver" json:"driver" doc:"What runs the nodes: process (on the server's machine) or docker (containers of its Docker engine) or kubernetes (pods of a cluster). After a change, the next deploy moves the nodes." default:"process"`
+	Kubernetes Cluster        `yaml:"kubernetes" json:"kubernetes,omitzero" doc:"Where driver kubernetes runs the nodes. server.yaml says how that is reached (deploy.kubernetes)."`
 	// Config is per service ("all" for every service): environment variables.
 	Config   map[string]map[string]string `yaml:"config" json:"config,omitempty" doc:"Environment variables per service (all: every service). secret:NAME takes the value from secrets/ENVIRONMENT/NAME.age."`
 	Publish  map[string]map[string]int    `yaml:"publish" json:"publish,omitempty" doc:"Fixed ports of the load balancer, per service and port name; others come from the balancer's range and stay the same."`
@@ -67,7 +68,7 @@ type Contact struct {
 // Check says what is wrong with the environment by itself.
 func (e Environment) Check() error {
 	all := []error{
-		oneOf("driver", e.Driver, "process", "docker"), oneOf("strategy", e.Strategy, "bluegreen"),
+		oneOf("driver", e.Driver, "process", "docker", "kubernetes"), oneOf("strategy", e.Strategy, "bluegreen"),
 		duration("watch", e.Watch, 0), duration("warm", e.Warm, 0),
 	}
 	if len(e.Nodes) == 0 {

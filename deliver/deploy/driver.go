@@ -55,13 +55,14 @@ type Spec struct {
 	Created     time.Time         `json:"created"`
 
 	// What follows is for drivers that give a node a system of its own.
-	Driver   string         `json:"driver,omitempty"` // that runs it; empty: process
-	Kind     string         `json:"kind,omitempty"`   // of the artifact
-	Image    string         `json:"image,omitempty"`  // that an archive runs in; empty: an empty one
-	Inside   map[string]int `json:"inside,omitempty"` // port numbers in that system, by name
-	Limits   catalog.Limits `json:"limits,omitzero"`
-	User     string         `json:"user,omitempty"`
-	ReadOnly bool           `json:"read_only,omitempty"`
+	Driver   string          `json:"driver,omitempty"` // that runs it; empty: process
+	Kind     string          `json:"kind,omitempty"`   // of the artifact
+	Image    string          `json:"image,omitempty"`  // that an archive runs in; empty: an empty one
+	Inside   map[string]int  `json:"inside,omitempty"` // port numbers in that system, by name
+	Limits   catalog.Limits  `json:"limits,omitzero"`
+	User     string          `json:"user,omitempty"`
+	ReadOnly bool            `json:"read_only,omitempty"`
+	Cluster  catalog.Cluster `json:"cluster,omitzero"`
 }
 
 // Instance is a node as the driver sees it.
@@ -74,6 +75,8 @@ type Instance struct {
 	Started  time.Time         `json:"started,omitzero"`    // of the newest process
 	Restarts int               `json:"restarts"`            // how often it was started again
 	LastExit string            `json:"last_exit,omitempty"` // how the process before ended: "exit status 2"
+	Waiting  string            `json:"waiting,omitempty"`   // what a node that never ran yet waits for; LastExit tells when that takes too long
+	Host     string            `json:"host,omitempty"`      // that it runs on; empty: this machine
 	Unsure   string            `json:"unsure,omitempty"`    // why the driver cannot look, and the rest is as it was seen last
 }
 
@@ -82,6 +85,9 @@ type Instance struct {
 const StoppedWithSteer = "stopped with Steer"
 
 const secretPrefix = "secret:"
+
+// Hidden tells whether a value of Spec.Env names a secret.
+func Hidden(value string) bool { return strings.HasPrefix(value, secretPrefix) }
 
 // Environ is the environment of a node's process, sorted: that of s, with secrets
 // looked up, and PORT and PORT_NAME for its ports.

@@ -14,8 +14,9 @@ import (
 
 // Names of drivers, as environments.yaml has them.
 const (
-	DriverProcess = "process"
-	DriverDocker  = "docker"
+	DriverProcess    = "process"
+	DriverDocker     = "docker"
+	DriverKubernetes = "kubernetes"
 )
 
 // Drivers are drivers by name, and together one: each node is with the one that

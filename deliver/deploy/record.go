@@ -96,6 +96,7 @@ type Release struct {
 	Driver    string            `json:"driver,omitempty"` // that runs its nodes; empty: process
 	Kind      string            `json:"kind,omitempty"`   // of the artifact, for that driver
 	Image     string            `json:"image,omitempty"`  // that an archive runs in
+	Cluster   catalog.Cluster   `json:"cluster,omitzero"`
 }
 
 // Placement is a service in an environment as it is now.
@@ -138,6 +139,7 @@ type Node struct {
 	Started  time.Time         `json:"started,omitzero"`
 	Restarts int               `json:"restarts"`
 	LastExit string            `json:"last_exit,omitempty"`
+	Host     string            `json:"host,omitempty"` // that it runs on; empty: the server's machine
 }
 
 // Pin keeps a version out of "latest".

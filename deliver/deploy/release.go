@@ -25,6 +25,9 @@ func release(a Artifact, env catalog.Environment, s id.Service) *Release {
 	if env.Driver != "" && env.Driver != DriverProcess {
 		r.Driver, r.Kind, r.Image = env.Driver, a.Manifest.Artifact.Kind, env.Image(s)
 	}
+	if r.Driver == DriverKubernetes {
+		r.Cluster = env.Kubernetes
+	}
 	if !a.Role { // hosts have their parameters from the definitions
 		maps.Copy(r.Env, a.Manifest.Run.Env)
 		maps.Copy(r.Env, env.Config[everyService])
@@ -41,6 +44,9 @@ func (r Release) fingerprint(salt string) string {
 	of := []any{salt, r.Version, r.Digest, r.Run, r.Env}
 	if r.Driver != "" {
 		of = append(of, r.Driver, r.Image)
+	}
+	if r.Driver == DriverKubernetes {
+		of = append(of, r.Cluster)
 	}
 	b, err := json.Marshal(of)
 	if err != nil {
@@ -96,10 +102,11 @@ func (d *Deployer) spec(p place, r Release, index int) Spec {
 	if r.Driver != "" {
 		s.Driver, s.Kind, s.Image, s.Inside = r.Driver, r.Kind, r.Image, r.Run.Ports
 		s.Limits, s.User, s.ReadOnly = r.Run.Limits, r.Run.User, r.Run.ReadOnly
+		s.Cluster = r.Cluster
 	}
 	s.Env["STEER_SERVICE"], s.Env["STEER_ENVIRONMENT"], s.Env["STEER_VERSION"], s.Env["STEER_NODE"] = string(p.service), string(p.environment), string(r.Version), s.ID
 	if d.o.Stats != nil {
-		if host, port := d.o.Stats(); port != "" {
+		if host, port := d.o.Stats(); port != "" && s.Env["STATSD_HOST"] == "" {
 			s.Env["STATSD_HOST"], s.Env["STATSD_PORT"] = host, port
 		}
 	}

@@ -123,7 +123,7 @@ func (p *Placement) judge() {
 
 func (d *Deployer) node1(i Instance, serving bool) Node {
 	n := Node{ID: i.ID, Index: i.Index, Version: i.Version, State: "healthy", Serving: serving, Ports: i.Numbers, Address: i.Address, PID: i.PID,
-		Started: i.Started, Restarts: i.Restarts, LastExit: i.LastExit}
+		Started: i.Started, Restarts: i.Restarts, LastExit: i.LastExit, Host: i.Host}
 	ill := d.ill(i)
 	if ill != nil {
 		n.Reason = ill.Error()
