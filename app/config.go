@@ -11,6 +11,7 @@ import (
 	"steer/deliver/artifact"
 	"steer/deliver/balance"
 	"steer/deliver/deploy/docker"
+	"steer/deliver/deploy/kubernetes"
 	"steer/deliver/deploy/process"
 	"steer/deliver/registry"
 	"steer/deliver/run"
@@ -137,8 +138,9 @@ type Stream struct {
 
 // Deploy holds the drivers.
 type Deploy struct {
-	Process process.Config `yaml:"process"`
-	Docker  docker.Config  `yaml:"docker"`
+	Process    process.Config    `yaml:"process"`
+	Docker     docker.Config     `yaml:"docker"`
+	Kubernetes kubernetes.Config `yaml:"kubernetes"`
 }
 
 // Args are where a server's configuration comes from.

@@ -75,11 +75,19 @@ func (c *client) path(kind string, name ...string) string {
 	if kind == replicaSets {
 		group = "/apis/apps/v1"
 	}
-	p := group + "/namespaces/" + url.PathEscape(c.namespace) + "/" + kind
+	p := group + "/namespaces/" + url.PathEscape(c.space()) + "/" + kind
 	for _, n := range name {
 		p += "/" + url.PathEscape(n)
 	}
 	return p
+}
+
+// space is the namespace; if nobody named one, the kubeconfig does.
+func (c *client) space() string {
+	c.access(nil) // an error is told by the request
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.namespace
 }
 
 // open sends a request and returns the answer, whose body the caller closes. The
@@ -142,7 +150,7 @@ func (c *client) open(ctx context.Context, method, path string, query url.Values
 			said.Message = answer.Status
 		}
 		said.Code = answer.StatusCode
-		return nil, said.fault(a.server, c.namespace)
+		return nil, said.fault(a.server, c.space())
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 type fake struct {
 	server  *httptest.Server
 	kubelet *kubelet
+	space   string // the namespace that there is
 
 	mu      sync.Mutex
 	version int
@@ -45,19 +46,12 @@ type change1 struct {
 }
 
 func newFake(t testing.TB) *fake {
-	f := &fake{all: map[string]tree{}, grew: make(chan struct{}), version: 100}
+	f := &fake{space: "shop", all: map[string]tree{}, grew: make(chan struct{}), version: 100}
 	f.server = httptest.NewUnstartedServer(f)
 	f.server.EnableHTTP2 = true
 	f.server.StartTLS()
 	t.Cleanup(func() { f.server.CloseClientConnections(); f.server.Close() })
 	return f
-}
-
-// config writes a kubeconfig for the server.
-func (f *fake) config(t testing.TB, file string) {
-	t.Helper()
-	ca := f.server.Certificate().Raw
-	write(t, file, f.server.URL, pemOf(ca), "token: secret")
 }
 
 func obj(t tree, keys ...string) tree {
@@ -158,6 +152,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case verb == "create":
 		name := text(in, "metadata", "name")
 		at += "/" + name
+		if parts := strings.Split(at, "/namespaces/"); len(parts) == 2 && !strings.HasPrefix(parts[1], f.space+"/") {
+			f.fail(w, 404, "NotFound", "namespaces %q not found", strings.Split(parts[1], "/")[0])
+			return
+		}
 		if f.all[at] != nil {
 			f.fail(w, 409, "AlreadyExists", "%s %q already exists", kind, name)
 			return
@@ -341,13 +339,15 @@ func merge(to, from tree) {
 	}
 }
 
-// write writes a kubeconfig.
-func write(t testing.TB, file, server, ca, user string) {
+// setup writes a kubeconfig.
+func setup(file, server, ca, space, user string) error {
+	return os.WriteFile(file, fmt.Appendf(nil, "current-context: test\ncontexts: [{name: test, context: {cluster: test, user: test, namespace: %s}}]\n"+
+		"clusters: [{name: test, cluster: {server: %q, certificate-authority-data: %s}}]\nusers: [{name: test, user: {%s}}]\n", space, server, ca, user), 0o600)
+}
+
+func write(t testing.TB, file, server, ca, space, user string) {
 	t.Helper()
-	data := fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: test\ncontexts: [{name: test, context: {cluster: test, user: test}}]\n"+
-		"clusters: [{name: test, cluster: {server: %q, certificate-authority-data: %s}}]\nusers: [{name: test, user: {%s}}]\n", server, ca, user)
-	if err := os.WriteFile(file, []byte(data), 0o600); err != nil {
+	if err := setup(file, server, ca, space, user); err != nil {
 		t.Fatal(err)
 	}
 }
-

@@ -44,6 +44,7 @@ type kubelet struct {
 type process struct {
 	k        *kubelet
 	pod      podObject
+	number   uint32 // in order of appearance
 	ip       string
 	restarts int
 	last     map[string]any // lastState
@@ -110,7 +111,7 @@ func (k *kubelet) see(p *podObject) {
 	at := k.pods[p.Meta.UID]
 	how := k.hold[p.Meta.Labels[labelNode]]
 	if at == nil {
-		at = &process{k: k, pod: *p, grew: make(chan struct{})}
+		at = &process{k: k, number: k.next.Add(1), pod: *p, grew: make(chan struct{})}
 		k.pods[p.Meta.UID] = at
 		k.mu.Unlock()
 		if how != nil {
@@ -170,7 +171,7 @@ func (p *process) live() {
 	if err := p.bind(); err != nil {
 		return
 	}
-	n := p.k.next.Add(1)
+	n := p.number
 	p.ip = fmt.Sprintf("127.%d.%d.%d", 64+os.Getpid()%128, n/250, 1+n%250)
 	for pause := 100 * time.Millisecond; p.k.ctx.Err() == nil; pause *= 2 {
 		began, err := p.run()
@@ -191,7 +192,14 @@ func (p *process) live() {
 			}
 			end := map[string]any{"exitCode": code, "reason": "Error", "startedAt": time.Now().UTC().Format(time.RFC3339), "finishedAt": time.Now().UTC().Format(time.RFC3339)}
 			if p.pod.Spec.Restart == "Never" {
+				p.mu.Lock()
+				p.cmd = nil
+				over = p.over
+				p.mu.Unlock()
 				p.tell(map[bool]string{true: "Succeeded", false: "Failed"}[code == 0], map[string]any{"terminated": end}, nil)
+				if over {
+					p.k.admin.remove(context.Background(), pods, p.pod.Meta.Name, 0)
+				}
 				return
 			}
 			p.tell("Running", map[string]any{"waiting": map[string]any{"reason": "CrashLoopBackOff", "message": "back-off"}}, map[string]any{"terminated": end})
@@ -294,7 +302,7 @@ func (p *process) stop(until time.Time) {
 		return
 	}
 	if !alive {
-		if cmd == nil { // it never ran; or it is held
+		if cmd == nil { // it never ran, is held, or will not run again
 			p.k.admin.remove(context.Background(), pods, p.pod.Meta.Name, 0)
 		}
 		return
@@ -342,7 +350,7 @@ func (k *kubelet) logs(w http.ResponseWriter, r *http.Request) {
 	k.mu.Lock()
 	var p *process
 	for _, one := range k.pods {
-		if len(parts) == 5 && one.pod.Meta.Name == parts[3] && (p == nil || one.cmd != nil) {
+		if len(parts) == 5 && one.pod.Meta.Name == parts[3] && (p == nil || one.number > p.number) {
 			p = one
 		}
 	}

@@ -263,6 +263,6 @@ func (d *Driver) answers(s *space, err error) {
 	case changed && err != nil:
 		d.log.Error("pods cannot be looked after, and run as they are; trying again", "error", err)
 	case changed:
-		d.log.Info("the Kubernetes API answers again", "namespace", s.namespace)
+		d.log.Info("the Kubernetes API answers again", "namespace", s.space())
 	}
 }

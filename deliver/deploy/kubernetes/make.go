@@ -188,7 +188,7 @@ func (d *Driver) orphans(ctx context.Context, s *space) error {
 			if used[name] {
 				continue
 			}
-			d.log.Info("removing what no node needs", "kind", kind, "name", name, "namespace", s.namespace)
+			d.log.Info("removing what no node needs", "kind", kind, "name", name, "namespace", s.space())
 			errs = append(errs, s.remove(ctx, kind, name, -1), s.remove(ctx, secrets, name, -1))
 		}
 	}

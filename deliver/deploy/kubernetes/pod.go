@@ -257,7 +257,7 @@ func (d *Driver) pod(s deploy.Spec, image string) (p podSpec, hidden map[string]
 		return ok || name == "PORT" || strings.HasPrefix(name, "PORT_")
 	})
 	if s.Kind != catalog.KindImage {
-		c.WorkingDir = "/app"
+		c.WorkingDir = "/" + deploy.AppFolder
 	}
 	for _, name := range s.Ports {
 		c.Ports = append(c.Ports, port{Number: s.Inside[name], Protocol: "TCP"})

@@ -174,7 +174,7 @@ func pull(message string) string {
 	way := ""
 	switch {
 	case strings.Contains(message, "401") || strings.Contains(message, "authorization") || strings.Contains(message, "authentication required"):
-		way = " (the registry does not take the pull token: was it revoked? a new one is made when kubernetes.token is removed from the data folder and Steer is restarted)"
+		way = " (the token to pull with was revoked: the next deploy brings a new one)"
 	case strings.Contains(message, "server gave HTTP response to HTTPS client"):
 		way = " (give Steer a certificate, or tell containerd on the machines that this registry speaks HTTP; see docs/guide/kubernetes.md)"
 	case strings.Contains(message, "connection refused") || strings.Contains(message, "no such host") || strings.Contains(message, "i/o timeout"):

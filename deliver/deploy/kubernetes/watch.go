@@ -52,7 +52,7 @@ func follow[T any](ctx context.Context, c *client, kind, selector string, all fu
 			return
 		}
 		if err != nil {
-			lost(fmt.Errorf("list %s in namespace %s: %w", kind, c.namespace, err))
+			lost(fmt.Errorf("list %s in namespace %s: %w", kind, c.space(), err))
 		}
 		if time.Since(began) > lastPause {
 			pause = firstPause
@@ -110,7 +110,7 @@ func watch[T any](ctx context.Context, c *client, kind, selector, version string
 			if err := json.Unmarshal(e.Object, &s); err != nil {
 				return version, fault.New(fault.Unavailable, "watch: %w", err)
 			}
-			return version, s.fault("", c.namespace)
+			return version, s.fault("", c.space())
 		}
 		var at object
 		if err := json.Unmarshal(e.Object, &at); err != nil {

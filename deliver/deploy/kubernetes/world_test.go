@@ -46,7 +46,8 @@ func everywhere(t *testing.T, f func(t *testing.T, w *world)) {
 func fakeWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{fake: newFake(t), kubeconfig: filepath.Join(t.TempDir(), "config")}
-	w.fake.config(t, w.kubeconfig)
+	write(t, w.kubeconfig, w.fake.server.URL, pemOf(w.fake.server.Certificate().Raw), w.fake.space, "token: secret")
+	w.admin = &client{file: w.kubeconfig, namespace: w.fake.space}
 	w.machine(t)
 	w.fake.kubelet = w.kubelet
 	return w
@@ -54,7 +55,6 @@ func fakeWorld(t testing.TB) *world {
 
 func (w *world) machine(t testing.TB) {
 	t.Helper()
-	w.admin = &client{file: w.kubeconfig, namespace: "default"}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.kubelet = newKubelet(t, ctx, w.admin)
 	t.Cleanup(func() { cancel(); w.kubelet.wg.Wait() })
@@ -124,9 +124,9 @@ func one(t *testing.T, d *Driver) deploy.Instance {
 	return l[0]
 }
 
-func spec(node string) deploy.Spec {
+func (w *world) spec(node string) deploy.Spec {
 	s := deploytest.Spec(node)
-	s.Driver, s.Cluster = deploy.DriverKubernetes, catalog.Cluster{Namespace: "default"}
+	s.Driver, s.Cluster = deploy.DriverKubernetes, catalog.Cluster{Namespace: w.admin.namespace}
 	return s
 }
 
