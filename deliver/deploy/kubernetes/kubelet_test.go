@@ -33,12 +33,14 @@ type kubelet struct {
 	server  *httptest.Server
 	ctx     context.Context
 	wg      sync.WaitGroup
-	next    atomic.Uint32
 
 	mu   sync.Mutex
 	pods map[string]*process // by UID
 	hold map[string]func(*podObject) map[string]any
 }
+
+// numbers are those of all pods of this process, for their addresses.
+var numbers atomic.Uint32
 
 // process is what a pod is.
 type process struct {
@@ -111,7 +113,7 @@ func (k *kubelet) see(p *podObject) {
 	at := k.pods[p.Meta.UID]
 	how := k.hold[p.Meta.Labels[labelNode]]
 	if at == nil {
-		at = &process{k: k, number: k.next.Add(1), pod: *p, grew: make(chan struct{})}
+		at = &process{k: k, number: numbers.Add(1), pod: *p, grew: make(chan struct{})}
 		k.pods[p.Meta.UID] = at
 		k.mu.Unlock()
 		if how != nil {
