@@ -336,7 +336,7 @@ func argv(command string, known func(string) bool) (program, args []string) {
 		return nil, nil
 	}
 	simple := strings.TrimPrefix(command, "exec ")
-	plain := !strings.ContainsAny(simple, "'\"`\\;&|<>()*?[]{}#~\n") && !strings.Contains(strings.Fields(simple)[0], "=")
+	plain := !strings.ContainsAny(simple, "'\"`\\;&|<>()*?[]#~\n") && !strings.Contains(strings.Fields(simple)[0], "=")
 	words := strings.Fields(simple)
 	for i, w := range words {
 		words[i] = os.Expand(w, func(name string) string {
