@@ -113,7 +113,7 @@ func (p *podStore) base(ctx context.Context, name string) (b baseImage, err erro
 		return baseImage{digest: "scratch", config: map[string]any{"architecture": runtime.GOARCH, "os": "linux", "rootfs": map[string]any{"type": "layers", "diff_ids": []any{}}}}, nil
 	}
 	fail := func(err error) (baseImage, error) {
-		return b, fault.New(fault.Of(err), "image %s, which environments.yaml names for the nodes: %w (pods take it from this server's registry: docker push HOST:PORT/%s)", name, err, strings.TrimPrefix(name, p.a.o.Deploy.Kubernetes.Registry+"/"))
+		return b, fault.New(fault.Of(err), "environments.yaml names one for its nodes: %w; pods take it from this server's registry: docker push HOST:PORT/%s", err, strings.TrimPrefix(name, p.a.o.Deploy.Kubernetes.Registry+"/"))
 	}
 	repository, ref := strings.TrimPrefix(name, p.a.o.Deploy.Kubernetes.Registry+"/"), "latest"
 	if at, digest, ok := strings.Cut(repository, "@"); ok {

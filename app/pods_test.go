@@ -77,7 +77,9 @@ func (c *cluster) password(t *testing.T, registry string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var login struct{ Auths map[string]struct{ Password string } }
+		var login struct {
+			Auths map[string]struct{ Password string }
+		}
 		if err := json.Unmarshal(text, &login); err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +154,7 @@ func TestArchivesForPods(t *testing.T) {
 		s.define(map[string]string{"environments.yaml": environments + "    image: " + image + "\n"})
 	}
 	within("base/debian:1")
-	if d := deploy(); d.State != "failed" || !strings.Contains(d.Failure.Message, "image base/debian:1, which environments.yaml names for the nodes:") || !strings.Contains(d.Failure.Message, "docker push HOST:PORT/base/debian:1") {
+	if d := deploy(); d.State != "failed" || !strings.Contains(d.Failure.Message, "image of shop b1: environments.yaml names one for its nodes: image base/debian:1: there is none") || !strings.Contains(d.Failure.Message, "docker push HOST:PORT/base/debian:1") {
 		t.Errorf("%+v", d.Failure)
 	}
 	base, err := random.Image(1000, 2)

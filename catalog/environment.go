@@ -30,7 +30,7 @@ type Environment struct {
 // NodeGroup is one item of an environment's nodes, in the book's words.
 type NodeGroup struct {
 	AMI         string   `yaml:"ami_id" json:"ami_id,omitempty" doc:"Machine image, for cloud drivers."`
-	Image       string   `yaml:"image" json:"image,omitempty" doc:"Container image that archives run in; default: scratch, an empty one, which is enough for static programs. For driver docker."`
+	Image       string   `yaml:"image" json:"image,omitempty" doc:"Container image that archives run in; default: scratch, an empty one, which is enough for static programs. For drivers docker and kubernetes, which takes it from the registry of Steer."`
 	Size        string   `yaml:"size" json:"size,omitempty" doc:"Machine size."`
 	Credentials string   `yaml:"credentials_name" json:"credentials_name,omitempty" doc:"Which credentials to use."`
 	Region      string   `yaml:"region" json:"region,omitempty" doc:"Where."`

@@ -20,7 +20,7 @@ import (
 const (
 	labelInstance = "steer.instance" // of Steer: its data folder
 	labelNode     = "steer.node"     // name of the node's objects
-	labelPlace    = "steer.place"    // all nodes of a service in an environment
+	labelRelease  = "steer.release"  // what else serves beside it
 	labelManaged  = "app.kubernetes.io/managed-by"
 )
 
@@ -219,7 +219,7 @@ func label(text string, most int) string {
 
 func (d *Driver) labels(s deploy.Spec) map[string]string {
 	return map[string]string{
-		labelManaged: "steer", labelInstance: d.o.Instance, labelNode: d.name(s.ID), labelPlace: label(string(s.Environment)+"-"+string(s.Service), 60),
+		labelManaged: "steer", labelInstance: d.o.Instance, labelNode: d.name(s.ID), labelRelease: label(string(s.Environment)+"-"+string(s.Service), 40) + "-" + label("r"+s.Release, 20),
 		"app.kubernetes.io/name": label(string(s.Service), 60), "app.kubernetes.io/version": label(string(s.Version), 60),
 	}
 }
@@ -277,9 +277,9 @@ func (d *Driver) pod(s deploy.Spec, image string) (p podSpec, hidden map[string]
 	for _, key := range []string{"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"} {
 		p.Tolerations = append(p.Tolerations, toleration{key, "Exists", "NoExecute", leave})
 	}
-	// Two nodes of a service are on two machines where there are two.
+	// Two nodes of a release are on two machines where there are two.
 	even := spread{Skew: 1, Key: "kubernetes.io/hostname", When: "ScheduleAnyway"}
-	even.Selector.Labels = map[string]string{labelInstance: d.o.Instance, labelPlace: d.labels(s)[labelPlace]}
+	even.Selector.Labels = map[string]string{labelInstance: d.o.Instance, labelRelease: d.labels(s)[labelRelease]}
 	p.Spread = []spread{even}
 	p.Containers = []container{c}
 	return p, hidden, nil

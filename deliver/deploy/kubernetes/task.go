@@ -95,6 +95,8 @@ func (d *Driver) attend(ctx context.Context, s deploy.Spec, at *space, name stri
 			made = true
 			c := p.container()
 			switch {
+			case p.Meta.Deleted != nil: // also when it ended well: it was told to end
+				return fail(fault.New(fault.Conflict, "%s", p.gone()))
 			case c.State.Ended != nil:
 				if err := at.read(ctx, name, out, &where, keptLines, false); err != nil && ctx.Err() == nil {
 					d.log.Warn("the end of what a command wrote is lost", "pod", name, "error", err)
@@ -103,7 +105,7 @@ func (d *Driver) attend(ctx context.Context, s deploy.Spec, at *space, name stri
 					return nil
 				}
 				return errors.New(c.State.Ended.how(s))
-			case p.over() || p.Meta.Deleted != nil:
+			case p.over():
 				return fail(fault.New(fault.Conflict, "%s", p.gone()))
 			case c.State.Running != nil:
 				arrive.Stop()

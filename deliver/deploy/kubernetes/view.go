@@ -138,7 +138,8 @@ func (p *podObject) waits() (why string, hopeless bool) {
 	if placed := find1(p.Status.Conditions, "PodScheduled"); placed.Status == "False" {
 		switch placed.Reason {
 		case "Unschedulable":
-			return "it cannot be scheduled: " + strings.TrimSpace(placed.Message), false
+			why, _, _ := strings.Cut(placed.Message, " preemption:") // of what else was tried
+			return "it cannot be scheduled: " + strings.TrimSpace(why), false
 		case "SchedulingGated":
 			return "something else in the cluster holds it back (schedulingGates)", false
 		}
