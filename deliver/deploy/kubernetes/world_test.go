@@ -57,7 +57,15 @@ func (w *world) machine(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	w.kubelet = newKubelet(t, ctx, w.admin)
-	t.Cleanup(func() { cancel(); w.kubelet.wg.Wait() })
+	t.Cleanup(func() {
+		cancel()
+		w.kubelet.mu.Lock()
+		for _, p := range w.kubelet.pods {
+			p.kill()
+		}
+		w.kubelet.mu.Unlock()
+		w.kubelet.wg.Wait()
+	})
 }
 
 // open opens a driver on a folder, and at the end of the test removes what it made.
