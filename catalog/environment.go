@@ -71,6 +71,9 @@ func (e Environment) Check() error {
 		oneOf("driver", e.Driver, "process", "docker", "kubernetes"), oneOf("strategy", e.Strategy, "bluegreen"),
 		duration("watch", e.Watch, 0), duration("warm", e.Warm, 0),
 	}
+	if e.Kubernetes != (Cluster{}) && e.Driver != "kubernetes" {
+		all = append(all, wrong("kubernetes: is for driver kubernetes, and this environment has driver %s", e.Driver))
+	}
 	if len(e.Nodes) == 0 {
 		all = append(all, wrong("nodes: are missing (list at least one group, like - {services: [catalog], number: 2})"))
 	}
