@@ -108,10 +108,10 @@ func (d *Deployer) probeAll(ctx context.Context, nodes []Instance) {
 type life struct {
 	restarts int
 	pid      int
-	started  time.Time
+	started  int64
 }
 
-func (n Instance) life() life { return life{n.Restarts, n.PID, n.Started.Round(0)} }
+func (n Instance) life() life { return life{n.Restarts, n.PID, n.Started.UnixNano()} }
 
 // verdict is the last probe of a node's process; nil is healthy.
 type verdict struct {
