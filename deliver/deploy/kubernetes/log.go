@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	maxTail   = 1 << 20 // bytes of the past that are returned or kept
-	keptLines = 1000    // of a node that was stopped
-	followGap = 200 * time.Millisecond
+	maxTail   = 1 << 20     // bytes of the past that are returned or kept
+	keptLines = 1000        // of a node that was stopped
+	followGap = time.Second // at which it is asked again for a log that ended
 )
 
 // Logs implements deploy.Driver.

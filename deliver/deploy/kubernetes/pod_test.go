@@ -96,13 +96,13 @@ func TestALifeInPods(t *testing.T) {
 	}
 	const (
 		first  = `{"metadata": {"name": "a", "uid": "1", "creationTimestamp": "2026-01-01T00:00:00Z"%s}, "spec": {"nodeName": "m1"}, "status": {"phase": "%s", "podIP": "10.0.0.1", %s}}`
-		second = `{"metadata": {"name": "b", "uid": "2", "creationTimestamp": "2026-01-02T00:00:00Z"}, "spec": {"nodeName": "m2"}, "status": {"phase": "Running", "podIP": "10.0.0.2", "containerStatuses": [{"restartCount": 0, "state": {"running": {"startedAt": "2026-01-02T00:00:01Z"}}}]}}`
+		second = `{"metadata": {"name": "b", "uid": "2", "creationTimestamp": "2026-01-02T00:00:00Z"}, "spec": {"nodeName": "m2"}, "status": {"phase": "Running", "podIP": "10.0.0.2", "containerStatuses": [{"name": "node", "restartCount": 0, "state": {"running": {"startedAt": "2026-01-02T00:00:01Z"}}}]}}`
 	)
 	at := func(meta, phase, rest string) string {
 		return strings.Replace(strings.Replace(strings.Replace(first, "%s", meta, 1), "%s", phase, 1), "%s", rest, 1)
 	}
 	runs := func(n string) string {
-		return `"containerStatuses": [{"restartCount": ` + n + `, "state": {"running": {"startedAt": "2026-01-01T00:00:0` + n + `Z"}}, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]`
+		return `"containerStatuses": [{"name": "node", "restartCount": ` + n + `, "state": {"running": {"startedAt": "2026-01-01T00:00:0` + n + `Z"}}, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]`
 	}
 	for i, c := range []struct {
 		pods     string
@@ -113,11 +113,11 @@ func TestALifeInPods(t *testing.T) {
 	}{
 		{"", false, "the cluster makes a pod for it", 0, ""},
 		{`{"metadata": {"uid": "1"}, "spec": {}, "status": {"phase": "Pending"}}`, false, "it waits for a machine", 0, ""},
-		{at("", "Pending", `"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]`), false, "its machine m1 fetches the image and makes the container", 0, ""},
-		{at("", "Running", `"containerStatuses": [{"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]`), true, "", 0, ""},
+		{at("", "Pending", `"containerStatuses": [{"name": "node", "state": {"waiting": {"reason": "ContainerCreating"}}}]`), false, "its machine m1 fetches the image and makes the container", 0, ""},
+		{at("", "Running", `"containerStatuses": [{"name": "node", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]`), true, "", 0, ""},
 		{at("", "Running", runs("1")), true, "", 1, "killed: it needed more memory than it may have (run.limits.memory: 64m)"},
 		{at("", "Running", runs("3")), true, "", 3, "killed: it needed more memory than it may have (run.limits.memory: 64m)"},
-		{at("", "Running", `"containerStatuses": [{"restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 2, "reason": "Error"}}}]`), false, "", 3, "exit status 2"},
+		{at("", "Running", `"containerStatuses": [{"name": "node", "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 2, "reason": "Error"}}}]`), false, "", 3, "exit status 2"},
 		{at("", "Running", runs("4")), true, "", 4, "exit status 2"},
 		{at(`, "deletionTimestamp": "2026-01-02T00:00:00Z"`, "Running", `"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}], `+runs("4")), false, "its machine m1 does not answer, or is being emptied", 4, "its machine m1 does not answer, or is being emptied"},
 		{at(`, "deletionTimestamp": "2026-01-02T00:00:00Z"`, "Running", runs("4")) + "," + second, true, "", 5, "its machine m1 does not answer, or is being emptied"},

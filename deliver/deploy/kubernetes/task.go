@@ -123,7 +123,7 @@ func (d *Driver) attend(ctx context.Context, s deploy.Spec, at *space, name stri
 		case <-arrive.C:
 			return fail(fault.New(fault.Unavailable, "it did not start within %s: %s", d.o.Arrive, waiting))
 		case <-changed:
-		case <-time.After(followGap * 5):
+		case <-time.After(followGap):
 		}
 	}
 }

@@ -55,17 +55,21 @@ type ended struct {
 	Started time.Time `json:"startedAt"`
 }
 
-// container is the state of the node's container in the pod, empty if there is none yet.
+// container is the state of the node's container in the pod, empty if there is none
+// yet. Clusters may add containers of their own.
 func (p *podObject) container() containerStatus {
-	if len(p.Status.Containers) == 0 {
-		return containerStatus{}
+	for _, c := range p.Status.Containers {
+		if c.Name == containerName {
+			return c
+		}
 	}
-	return p.Status.Containers[0]
+	return containerStatus{}
 }
 
 func (p *podObject) over() bool { return p.Status.Phase == "Succeeded" || p.Status.Phase == "Failed" }
 
-func find1(all []condition, typ string) condition {
+// conditionOf is the condition of a type, empty if there is none.
+func conditionOf(all []condition, typ string) condition {
 	i := slices.IndexFunc(all, func(c condition) bool { return c.Type == typ })
 	if i < 0 {
 		return condition{}
@@ -118,7 +122,7 @@ func noShell(message string) string {
 
 // gone says why a pod went, or goes.
 func (p *podObject) gone() string {
-	why := find1(p.Status.Conditions, "DisruptionTarget")
+	why := conditionOf(p.Status.Conditions, "DisruptionTarget")
 	switch {
 	case p.Status.Reason == "Evicted":
 		return "evicted by its machine: " + strings.TrimSpace(p.Status.Message)
@@ -135,7 +139,7 @@ func (p *podObject) gone() string {
 // waits says in words why a pod does not run yet. hopeless is when trying again
 // cannot help.
 func (p *podObject) waits() (why string, hopeless bool) {
-	if placed := find1(p.Status.Conditions, "PodScheduled"); placed.Status == "False" {
+	if placed := conditionOf(p.Status.Conditions, "PodScheduled"); placed.Status == "False" {
 		switch placed.Reason {
 		case "Unschedulable":
 			why, _, _ := strings.Cut(placed.Message, " preemption:") // of what else was tried
@@ -196,7 +200,7 @@ func (r *record) look(set *replicaSet, pods []*podObject) (running bool, waiting
 		if set == nil {
 			return false, "it is made in the cluster", false
 		}
-		if failed := find1(set.Status.Conditions, "ReplicaFailure"); failed.Status == "True" {
+		if failed := conditionOf(set.Status.Conditions, "ReplicaFailure"); failed.Status == "True" {
 			return false, "the cluster makes no pod for it: " + strings.TrimSpace(failed.Message), false
 		}
 		return false, "the cluster makes a pod for it", false
