@@ -28,6 +28,8 @@ func leftOut() []backup.LeftOut {
 	return []backup.LeftOut{
 		{Path: "nodes", Why: "processes of this machine and their logs: a restored server starts its services anew from their artifacts"},
 		{Path: "containers", Why: "what the containers of this machine are: a restored server starts its services anew from their artifacts"},
+		{Path: "pods", Why: "what the pods of this server are: a restored server starts its services anew from their artifacts"},
+		{Path: "kubernetes.token", Why: "what clusters pull images with: a restored server makes another"},
 		{Path: "stream", Why: "a carrier: the journal has every event, and fills an empty stream again"},
 		{Path: "cache", Why: "what builds keep to be faster"},
 		{Path: "spool", Why: "points on their way to a metrics cluster: this server sends them"},

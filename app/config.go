@@ -12,6 +12,7 @@ import (
 	"steer/deliver/balance"
 	"steer/deliver/deploy/docker"
 	"steer/deliver/deploy/hosts"
+	"steer/deliver/deploy/kubernetes"
 	"steer/deliver/deploy/process"
 	"steer/deliver/registry"
 	"steer/deliver/run"
@@ -138,9 +139,10 @@ type Stream struct {
 
 // Deploy holds the drivers.
 type Deploy struct {
-	Process process.Config `yaml:"process"`
-	Docker  docker.Config  `yaml:"docker"`
-	Hosts   hosts.Config   `yaml:"hosts"`
+	Process    process.Config    `yaml:"process"`
+	Docker     docker.Config     `yaml:"docker"`
+	Hosts      hosts.Config      `yaml:"hosts"`
+	Kubernetes kubernetes.Config `yaml:"kubernetes"`
 }
 
 // Args are where a server's configuration comes from.

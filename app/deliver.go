@@ -20,6 +20,7 @@ import (
 	"steer/deliver/deploy"
 	"steer/deliver/deploy/docker"
 	"steer/deliver/deploy/hosts"
+	"steer/deliver/deploy/kubernetes"
 	"steer/deliver/deploy/process"
 	"steer/deliver/pipeline"
 	"steer/deliver/registry"
@@ -39,6 +40,7 @@ type deliver struct {
 	processes  *process.Driver
 	containers *docker.Driver
 	remote     *hosts.Driver
+	pods       *kubernetes.Driver
 	balancer   *balance.Balancer
 	deploys    *deploy.Deployer
 }
@@ -112,6 +114,7 @@ func (a *App) openDeliver(ctx context.Context) (err error) {
 	a.group.Go("processes", d.processes.Run)
 	a.group.Go("containers", d.containers.Run)
 	a.group.Go("nodes on hosts", d.remote.Run)
+	a.group.Go("pods", d.pods.Run)
 	a.group.Go("balancer", d.balancer.Run)
 	a.group.Go("deploys", d.deploys.Run)
 	a.group.Go("pipelines", d.pipelines.Run)
@@ -247,7 +250,13 @@ func (a *App) openDeploy(ctx context.Context) (err error) {
 	if err := a.openNodeHosts(); err != nil {
 		return err
 	}
-	drivers := deploy.Drivers{deploy.DriverProcess: d.processes, deploy.DriverDocker: d.containers, deploy.DriverHosts: d.remote}
+	store := &podStore{a: a}
+	if d.pods, err = kubernetes.New(kubernetes.Options{
+		Config: a.o.Deploy.Kubernetes, Dir: a.path("pods"), Instance: a.instance, Secret: a.secret, Log: a.log, Image: store.image, Token: store.token,
+	}); err != nil {
+		return err
+	}
+	drivers := deploy.Drivers{deploy.DriverProcess: d.processes, deploy.DriverDocker: d.containers, deploy.DriverHosts: d.remote, deploy.DriverKubernetes: d.pods}
 	d.deploys, err = deploy.New(ctx, deploy.Options{
 		DB: a.db, Work: a.work, Journal: a.journal, Driver: drivers, Balancer: balancer{d.balancer}, Log: a.log,
 		Artifact: func(ctx context.Context, s id.Service, v id.Version) (deploy.Artifact, error) {

@@ -140,6 +140,8 @@ func TestLoadExplains(t *testing.T) {
 		"environments.yaml:p:\n  nodes:\n  - {}":                                                                  `environments.yaml:3:5: p.nodes[0].services: are missing (list what runs on these nodes, like [catalog])`,
 		"environments.yaml:p:\n  nodes:\n  - services: [a, a]":                                                    `environments.yaml:3:19: p.nodes[0].services[1]: "a" stands twice`,
 		"environments.yaml:p:\n  nodes:\n  - services: [a b]":                                                     `environments.yaml:3:16: p.nodes[0].services[0]: service name "a b": character ' '`,
+		"environments.yaml:p: {nodes: [{services: [a]}], driver: kubernetes, kubernetes: {namespace: a.b}}":       `environments.yaml:1:75: p.kubernetes.namespace: "a.b" is no name of a namespace (small letters, digits and -, at most 63)`,
+		"environments.yaml:p: {nodes: [{services: [a]}], driver: docker, kubernetes: {namespace: a}}":             `environments.yaml:1:47: p.kubernetes: is for driver kubernetes, and this environment has driver docker`,
 		"environments.yaml:p:": `environments.yaml:1:1: p.nodes: are missing (list at least one group`,
 		"environments.yaml:p: {nodes: [{services: [a]}], watch: -1s}":                          `environments.yaml:1:38: p.watch: -1s is too short, at least 0s`,
 		"environments.yaml:p: {nodes: [{services: [a]}], config: {a: {A-B: 1}}}":               `environments.yaml:1:49: p.config.a.A-B: "A-B" is no name of an environment variable`,

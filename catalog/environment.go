@@ -15,9 +15,10 @@ import (
 // Environment is one entry of environments.yaml: a distinct collection of hosts
 // and configuration.
 type Environment struct {
-	Name   id.Environment `yaml:"-" json:"name"`
-	Nodes  []NodeGroup    `yaml:"nodes" json:"nodes" doc:"Groups of equal nodes."`
-	Driver string         `yaml:"driver" json:"driver" doc:"What runs the nodes: process (on the server's machine), docker (containers of its Docker engine) or hosts (processes of the hosts that the groups name). After a change, the next deploy moves the nodes." default:"process"`
+	Name       id.Environment `yaml:"-" json:"name"`
+	Nodes      []NodeGroup    `yaml:"nodes" json:"nodes" doc:"Groups of equal nodes."`
+	Driver     string         `yaml:"driver" json:"driver" doc:"What runs the nodes: process (on the server's machine), docker (containers of its Docker engine), hosts (processes of the hosts that the groups name) or kubernetes (pods of a cluster). After a change, the next deploy moves the nodes." default:"process"`
+	Kubernetes Cluster        `yaml:"kubernetes" json:"kubernetes,omitzero" doc:"Where driver kubernetes runs the nodes. server.yaml says how that is reached (deploy.kubernetes)."`
 	// Config is per service ("all" for every service): environment variables.
 	Config   map[string]map[string]string `yaml:"config" json:"config,omitempty" doc:"Environment variables per service (all: every service). secret:NAME takes the value from secrets/ENVIRONMENT/NAME.age."`
 	Publish  map[string]map[string]int    `yaml:"publish" json:"publish,omitempty" doc:"Fixed ports of the load balancer, per service and port name; others come from the balancer's range and stay the same."`
@@ -29,7 +30,7 @@ type Environment struct {
 // NodeGroup is one item of an environment's nodes, in the book's words.
 type NodeGroup struct {
 	AMI         string   `yaml:"ami_id" json:"ami_id,omitempty" doc:"Machine image, for cloud drivers."`
-	Image       string   `yaml:"image" json:"image,omitempty" doc:"Container image that archives run in; default: scratch, an empty one, which is enough for static programs. For driver docker."`
+	Image       string   `yaml:"image" json:"image,omitempty" doc:"Container image that archives run in; default: scratch, an empty one, which is enough for static programs. For drivers docker and kubernetes, which takes it from the registry of Steer."`
 	Hosts       []string `yaml:"hosts" json:"hosts,omitempty" doc:"Hosts that the nodes are spread over, by name or group in hosts.yaml, with * and ?. For driver hosts."`
 	Size        string   `yaml:"size" json:"size,omitempty" doc:"Machine size."`
 	Credentials string   `yaml:"credentials_name" json:"credentials_name,omitempty" doc:"Which credentials to use."`
@@ -68,8 +69,11 @@ type Contact struct {
 // Check says what is wrong with the environment by itself.
 func (e Environment) Check() error {
 	all := []error{
-		oneOf("driver", e.Driver, "process", "docker", "hosts"), oneOf("strategy", e.Strategy, "bluegreen"),
+		oneOf("driver", e.Driver, "process", "docker", "hosts", "kubernetes"), oneOf("strategy", e.Strategy, "bluegreen"),
 		duration("watch", e.Watch, 0), duration("warm", e.Warm, 0),
+	}
+	if e.Kubernetes != (Cluster{}) && e.Driver != "kubernetes" {
+		all = append(all, wrong("kubernetes: is for driver kubernetes, and this environment has driver %s", e.Driver))
 	}
 	if len(e.Nodes) == 0 {
 		all = append(all, wrong("nodes: are missing (list at least one group, like - {services: [catalog], number: 2})"))

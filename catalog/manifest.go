@@ -48,9 +48,9 @@ type Run struct {
 	// A migration is no part of how nodes run, so it makes no other release.
 	Migrate       string          `yaml:"migrate" json:"migrate,omitempty" doc:"Shell command that brings the database to this version. It runs once in each deploy, in the artifact with the configuration of the environment, before new nodes start. It must be repeatable, and the version before must work with its result."`
 	MigrateWithin config.Duration `yaml:"migrate_within" json:"migrate_within,omitempty" doc:"Time that migrate may take." default:"10m"`
-	Limits        Limits          `yaml:"limits" json:"limits,omitzero" doc:"What a node may use, for driver docker."`
-	User          string          `yaml:"user" json:"user,omitempty" doc:"User of the node, as USER or UID:GID; default: the image's, for an archive nobody. For drivers docker and hosts."`
-	ReadOnly      bool            `yaml:"read_only" json:"read_only,omitempty" doc:"The node can write to /tmp only, which is in memory. For driver docker."`
+	Limits        Limits          `yaml:"limits" json:"limits,omitzero" doc:"What a node may use, for drivers docker and kubernetes."`
+	User          string          `yaml:"user" json:"user,omitempty" doc:"User of the node, as USER or UID:GID; default: the image's, for an archive nobody. For drivers docker, hosts and kubernetes, which wants numbers."`
+	ReadOnly      bool            `yaml:"read_only" json:"read_only,omitempty" doc:"The node can write to /tmp only, which is in memory. For drivers docker and kubernetes."`
 
 	Grace config.Duration `yaml:"grace" json:"grace" doc:"Time to finish requests after traffic has stopped, before SIGKILL." default:"10s"`
 }

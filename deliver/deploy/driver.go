@@ -55,14 +55,15 @@ type Spec struct {
 	Created     time.Time         `json:"created"`
 
 	// What follows is for drivers that give a node a system of its own.
-	Driver   string         `json:"driver,omitempty"` // that runs it; empty: process
-	Kind     string         `json:"kind,omitempty"`   // of the artifact
-	Image    string         `json:"image,omitempty"`  // that an archive runs in; empty: an empty one
-	Inside   map[string]int `json:"inside,omitempty"` // port numbers in that system, by name
-	Limits   catalog.Limits `json:"limits,omitzero"`
-	User     string         `json:"user,omitempty"`
-	ReadOnly bool           `json:"read_only,omitempty"`
-	Hosts    []string       `json:"hosts,omitempty"` // patterns of hosts that it may run on
+	Driver   string          `json:"driver,omitempty"` // that runs it; empty: process
+	Kind     string          `json:"kind,omitempty"`   // of the artifact
+	Image    string          `json:"image,omitempty"`  // that an archive runs in; empty: an empty one
+	Inside   map[string]int  `json:"inside,omitempty"` // port numbers in that system, by name
+	Limits   catalog.Limits  `json:"limits,omitzero"`
+	User     string          `json:"user,omitempty"`
+	ReadOnly bool            `json:"read_only,omitempty"`
+	Cluster  catalog.Cluster `json:"cluster,omitzero"`
+	Hosts    []string        `json:"hosts,omitempty"` // patterns of hosts that it may run on
 }
 
 // Secrets are the names of those it needs, sorted.
@@ -79,6 +80,7 @@ type Instance struct {
 	Started  time.Time         `json:"started,omitzero"`    // of the newest process
 	Restarts int               `json:"restarts"`            // how often it was started again
 	LastExit string            `json:"last_exit,omitempty"` // how the process before ended: "exit status 2"
+	Waiting  string            `json:"waiting,omitempty"`   // what a node that never ran yet waits for; LastExit tells when that takes too long
 	Unsure   string            `json:"unsure,omitempty"`    // why the driver cannot look, and the rest is as it was seen last
 }
 
@@ -87,6 +89,9 @@ type Instance struct {
 const StoppedWithSteer = "stopped with Steer"
 
 const secretPrefix = "secret:"
+
+// Hidden tells whether a value of Spec.Env names a secret.
+func Hidden(value string) bool { return strings.HasPrefix(value, secretPrefix) }
 
 // Environ is the environment of a node's process, sorted: that of s, with secrets
 // looked up, and PORT and PORT_NAME for its ports.

@@ -14,9 +14,10 @@ import (
 
 // Names of drivers, as environments.yaml has them.
 const (
-	DriverProcess = "process"
-	DriverDocker  = "docker"
-	DriverHosts   = "hosts"
+	DriverProcess    = "process"
+	DriverDocker     = "docker"
+	DriverHosts      = "hosts"
+	DriverKubernetes = "kubernetes"
 )
 
 // Drivers are drivers by name, and together one: each node is with the one that

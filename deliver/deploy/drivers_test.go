@@ -3,9 +3,11 @@ package deploy
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"steer/base/database/databasetest"
 	"steer/base/fault"
+	"steer/base/id"
 )
 
 // An environment that gets another driver moves with its next deploy.
@@ -60,5 +62,47 @@ func TestDeployWaitsForItsDriverAndSaysSo(t *testing.T) {
 	m.mu.Unlock()
 	if y = s.ended(y.ID); y.State != Passed {
 		t.Fatalf("%+v", y.Failure)
+	}
+}
+
+// A node that waits for a machine or an image is not ill, until its driver says so.
+func TestNodesMayWait(t *testing.T) {
+	m := newMachine()
+	s := start(t, databasetest.SQLite(t), m, nil)
+	change := func(f func(*Instance)) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for k, n := range m.nodes {
+			if n.Waiting != "" {
+				f(&n)
+				m.nodes[k] = n
+			}
+		}
+	}
+	wait := func(v id.Version) Deploy {
+		t.Helper()
+		m.mu.Lock()
+		m.waiting = "it cannot be scheduled: 0/3 nodes are available"
+		m.mu.Unlock()
+		y := s.request(v)
+		until(t, "the reason is told for longer than nodes may be ill", func() bool {
+			now, err := s.Get(t.Context(), y.ID)
+			return err == nil && now.State == Running && now.Step == "node 2 of "+string(v)+" waits: it cannot be scheduled: 0/3 nodes are available" && time.Since(*now.Started) > 400*time.Millisecond
+		})
+		return y
+	}
+	y := wait("b1")
+	p, _, err := s.Placement(t.Context(), "production", "shop")
+	if err != nil || len(p.Nodes) != 2 || p.Nodes[0].State != "starting" || p.Nodes[0].Reason != "it cannot be scheduled: 0/3 nodes are available" {
+		t.Errorf("%v %+v", err, p.Nodes)
+	}
+	change(func(i *Instance) { i.Running, i.Started, i.Waiting = true, time.Now(), "" })
+	if y = s.ended(y.ID); y.State != Passed {
+		t.Fatalf("%+v", y.Failure)
+	}
+	y = wait("b2")
+	change(func(i *Instance) { i.LastExit = "not started within 5m: it cannot be scheduled" })
+	if y = s.ended(y.ID); y.State != Failed || !strings.Contains(y.Failure.Message, "of b2: not started within 5m: it cannot be scheduled") {
+		t.Fatalf("%+v", y)
 	}
 }

@@ -29,6 +29,7 @@ type machine struct {
 	mu      sync.Mutex
 	nodes   map[string]Instance
 	away    bool                 // nodes cannot be started
+	waiting string               // what new nodes wait for
 	ill     map[id.Version]error // why nodes of a version are not healthy
 	front   map[place]Frontend
 	pids    int
@@ -127,6 +128,9 @@ func (m *machine) Start(ctx context.Context, s Spec) (Instance, error) {
 	i := Instance{Spec: s, Running: true, PID: m.pids, Started: time.Now(), Numbers: map[string]int{}, Address: map[string]string{}}
 	for _, p := range s.Ports {
 		i.Numbers[p], i.Address[p] = 30000+m.pids, fmt.Sprintf("127.0.0.1:%d", 30000+m.pids)
+	}
+	if m.waiting != "" {
+		i.Running, i.Started, i.Waiting = false, time.Time{}, m.waiting
 	}
 	m.nodes[s.ID] = i
 	return i, m.changed(ctx)

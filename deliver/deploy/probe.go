@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ func probing(n Instance) string {
 func (d *Deployer) probe(ctx context.Context, n Instance) error {
 	if !n.Running {
 		if n.LastExit == "" {
-			return errors.New("it does not run yet")
+			return errors.New(cmp.Or(n.Waiting, "it does not run yet"))
 		}
 		return fmt.Errorf("it does not run (%s)", n.LastExit)
 	}
@@ -97,17 +98,26 @@ func (d *Deployer) probeAll(ctx context.Context, nodes []Instance) {
 			}
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			d.health[n.ID] = verdict{err, n.PID, time.Now()}
+			d.health[n.ID] = verdict{err, n.life(), time.Now()}
 		})
 	}
 	wg.Wait()
 }
 
+// life tells a node's process from the one before.
+type life struct {
+	restarts int
+	pid      int
+	started  int64
+}
+
+func (n Instance) life() life { return life{n.Restarts, n.PID, n.Started.UnixNano()} }
+
 // verdict is the last probe of a node's process; nil is healthy.
 type verdict struct {
-	err error
-	pid int
-	at  time.Time
+	err  error
+	life life
+	at   time.Time
 }
 
 // ill is why a node is not healthy as far as was seen last; nil if it is.
@@ -122,9 +132,11 @@ func (d *Deployer) ill(n Instance) error {
 	switch {
 	case !n.Running && n.Unsure != "":
 		return errors.New(n.Unsure)
+	case !n.Running && n.Started.IsZero() && n.LastExit == "" && n.Waiting != "":
+		return errors.New(n.Waiting)
 	case !n.Running:
 		return fault.New(fault.Unavailable, "it does not run (%s)", n.LastExit)
-	case !ok || v.pid != n.PID:
+	case !ok || v.life != n.life():
 		return errors.New("it was not probed yet")
 	}
 	return err

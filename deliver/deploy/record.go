@@ -97,6 +97,7 @@ type Release struct {
 	Kind      string            `json:"kind,omitempty"`   // of the artifact, for that driver
 	Image     string            `json:"image,omitempty"`  // that an archive runs in
 	Hosts     []string          `json:"hosts,omitempty"`  // patterns of hosts that nodes may run on
+	Cluster   catalog.Cluster   `json:"cluster,omitzero"`
 }
 
 // Placement is a service in an environment as it is now.

@@ -28,6 +28,9 @@ func release(a Artifact, env catalog.Environment, s id.Service) *Release {
 	if env.Driver == DriverHosts {
 		r.Hosts = env.Hosts(s)
 	}
+	if r.Driver == DriverKubernetes {
+		r.Cluster = env.Kubernetes
+	}
 	if !a.Role { // hosts have their parameters from the definitions
 		maps.Copy(r.Env, a.Manifest.Run.Env)
 		maps.Copy(r.Env, env.Config[everyService])
@@ -47,6 +50,9 @@ func (r Release) fingerprint(salt string) string {
 	}
 	if len(r.Hosts) > 0 {
 		of = append(of, r.Hosts)
+	}
+	if r.Driver == DriverKubernetes {
+		of = append(of, r.Cluster)
 	}
 	b, err := json.Marshal(of)
 	if err != nil {
@@ -102,10 +108,11 @@ func (d *Deployer) spec(p place, r Release, index int) Spec {
 	if r.Driver != "" {
 		s.Driver, s.Kind, s.Image, s.Inside, s.Hosts = r.Driver, r.Kind, r.Image, r.Run.Ports, r.Hosts
 		s.Limits, s.User, s.ReadOnly = r.Run.Limits, r.Run.User, r.Run.ReadOnly
+		s.Cluster = r.Cluster
 	}
 	s.Env["STEER_SERVICE"], s.Env["STEER_ENVIRONMENT"], s.Env["STEER_VERSION"], s.Env["STEER_NODE"] = string(p.service), string(p.environment), string(r.Version), s.ID
 	if d.o.Stats != nil {
-		if host, port := d.o.Stats(); port != "" {
+		if host, port := d.o.Stats(); port != "" && s.Env["STATSD_HOST"] == "" {
 			s.Env["STATSD_HOST"], s.Env["STATSD_PORT"] = host, port
 		}
 	}

@@ -187,7 +187,7 @@ func (d *Deployer) release(ctx context.Context, s id.Service, v id.Version, env 
 		return nil, "", fault.New(fault.Invalid, "its steer.yaml has no run.command")
 	}
 	if image && slices.Contains([]string{"", DriverProcess, DriverHosts}, env.Driver) {
-		return nil, "", fault.New(fault.Invalid, "it is a container image, and environment %s runs processes (set driver: docker for it in environments.yaml, or build an archive)", e)
+		return nil, "", fault.New(fault.Invalid, "it is a container image, and environment %s runs processes (set driver: docker or kubernetes for it in environments.yaml, or build an archive)", e)
 	}
 	r := release(a, env, s)
 	if d.o.Secret != nil {

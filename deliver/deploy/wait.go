@@ -22,12 +22,12 @@ const (
 // wait returns nil when all desired nodes are healthy, or when one is gone and a
 // new plan is needed.
 func (d *Deployer) wait(ctx context.Context, p place, want Desired, y *Deploy) error {
-	began, looked := time.Now(), time.Now()
+	looked := time.Now()
 	within := y.release.Run.Health.Within.Std()
 	if within <= 0 {
 		within = 30 * time.Second
 	}
-	before := map[string]int{}
+	before, since := map[string]int{}, map[string]time.Time{}
 	for {
 		nodes, err := d.nodes(ctx, p)
 		if err != nil {
@@ -47,7 +47,7 @@ func (d *Deployer) wait(ctx context.Context, p place, want Desired, y *Deploy) e
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		healthy := true
+		healthy, waiting := true, ""
 		for _, n := range ours {
 			ill := d.ill(n)
 			if ill == nil {
@@ -56,6 +56,13 @@ func (d *Deployer) wait(ctx context.Context, p place, want Desired, y *Deploy) e
 			healthy = false
 			if _, ok := before[n.ID]; !ok {
 				before[n.ID] = n.Restarts
+			}
+			if n.Waiting != "" && n.Started.IsZero() && n.LastExit == "" && n.Unsure == "" {
+				waiting = fmt.Sprintf("node %d of %s waits: %s", n.Index, n.Version, n.Waiting)
+				continue // the driver tells when that takes too long
+			}
+			if since[n.ID].IsZero() {
+				since[n.ID] = time.Now()
 			}
 			deaths := n.Restarts - before[n.ID]
 			if !n.Running {
@@ -67,14 +74,20 @@ func (d *Deployer) wait(ctx context.Context, p place, want Desired, y *Deploy) e
 				return d.sick(n, fmt.Sprintf("%s: %s", name, n.LastExit))
 			case deaths >= maxDeaths:
 				return d.sick(n, fmt.Sprintf("%s ended %d times before it was healthy (%s)", name, deaths, n.LastExit))
-			case time.Since(began) > within && n.Unsure != "":
+			case time.Since(since[n.ID]) > within && n.Unsure != "":
 				return fault.New(fault.Unavailable, "%s: %s", name, n.Unsure) // the job is tried again
-			case time.Since(began) > within:
+			case time.Since(since[n.ID]) > within:
 				return d.sick(n, fmt.Sprintf("%s was not healthy within %s: %s: %v", name, within, probing(n), ill))
 			}
 		}
 		if healthy {
 			return nil
+		}
+		if waiting != "" && waiting != y.Step {
+			y.Step = waiting
+			if err := d.save(ctx, y); err != nil {
+				return err
+			}
 		}
 		if time.Since(looked) > lookGap {
 			looked = time.Now()

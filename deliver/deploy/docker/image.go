@@ -2,14 +2,12 @@ package docker
 
 import (
 	"archive/tar"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"path"
 	"strings"
 	"sync"
 
@@ -21,7 +19,6 @@ import (
 
 const (
 	kindImage = catalog.KindImage
-	appFolder = "app" // where an archive lies in its image
 	scratch   = "scratch"
 )
 
@@ -220,7 +217,7 @@ func (d *Driver) assemble(ctx context.Context, s deploy.Spec, tag string, i *ima
 		}
 	}
 	d.log.Info("making an image in the Docker engine", "service", s.Service, "version", s.Version, "image", i.ref)
-	err := d.probe(ctx, base, "/"+appFolder, func(made string) error {
+	err := d.probe(ctx, base, "/"+deploy.AppFolder, func(made string) error {
 		if err := d.stream(ctx, "PUT", "/containers/"+made+"/archive", values("path", "/"), func(w io.Writer) error {
 			return d.layer(ctx, w, s.Digest, s.Image == "" || s.Image == scratch)
 		}); err != nil {
@@ -299,47 +296,17 @@ func (d *Driver) shell(ctx context.Context, image string) (has bool, err error) 
 	return has, nil
 }
 
-// layer writes the files of an archive, below /app. In an empty image it adds the
-// one folder that most programs expect.
+// layer writes the files of an archive as they lie in an image.
 func (d *Driver) layer(ctx context.Context, w io.Writer, digest string, empty bool) error {
 	from, err := d.o.Archive(ctx, digest)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	zip, err := gzip.NewReader(from)
-	if err != nil {
-		return fmt.Errorf("artifact %s is damaged: %w", digest, err)
+	if err := deploy.Layer(w, from, empty); err != nil {
+		return fmt.Errorf("artifact %s: %w", digest, err)
 	}
-	in, out := tar.NewReader(zip), tar.NewWriter(w)
-	folders := []*tar.Header{{Typeflag: tar.TypeDir, Name: appFolder + "/", Mode: 0o755}}
-	if empty {
-		folders = append(folders, &tar.Header{Typeflag: tar.TypeDir, Name: "tmp/", Mode: 0o1777})
-	}
-	for _, h := range folders {
-		if err := out.WriteHeader(h); err != nil {
-			return err
-		}
-	}
-	for {
-		h, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			return out.Close()
-		}
-		if err != nil {
-			return fmt.Errorf("artifact %s is damaged: %w", digest, err)
-		}
-		h.Name = path.Join(appFolder, h.Name)
-		if h.Typeflag == tar.TypeDir {
-			h.Name += "/"
-		}
-		if err := out.WriteHeader(h); err != nil {
-			return err
-		}
-		if _, err := io.Copy(out, in); err != nil {
-			return err
-		}
-	}
+	return nil
 }
 
 // forget removes the images that this driver loaded and that no node needs, warm
