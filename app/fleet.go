@@ -132,8 +132,14 @@ func (k *keeper) visit(ctx context.Context, t fleet.Task) (out fleet.Outcome, er
 	}
 	if tell := repairs(out.Tests); len(tell) > 0 && t.Kind == fleet.Converge && !h.Immutable {
 		// What a failed test asks for is tried once a visit: a service restarts, a
-		// command makes room on the disk.
-		if r, err = run(toConverge{Unattended: true, Tell: tell}); err != nil {
+		// command makes room on the disk. Nothing else is in its way: what failed may have
+		// failed for want of it.
+		repaired, err := run(toConverge{Unattended: true, Refs: tell, Tell: tell})
+		if err != nil {
+			return out, err
+		}
+		out.Notes = append(out.Notes, repaired.Notes...)
+		if r, err = run(toConverge{Unattended: true}); err != nil {
 			return out, err
 		}
 		take(&out, r)

@@ -153,7 +153,10 @@ func Leave(ctx context.Context, dir string, force bool) (Identity, error) {
 func put(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err != nil {
-		return fault.New(fault.Denied, "write %s: %w (be root)", path, err)
+		if errors.Is(err, fs.ErrPermission) {
+			err = fault.New(fault.Denied, "%w (be root)", err)
+		}
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	_, err = f.Write(b)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {

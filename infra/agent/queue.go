@@ -92,7 +92,7 @@ func (q *queue) add(r Report) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(append(append([]byte{'\n'}, b...), '\n')) // the first newline ends what a full disk tore
 	return errors.Join(err, f.Close())
 }
 

@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -110,7 +111,7 @@ func (r *run) blocked(ctx context.Context, i int) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.marked != nil {
-		return "the host cannot remember what is done: " + r.marked.Error()
+		return "the host cannot remember what is done: " + withRoom(r.marked, r.Dir).Error()
 	}
 	if r.back != nil {
 		return "" // as much as can be is put back
@@ -131,7 +132,7 @@ func (r *run) work(ctx context.Context, i int, e Event) Event {
 	d := r.all[i]
 	removal := i >= r.gone
 	fail := func(err error) Event {
-		e.Status, e.Why = Failed, err.Error()
+		e.Status, e.Why = Failed, withRoom(err, cmp.Or(pathOf(d.Resource), r.Dir)).Error()
 		return e
 	}
 	var diff infra.Diff
@@ -271,17 +272,21 @@ func (r *run) mark(d infra.Declared) error {
 	if r.records == nil {
 		r.state.Generation++
 		r.state.Applying, changed = &Applying{Since: time.Now().UTC().Truncate(time.Second), By: r.By, First: d.Ref(), Generation: r.state.Generation}, true
-		if r.records, r.marked = openRecords(r.Dir, r.state.Generation); r.marked != nil {
+		r.marked = r.remember(func() (err error) {
+			r.records, err = openRecords(r.Dir, r.state.Generation)
+			return err
+		})
+		if r.marked != nil {
 			return r.marked
 		}
 		r.records.meta.Name, r.records.meta.By, r.records.meta.Version = r.Name, r.By, r.Version
 		if r.back != nil {
 			r.records.meta.BackTo = &r.backTo
 		}
-		if r.marked = r.records.describe(); r.marked != nil {
+		if r.marked = r.remember(r.records.describe); r.marked != nil {
 			return r.marked
 		}
-		if r.marked = r.guard(); r.marked != nil {
+		if r.marked = r.remember(r.guard); r.marked != nil {
 			return r.marked
 		}
 	}
@@ -291,7 +296,7 @@ func (r *run) mark(d infra.Declared) error {
 		}
 	}
 	if changed {
-		r.marked = r.state.write(r.Dir)
+		r.marked = r.remember(func() error { return r.state.write(r.Dir) })
 	}
 	return r.marked
 }
@@ -312,7 +317,7 @@ func (r *run) own(i int, diff infra.Diff) error {
 		}
 		r.state.disown(o.ref())
 		r.dirty = true
-		return r.state.own(r.Dir, *o)
+		return r.remember(func() error { return r.state.own(r.Dir, *o) })
 	}
 	gone, ok := d.Resource.(infra.Removable)
 	if !ok || diff.Action != infra.Create || r.state.owns(d.Ref()) {
@@ -323,7 +328,8 @@ func (r *run) own(i int, diff infra.Diff) error {
 		return fmt.Errorf("remember that %s is created here: %w", d.Ref(), err)
 	}
 	r.dirty = true
-	return r.state.own(r.Dir, Owned{Kind: d.Kind, ID: d.ID, Role: d.Role, Absent: string(b), Sensitive: d.Sensitive})
+	o := Owned{Kind: d.Kind, ID: d.ID, Role: d.Role, Absent: string(b), Sensitive: d.Sensitive}
+	return r.remember(func() error { return r.state.own(r.Dir, o) })
 }
 
 // reown remembers again whether something was created here that is as a rollback wants

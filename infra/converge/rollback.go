@@ -14,10 +14,11 @@ import (
 // Rollback undoes generations of this host, the newest first, until the state is that of
 // generation to; fewer than 0 is the one before the newest. It is a generation of its
 // own, and reports like Run. What cannot be undone is Drifted, and in the notes.
-func Rollback(ctx context.Context, to int, o Options) (Report, error) {
+func Rollback(ctx context.Context, to int, o Options) (_ Report, err error) {
 	start := time.Now()
 	o.Parallel = 1
 	o = o.filled()
+	defer func() { err = withRoom(err, o.Dir) }()
 	r, release, err := begin(o)
 	if err != nil {
 		return Report{}, err

@@ -111,7 +111,6 @@ func (s *State) disown(ref string) {
 
 // own remembers that a resource is about to be created.
 func (s *State) own(dir string, o Owned) error {
-	s.Owned = append(s.Owned, o)
 	b, err := json.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("remember that %s:%s is created here: %w", o.Kind, o.ID, err)
@@ -125,6 +124,7 @@ func (s *State) own(dir string, o Owned) error {
 	if err != nil {
 		return fmt.Errorf("remember that %s:%s is created here: %w", o.Kind, o.ID, err)
 	}
+	s.Owned = append(s.Owned, o)
 	return nil
 }
 

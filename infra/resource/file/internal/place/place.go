@@ -191,7 +191,7 @@ func (p Place) Failed(action string, err error) error {
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		way = " (what was there before is untouched)"
 	}
-	return fmt.Errorf("%s %s: %w%s", action, p.Path, err, way)
+	return fmt.Errorf("%w%s", &fs.PathError{Op: action, Path: p.Path, Err: err}, way)
 }
 
 // Missing is the error of who wants to write where no folder is.
