@@ -50,7 +50,8 @@ func (r *run) remember(write func() error) error {
 	if !noRoom(err) || os.Remove(filepath.Join(r.Dir, reserveFile)) != nil {
 		return err
 	}
-	r.notes = append(r.notes, fmt.Sprintf("%v: what this run remembers takes the %d MiB that are kept for that", withRoom(err, r.Dir), reserveSize>>20))
+	at, _, _ := fileSystem(r.Dir)
+	r.notes = append(r.notes, fmt.Sprintf("%s is full: what this run remembers takes the %d MiB that are kept for that", at, reserveSize>>20))
 	return write()
 }
 
