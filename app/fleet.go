@@ -133,8 +133,14 @@ func (k *keeper) visit(ctx context.Context, t fleet.Task) (out fleet.Outcome, er
 	}
 	if tell := repairs(out.Tests); len(tell) > 0 && t.Kind == fleet.Converge && !h.Immutable {
 		// What a failed test asks for is tried once a visit: a service restarts, a
-		// command makes room on the disk.
-		r, err = run(toConverge{Unattended: true, Tell: tell})
+		// command makes room on the disk. Nothing else is in its way: what failed may have
+		// failed for want of it.
+		repaired, err := run(toConverge{Unattended: true, Refs: tell, Tell: tell})
+		out.Notes = append(out.Notes, repaired.Notes...)
+		if err != nil {
+			return out, err
+		}
+		r, err = run(toConverge{Unattended: true})
 		take(&out, r)
 		if err != nil {
 			return out, err

@@ -157,7 +157,10 @@ func put(path string, b []byte) error {
 		return fmt.Errorf("write %s: %w", path, infra.OnDisk(path, err))
 	}
 	if err != nil {
-		return fault.New(fault.Denied, "write %s: %w (be root)", path, err)
+		if errors.Is(err, fs.ErrPermission) {
+			err = fault.New(fault.Denied, "%w (be root)", err)
+		}
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	_, err = f.Write(b)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {

@@ -205,8 +205,11 @@ func begin(o Options) (_ *run, release func(), err error) {
 	if r.state, err = ReadState(o.Dir); err == nil {
 		err = r.unconfirmed()
 	}
+	if err == nil && !o.DryRun {
+		r.reserve()
+	}
 	if err == nil && !o.DryRun && len(o.Keep) > 0 && len(o.Tags)+len(o.Refs) == 0 {
-		err = keep(o.Dir, o.Keep)
+		err = r.remember(func() error { return keep(o.Dir, o.Keep) })
 	}
 	if err != nil {
 		unlock()
@@ -351,11 +354,11 @@ func (r *run) finish(ctx context.Context, report Report) error {
 		r.state.Converged = time.Now().UTC().Truncate(time.Second)
 	}
 	if r.records != nil {
-		if err := r.records.finish(r, report); err != nil {
+		if err := r.remember(func() error { return r.records.finish(r, report) }); err != nil {
 			return err
 		}
 	}
-	return r.state.write(r.Dir)
+	return r.remember(func() error { return r.state.write(r.Dir) })
 }
 
 // undelivered lists pending notifications of resources that could not be told yet.

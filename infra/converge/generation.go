@@ -90,10 +90,10 @@ func (r *records) write(all []undo) error {
 		}
 		text = append(append(append(text, '\n'), b...), '\n') // the first newline ends what a full disk tore
 	}
-	r.size += len(text)
 	if _, err := r.f.Write(text); err != nil {
 		return fmt.Errorf("keep what generation %d changes: %w; nothing is changed that could not be undone", r.meta.Number, infra.OnDisk(r.dir, err))
 	}
+	r.size += len(text)
 	return nil
 }
 

@@ -302,7 +302,7 @@ func (r *run) mark(d infra.Declared) error {
 	if !changed {
 		return nil
 	}
-	if r.marked = r.state.write(r.Dir); r.marked != nil && r.state.Generation > was.Generation {
+	if r.marked = r.remember(func() error { return r.state.write(r.Dir) }); r.marked != nil && r.state.Generation > was.Generation {
 		r.discard(was)
 	}
 	return r.marked
@@ -311,7 +311,11 @@ func (r *run) mark(d infra.Declared) error {
 // begins makes the generation of the run, but for the state.
 func (r *run) begins(d infra.Declared) error {
 	n := r.state.Generation + 1
-	records, err := openRecords(r.Dir, n)
+	var records *records
+	err := r.remember(func() (err error) {
+		records, err = openRecords(r.Dir, n)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -322,8 +326,8 @@ func (r *run) begins(d infra.Declared) error {
 	if r.back != nil {
 		records.meta.BackTo = &r.backTo
 	}
-	if err = records.describe(); err == nil {
-		err = r.guard()
+	if err = r.remember(records.describe); err == nil {
+		err = r.remember(r.guard)
 	}
 	if err == nil && r.back != nil { // what the host should be is not known before the next run
 		err = forgetManifest(r.Dir)
@@ -360,7 +364,7 @@ func (r *run) own(i int, diff infra.Diff) error {
 			return nil
 		}
 		r.dirty = true
-		return r.state.own(r.Dir, *o)
+		return r.remember(func() error { return r.state.own(r.Dir, *o) })
 	}
 	gone, ok := d.Resource.(infra.Removable)
 	if !ok || diff.Action != infra.Create || r.state.owns(d.Ref()) {
@@ -371,7 +375,8 @@ func (r *run) own(i int, diff infra.Diff) error {
 		return fmt.Errorf("remember that %s is created here: %w", d.Ref(), err)
 	}
 	r.dirty = true
-	return r.state.own(r.Dir, Owned{Kind: d.Kind, ID: d.ID, Role: d.Role, Absent: string(b), Sensitive: d.Sensitive})
+	o := Owned{Kind: d.Kind, ID: d.ID, Role: d.Role, Absent: string(b), Sensitive: d.Sensitive}
+	return r.remember(func() error { return r.state.own(r.Dir, o) })
 }
 
 // reown remembers again whether something was created here that is as a rollback wants

@@ -57,7 +57,7 @@ func (r *run) record(ctx context.Context, i int, diff infra.Diff, notified bool)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.records.write(all)
+	return r.remember(func() error { return r.records.write(all) })
 }
 
 // capture asks how the host is now.
