@@ -72,7 +72,7 @@ tests:
 	s.define(role("b", 16<<10))
 	v = visit(v.ID, fleet.Passed, "it made room")
 	text := fmt.Sprintf("%+v", v)
-	if !strings.Contains(text, "of the file system with /data/text 0 of 256 KiB") || !strings.Contains(text, "the disk with /var/lib/steer-host is full: what this run remembers takes the 1 MiB that are kept for that") {
+	if !strings.Contains(text, "/data/text: no space left on device (what was there before is untouched) (where 0 of 256 KiB are free") || !strings.Contains(text, "the disk with /var/lib/steer-host is full: what this run remembers takes the 1 MiB that are kept for that") {
 		t.Error(text)
 	}
 	if got := in("wc -c </data/text; cat /data/after; ls /data /var/lib/steer-host"); !strings.HasPrefix(got, "16384\nb") || strings.Contains(got, "old.log") || !strings.Contains(got, "reserve") {
@@ -83,7 +83,7 @@ tests:
 	s.define(role("c", 24<<10))
 	v = visit(v.ID, fleet.Broken, "it cannot make room")
 	text = fmt.Sprintf("%+v", v)
-	if !strings.Contains(text, "of the file system with /data/text 0 of 256 KiB") {
+	if !strings.Contains(text, "/data/text: no space left on device (what was there before is untouched) (where 0 of 256 KiB are free") {
 		t.Error(text)
 	}
 	if got := in("wc -c </data/text; cat /data/after; ls -A /data"); got != "16384\nbafter\nothers.log\ntext" {
@@ -92,7 +92,7 @@ tests:
 	incidents := func() string {
 		return s.as(s.token).do("GET", "/api/v1/incidents", nil).body
 	}
-	if got := incidents(); !strings.Contains(got, "does not reach all hosts of "+name) || !strings.Contains(got, "0 of 256 KiB") {
+	if got := incidents(); !strings.Contains(got, name+" does not get its change ") || !strings.Contains(got, "0 of 256 KiB") {
 		t.Error(got)
 	}
 	in("rm /data/others.log /var/lib/steer-host/others.log")

@@ -27,9 +27,12 @@ func OnDisk(path string, err error) error {
 	for syscall.Statfs(at, &s) != nil && at != filepath.Dir(at) {
 		at = filepath.Dir(at)
 	}
-	room := fmt.Sprintf("%d of %d KiB and %d of %d inodes are free", s.Bavail*uint64(s.Bsize)>>10, s.Blocks*uint64(s.Bsize)>>10, s.Ffree, s.Files)
-	if errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w (a quota of the file system with %s is used up, on which %s: make room, or raise the quota)", err, path, room)
+	room := fmt.Sprintf("%d of %d KiB", s.Bavail*uint64(s.Bsize)>>10, s.Blocks*uint64(s.Bsize)>>10)
+	if s.Files > 0 && s.Ffree == 0 {
+		room = fmt.Sprintf("%d of %d inodes", s.Ffree, s.Files)
 	}
-	return fmt.Errorf("%w (of the file system with %s %s: make room there, the next visit does the rest)", err, path, room)
+	if errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w (a quota of the file system of %s is used up, where %s are free: make room, or raise the quota)", err, path, room)
+	}
+	return fmt.Errorf("%w (where %s are free: make room, the next visit does the rest)", err, room)
 }

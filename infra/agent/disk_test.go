@@ -40,7 +40,7 @@ func TestFullDisk(t *testing.T) {
 		report := func(ref string) error {
 			return a.queue.add(Report{At: time.Unix(1, 0), Drift: &infra.Drift{Ref: ref}})
 		}
-		if err := report("file:/a"); !infra.DiskTrouble(err) || !strings.Contains(err.Error(), " 0 of 64 KiB and ") {
+		if err := report("file:/a"); !infra.DiskTrouble(err) || !strings.Contains(err.Error(), "where 0 of 64 KiB are free") {
 			t.Errorf("add: %v", err)
 		}
 		if all := a.queue.first(); len(all) != 1 {

@@ -88,8 +88,8 @@ func TestDiskTakesNothing(t *testing.T) {
 			name, size, want string
 			take, give       func(disk)
 		}{
-			{"bytes", "size=256k", " 0 of 256 KiB and ", disk.fill, disk.free},
-			{"inodes", "size=256k,nr_inodes=64", " KiB and 0 of 64 inodes are free: make room there", disk.crowd, disk.free},
+			{"bytes", "size=256k", "where 0 of 256 KiB are free", disk.fill, disk.free},
+			{"inodes", "size=256k,nr_inodes=64", "where 0 of 64 inodes are free: make room", disk.crowd, disk.free},
 			{"read-only", "size=256k", "is mounted read-only", func(d disk) { d.remount(syscall.MS_RDONLY) }, func(d disk) { d.remount(0) }},
 		} {
 			t.Run(c.name, func(t *testing.T) {
