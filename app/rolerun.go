@@ -139,6 +139,7 @@ func (k *keeper) hasRun(ctx context.Context, d *declared, name, commit string) (
 }
 
 // digest changes when the role does, or what hosts.yaml and secrets say of its hosts.
+// What hosts are by other pipelines is the concern of those.
 func (d *declared) digest(name string) (string, error) {
 	sum := sha256.New()
 	text, err := d.library.Digest([]string{name})
@@ -146,6 +147,12 @@ func (d *declared) digest(name string) (string, error) {
 		return "", err
 	}
 	hosts := slices.DeleteFunc(d.alive(), func(h host.Host) bool { return !d.has(h, name) })
+	for i, h := range hosts {
+		hosts[i].Roles = slices.DeleteFunc(slices.Clone(h.Roles), func(u host.Use) bool {
+			made := d.piped(host.Host{Entry: host.Entry{Roles: []host.Use{u}}})
+			return len(made) > 0 && !slices.Contains(made, name)
+		})
+	}
 	of, err := d.sums(hosts)
 	if err != nil {
 		return "", err

@@ -102,7 +102,7 @@ func TestDiskTakesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				c.take(d)
-				got, r, err := w.try(t.Context(), converge.Options{}, a, b)
+				got, r, err := w.try(t.Context(), converge.Options{Parallel: 1}, a, b)
 				if err == nil || !strings.Contains(err.Error(), c.want) || !infra.DiskTrouble(err) {
 					t.Errorf("%s %v", got, err)
 				}

@@ -40,7 +40,7 @@ func TestPower(t *testing.T) {
 	if err := SwitchOff(t.Context(), h, Off); fault.Of(err) != fault.NotFound || !strings.Contains(err.Error(), "was not made yet (steer host create "+h.Name) {
 		t.Errorf("got %v", err)
 	}
-	if err := answers(); err == nil || !strings.Contains(err.Error(), "there is none (steer host create "+h.Name+" makes it)") {
+	if err := answers(); err == nil || !strings.Contains(err.Error(), "there is none (steer host create "+h.Name+" makes it") {
 		t.Errorf("got %v", err)
 	}
 	for _, h := range []Host{h, other} {
