@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v4"
 
@@ -156,7 +157,8 @@ func byHand(name string) error {
 	return fault.New(fault.Conflict, "%s is written in a way that cannot be changed by itself in %s: change it by hand", name, InventoryFile)
 }
 
-// quoted is a text in one line, which is YAML as well as JSON.
+// quoted is a text in one line. What nobody sees is escaped: some of it ends a line, or
+// begins a document, in YAML.
 func quoted(s string) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -164,5 +166,13 @@ func quoted(s string) string {
 	if err := e.Encode(s); err != nil {
 		panic(errors.Join(errors.New("BUG: a text is no JSON"), err))
 	}
-	return strings.TrimSpace(b.String())
+	var text strings.Builder
+	for _, r := range strings.TrimSpace(b.String()) {
+		if r == ' ' || unicode.IsPrint(r) {
+			text.WriteRune(r)
+		} else {
+			fmt.Fprintf(&text, `\U%08x`, r)
+		}
+	}
+	return text.String()
 }

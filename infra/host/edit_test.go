@@ -59,14 +59,14 @@ func TestLoans(t *testing.T) {
 		text := []byte(written1)
 		until := time.Date(2026, 11, 26, 20, 0, 0, 0, time.UTC)
 		var lent []string
-		for range rapid.IntRange(1, 6).Draw(t, "steps") {
+		for n := range rapid.IntRange(1, 6).Draw(t, "steps") {
 			var err error
 			if len(lent) > 0 && rapid.Bool().Draw(t, "back") {
 				i := rapid.IntRange(0, len(lent)-1).Draw(t, "which")
 				text, err = RemoveEntry(text, lent[i])
 				lent = append(lent[:i], lent[i+1:]...)
 			} else {
-				l := Loan{Name: "web-x" + string(rune('a'+len(lent))) + rapid.StringMatching(`[a-z0-9]{6}`).Draw(t, "name"), Like: "web", Number: rapid.IntRange(1, 3).Draw(t, "number"),
+				l := Loan{Name: "web-x" + string(rune('a'+n)) + rapid.StringMatching(`[a-z0-9]{6}`).Draw(t, "name"), Like: "web", Number: rapid.IntRange(1, 3).Draw(t, "number"),
 					Until: until, RequestedBy: "ada", Reason: rapid.StringN(0, 20, 40).Draw(t, "reason")}
 				text, err = AddLoan(text, l)
 				lent = append(lent, l.Name)

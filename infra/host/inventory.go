@@ -202,6 +202,10 @@ func parseInventory(data []byte) ([]Host, map[string]*Entry, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		e := entries[name]
+		if e == nil {
+			wrong(name, "is empty (say what the host is, like roles: [web])")
+			continue
+		}
 		if !hostName.MatchString(name) || len(name) > 60 {
 			wrong(name, "is no name for a host (write small letters, digits, - and dots)")
 		}

@@ -47,11 +47,12 @@ func TestInventory(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for text, want := range map[string]string{
-		"Web: {roles: [a]}":                                                                     "is no name for a host",
-		"web: {}":                                                                               "roles: are missing",
-		"web: {roles: [a], number: 0}":                                                          "0 hosts are not between",
-		"web: {roles: [a], nubmer: 2}":                                                          `did you mean "number"?`,
-		"web: {roles: [a], make: {}}":                                                           "has to name one way",
+		"web:":                         "hosts.yaml:1:1: web: is empty (say what the host is, like roles: [web])",
+		"Web: {roles: [a]}":            "is no name for a host",
+		"web: {}":                      "roles: are missing",
+		"web: {roles: [a], number: 0}": "0 hosts are not between",
+		"web: {roles: [a], nubmer: 2}": `did you mean "number"?`,
+		"web: {roles: [a], make: {}}":  "has to name one way",
 		"a: {roles: [x], number: 2}\na-1: {roles: [x]}":                                         "makes a host a-1, which another entry has too",
 		"web: {roles: [a], number: 2, connect: ssh://x}":                                        "is the same for all 2 hosts",
 		"web: {roles: [a], make: {docker: {image: -x}}}":                                        `"-x" is no name of an image`,
