@@ -82,7 +82,7 @@ func Saved[R interface{ kept() Kept }](dir string, log *slog.Logger) ([]R, error
 		}
 		var r R
 		if err := json.Unmarshal(data, &r); err != nil || r.kept().ID != e.Name() {
-			log.Error("a node's file is unreadable and set aside; what runs of the node is not looked after", "file", file, "error", err)
+			log.Error("a node's file is unreadable and set aside; the node is no longer looked after", "file", file, "error", err)
 			os.Rename(file, file+".bad")
 			continue
 		}

@@ -179,7 +179,7 @@ func (d *Driver) Start(ctx context.Context, s deploy.Spec) (deploy.Instance, err
 	if _, err := at.access(nil); err != nil {
 		return fail(err)
 	}
-	r := record{Spec: s}
+	r := record{Kept: deploy.Kept{Spec: s}}
 	var err error
 	if r.Ref, err = d.image(ctx, s); err != nil {
 		return fail(err)
@@ -230,7 +230,7 @@ func (d *Driver) Stop(ctx context.Context, id string) error {
 		return fail(err)
 	}
 	if len(past.all) > 0 {
-		if err := replace(filepath.Join(d.o.Dir, id, "log"), past.all); err != nil {
+		if err := deploy.Replace(filepath.Join(d.o.Dir, id, "log"), past.all); err != nil {
 			d.log.Warn("the last lines of a node are lost", "node", id, "error", err)
 		}
 	}

@@ -47,7 +47,7 @@ func (n *node) instance() deploy.Instance {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	i := deploy.Instance{Spec: n.rec.Spec, Running: n.running, Numbers: map[string]int{}, Address: map[string]string{}, Started: n.rec.Started,
-		Restarts: n.rec.restarts(), LastExit: n.rec.LastExit, Waiting: n.waiting, Unsure: n.unsure, Host: n.rec.Machine}
+		Restarts: n.rec.Restarts, LastExit: n.rec.LastExit, Waiting: n.waiting, Unsure: n.unsure, Host: n.rec.Machine}
 	for _, name := range n.rec.Ports {
 		i.Numbers[name] = n.rec.Inside[name]
 		if n.rec.IP != "" {
@@ -137,7 +137,7 @@ func (n *node) look(set *replicaSet, pods []*podObject) (again time.Duration) {
 			again = left
 		}
 	}
-	if n.rec.seen == was.seen {
+	if n.rec.same(was) {
 		return again
 	}
 	if n.rec.LastExit != was.LastExit {
