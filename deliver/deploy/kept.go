@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -109,4 +110,9 @@ func Forget[R interface{ kept() Kept }](dir string, all []R, retain time.Duratio
 			}
 		}
 	}
+}
+
+// Folder tells whether an ID can be the name of a node's folder.
+func Folder(id string) bool {
+	return filepath.IsLocal(id) && id == filepath.Base(id) && !strings.HasPrefix(id, ".")
 }

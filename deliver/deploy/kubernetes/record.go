@@ -49,7 +49,7 @@ func (d *Driver) tidy(ctx context.Context) {
 	d.mu.Unlock()
 	for _, s := range spaces {
 		if err := d.orphans(ctx, s); err != nil && ctx.Err() == nil {
-			d.log.Error("cannot tidy a namespace", "namespace", s.space(), "error", err)
+			d.log.Error("cannot tidy a namespace", "namespace", s.Namespace(), "error", err)
 		}
 	}
 }
