@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -82,7 +83,7 @@ func Saved[R interface{ kept() Kept }](dir string, log *slog.Logger) ([]R, error
 		}
 		var r R
 		if err := json.Unmarshal(data, &r); err != nil || r.kept().ID != e.Name() {
-			log.Error("a node's file is unreadable and set aside; what runs of the node is not looked after", "file", file, "error", err)
+			log.Error("a node's file is unreadable and set aside; the node is no longer looked after", "file", file, "error", err)
 			os.Rename(file, file+".bad")
 			continue
 		}
@@ -109,4 +110,9 @@ func Forget[R interface{ kept() Kept }](dir string, all []R, retain time.Duratio
 			}
 		}
 	}
+}
+
+// Folder tells whether an ID can be the name of a node's folder.
+func Folder(id string) bool {
+	return filepath.IsLocal(id) && id == filepath.Base(id) && !strings.HasPrefix(id, ".")
 }

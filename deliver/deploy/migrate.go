@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"steer/base/fault"
@@ -47,7 +46,7 @@ func (d *Deployer) migrate(ctx context.Context, y *Deploy) error {
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	over := d.watch(limited, y.ID, cancel)
-	out := &ending{}
+	out := &Ending{Max: migrateBytes}
 	err := d.o.Driver.Task(limited, s, out)
 	timeout := errors.Is(limited.Err(), context.DeadlineExceeded)
 	cancel()
@@ -59,7 +58,7 @@ func (d *Deployer) migrate(ctx context.Context, y *Deploy) error {
 	} else if now.Finished != nil {
 		return errOver
 	}
-	lines := d.clean(s, out.bytes(), migrateLog)
+	lines := d.clean(s, out.Bytes(), migrateLog)
 	y.Steps[len(y.Steps)-1].Log = lines
 	switch {
 	case err == nil:
@@ -93,26 +92,4 @@ func (d *Deployer) watch(ctx context.Context, number int64, end func()) (over ch
 		}
 	}()
 	return over
-}
-
-// ending keeps the end of what is written to it.
-type ending struct {
-	mu  sync.Mutex
-	all []byte
-}
-
-func (e *ending) Write(b []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.all = append(e.all, b...)
-	if extra := len(e.all) - migrateBytes; extra > 0 {
-		e.all = append(e.all[:0], e.all[extra:]...)
-	}
-	return len(b), nil
-}
-
-func (e *ending) bytes() []byte {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return slices.Clone(e.all)
 }

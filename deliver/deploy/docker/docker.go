@@ -23,7 +23,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -183,7 +182,7 @@ func (d *Driver) shutdown(keep bool) {
 
 // Start implements deploy.Driver.
 func (d *Driver) Start(ctx context.Context, s deploy.Spec) (deploy.Instance, error) {
-	if s.ID == "" || s.ID != filepath.Base(s.ID) || strings.HasPrefix(s.ID, ".") {
+	if !deploy.Folder(s.ID) {
 		return deploy.Instance{}, fault.New(fault.Invalid, "start node %q: its id cannot be the name of a folder", s.ID)
 	}
 	fail := func(err error) (deploy.Instance, error) {

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -19,55 +17,36 @@ import (
 )
 
 const (
-	maxTail   = 1 << 20 // bytes of the past that are returned or kept
-	keptLines = 1000    // of a node that was stopped
+	keptLines = 1000 // of a node that was stopped
 	followGap = 200 * time.Millisecond
 )
 
 // Logs implements deploy.Driver.
 func (d *Driver) Logs(ctx context.Context, node string, lines int, follow bool) (io.ReadCloser, error) {
-	if node != filepath.Base(node) || !filepath.IsLocal(node) || node == "." {
+	if !deploy.Folder(node) {
 		return nil, fault.New(fault.NotFound, "logs of node %q: no such node", node)
 	}
 	if d.get(node) == nil {
-		kept, err := os.ReadFile(filepath.Join(d.o.Dir, node, "log"))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.New(fault.NotFound, "logs of node %q: no such node, or it stopped more than %s ago", node, d.o.Retain)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("logs of node %s: %w", node, err)
-		}
-		return io.NopCloser(bytes.NewReader(tail(kept, lines))), nil
+		return deploy.Past(d.o.Dir, node, lines, d.o.Retain)
 	}
 	if !follow {
-		var past ending
+		var past deploy.Ending
 		if _, err := d.read(ctx, node, &past, "tail", strconv.Itoa(lines)); err != nil {
 			return nil, fault.New(fault.Of(err), "logs of node %s: %w", node, err)
 		}
-		return io.NopCloser(bytes.NewReader(past.all)), nil
+		return io.NopCloser(bytes.NewReader(past.Bytes())), nil
 	}
-	out, in := io.Pipe()
-	go func() {
-		query := []string{"tail", strconv.Itoa(lines), "follow", "1"}
-		for {
-			// It ends with the container, which may be started again.
-			end, err := d.read(ctx, node, in, query...)
-			if ctx.Err() != nil || d.get(node) == nil {
-				err = nil
-			} else if err == nil || fault.Of(err) == fault.Unavailable {
-				select {
-				case <-ctx.Done():
-				case <-time.After(followGap):
-					query = []string{"since", fmt.Sprintf("%d.%09d", end.Unix(), end.Nanosecond()), "follow", "1"}
-					continue
-				}
-				err = nil
-			}
-			in.CloseWithError(err)
-			return
-		}
-	}()
-	return out, nil
+	query := []string{"tail", strconv.Itoa(lines), "follow", "1"}
+	return deploy.Follow(ctx, followGap, func() bool { return d.get(node) != nil }, func(to io.Writer) error {
+		end, err := d.read(ctx, node, to, query...)
+		query = since(end)
+		return err
+	}), nil
+}
+
+// since asks for what comes after a time.
+func since(end time.Time) []string {
+	return []string{"since", fmt.Sprintf("%d.%09d", end.Unix(), end.Nanosecond()), "follow", "1"}
 }
 
 // read copies what the engine has of a node's output, and returns the time after
@@ -104,29 +83,13 @@ func unframe(to io.Writer, from io.Reader) error {
 
 // keepLog keeps the last lines of a node whose container is about to go.
 func (d *Driver) keepLog(ctx context.Context, node string) error {
-	var past ending
-	if _, err := d.read(ctx, node, &past, "tail", strconv.Itoa(keptLines)); err != nil || len(past.all) == 0 {
+	var past deploy.Ending
+	if _, err := d.read(ctx, node, &past, "tail", strconv.Itoa(keptLines)); err != nil {
 		return err
 	}
-	return deploy.Replace(filepath.Join(d.o.Dir, node, "log"), past.all)
-}
-
-// ending keeps the end of what is written to it.
-type ending struct{ all []byte }
-
-func (e *ending) Write(b []byte) (int, error) {
-	e.all = append(e.all, b...)
-	if extra := len(e.all) - maxTail; extra > 0 {
-		e.all = append(e.all[:0], e.all[extra:]...)
+	kept := past.Bytes()
+	if len(kept) == 0 {
+		return nil
 	}
-	return len(b), nil
-}
-
-// tail returns the last lines.
-func tail(all []byte, lines int) []byte {
-	from := len(all)
-	for i := 0; i < lines && from > 0; i++ {
-		from = bytes.LastIndexByte(all[:from-1], '\n') + 1
-	}
-	return all[from:]
+	return deploy.Replace(filepath.Join(d.o.Dir, node, "log"), kept)
 }

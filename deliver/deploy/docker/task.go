@@ -64,7 +64,7 @@ func (d *Driver) Task(ctx context.Context, s deploy.Spec, out io.Writer) error {
 			return ctx.Err()
 		case <-time.After(followGap):
 		}
-		query = []string{"since", fmt.Sprintf("%d.%09d", end.Unix(), end.Nanosecond()), "follow", "1"}
+		query = since(end)
 	}
 }
 

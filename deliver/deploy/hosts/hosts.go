@@ -24,7 +24,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -164,7 +163,7 @@ func (d *Driver) Close() error {
 
 // Start implements deploy.Driver.
 func (d *Driver) Start(ctx context.Context, s deploy.Spec) (deploy.Instance, error) {
-	if s.ID == "" || s.ID != filepath.Base(s.ID) || !filepath.IsLocal(s.ID) || strings.HasPrefix(s.ID, ".") {
+	if !deploy.Folder(s.ID) {
 		return deploy.Instance{}, fault.New(fault.Invalid, "start node %q: its id cannot be the name of a folder", s.ID)
 	}
 	fail := func(err error) (deploy.Instance, error) {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"steer/base/id"
+	"steer/deliver/deploy/kubernetes/internal/api"
 )
 
 // fake is an API server in memory: as much of it as the driver uses, with the
@@ -96,7 +97,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q, at := r.URL.Query(), strings.TrimSuffix(r.URL.Path, "/status")
 	verb := map[string]string{"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}[r.Method]
 	kind := path.Base(at)
-	collection := kind == pods || kind == secrets || kind == replicaSets || kind == "nodes"
+	collection := kind == api.Pods || kind == api.Secrets || kind == api.ReplicaSets || kind == "nodes"
 	if collection && verb == "get" {
 		verb = "list"
 		if q.Get("watch") != "" {

@@ -22,12 +22,13 @@ import (
 
 	"steer/base/id"
 	"steer/deliver/deploy/deploytest"
+	"steer/deliver/deploy/kubernetes/internal/api"
 )
 
 // kubelet is a machine for tests, and the scheduler that sends all pods there: pods
 // are processes, with an address of 127.0.0.0/8 each. It speaks to any API.
 type kubelet struct {
-	admin   *client
+	admin   *api.Client
 	machine string
 	app     string // folder with the program
 	server  *httptest.Server
@@ -64,7 +65,7 @@ type line struct {
 	text string
 }
 
-func newKubelet(t testing.TB, ctx context.Context, admin *client) *kubelet {
+func newKubelet(t testing.TB, ctx context.Context, admin *api.Client) *kubelet {
 	t.Helper()
 	k := &kubelet{admin: admin, machine: "machine-" + id.New()[24:], app: t.TempDir(), ctx: ctx, pods: map[string]*process{}, hold: map[string]func(*podObject) map[string]any{}}
 	program, err := deploytest.Program()
@@ -77,17 +78,17 @@ func newKubelet(t testing.TB, ctx context.Context, admin *client) *kubelet {
 	k.server = httptest.NewTLSServer(http.HandlerFunc(k.logs))
 	t.Cleanup(k.server.Close)
 	at := k.server.Listener.Addr().(*net.TCPAddr)
-	if err := admin.call(ctx, "POST", "/api/v1/nodes", nil, map[string]any{"apiVersion": "v1", "kind": "Node", "metadata": meta{Name: k.machine}}, nil); err != nil {
+	if err := admin.Call(ctx, "POST", "/api/v1/nodes", nil, map[string]any{"apiVersion": "v1", "kind": "Node", "metadata": meta{Name: k.machine}}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := admin.call(ctx, "PATCH", "/api/v1/nodes/"+k.machine+"/status", nil, map[string]any{"status": map[string]any{
+	if err := admin.Call(ctx, "PATCH", "/api/v1/nodes/"+k.machine+"/status", nil, map[string]any{"status": map[string]any{
 		"addresses":       []any{map[string]any{"type": "InternalIP", "address": at.IP.String()}},
 		"daemonEndpoints": map[string]any{"kubeletEndpoint": map[string]any{"Port": at.Port}},
 	}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	k.wg.Go(func() {
-		follow(ctx, admin, pods, labelManaged+"=steer", func(all []podObject) {
+		api.Follow(ctx, admin, api.Pods, labelManaged+"=steer", func(all []podObject) {
 			for i := range all {
 				k.see(&all[i])
 			}
@@ -118,7 +119,7 @@ func (k *kubelet) see(p *podObject) {
 		k.mu.Unlock()
 		if how != nil {
 			if status := how(p); status != nil {
-				k.admin.call(k.ctx, "PATCH", k.admin.path(pods, p.Meta.Name, "status"), nil, map[string]any{"status": status}, nil)
+				k.admin.Call(k.ctx, "PATCH", k.admin.Path(api.Pods, p.Meta.Name, "status"), nil, map[string]any{"status": status}, nil)
 			}
 			return
 		}
@@ -143,7 +144,7 @@ func (p *process) bind() error {
 	if p.pod.Spec.NodeName != "" {
 		return nil
 	}
-	return k.admin.call(k.ctx, "POST", k.admin.path(pods, p.pod.Meta.Name, "binding"), nil, map[string]any{"apiVersion": "v1", "kind": "Binding",
+	return k.admin.Call(k.ctx, "POST", k.admin.Path(api.Pods, p.pod.Meta.Name, "binding"), nil, map[string]any{"apiVersion": "v1", "kind": "Binding",
 		"metadata": meta{Name: p.pod.Meta.Name}, "target": map[string]any{"apiVersion": "v1", "kind": "Node", "name": k.machine}}, nil)
 }
 
@@ -154,7 +155,7 @@ func (p *process) environ() ([]string, map[string]string, error) {
 		all[v.Name] = strings.ReplaceAll(v.Value, "$$", "$")
 		if v.From != nil {
 			var s secretObject
-			if err := p.k.admin.call(p.k.ctx, "GET", p.k.admin.path(secrets, v.From.Secret.Name), nil, nil, &s); err != nil {
+			if err := p.k.admin.Call(p.k.ctx, "GET", p.k.admin.Path(api.Secrets, v.From.Secret.Name), nil, nil, &s); err != nil {
 				return nil, nil, err
 			}
 			all[v.Name] = string(s.Data[v.From.Secret.Key])
@@ -184,7 +185,7 @@ func (p *process) live() {
 		over := p.over
 		p.mu.Unlock()
 		if over {
-			p.k.admin.remove(context.Background(), pods, p.pod.Meta.Name, 0)
+			p.k.admin.Remove(context.Background(), api.Pods, p.pod.Meta.Name, 0)
 			return
 		}
 		if began {
@@ -200,7 +201,7 @@ func (p *process) live() {
 				p.mu.Unlock()
 				p.tell(map[bool]string{true: "Succeeded", false: "Failed"}[code == 0], map[string]any{"terminated": end}, nil)
 				if over {
-					p.k.admin.remove(context.Background(), pods, p.pod.Meta.Name, 0)
+					p.k.admin.Remove(context.Background(), api.Pods, p.pod.Meta.Name, 0)
 				}
 				return
 			}
@@ -289,7 +290,7 @@ func (p *process) tell(phase string, now, last map[string]any) {
 	if p.last != nil {
 		c["lastState"] = p.last
 	}
-	p.k.admin.call(p.k.ctx, "PATCH", p.k.admin.path(pods, p.pod.Meta.Name, "status"), nil, map[string]any{"status": map[string]any{
+	p.k.admin.Call(p.k.ctx, "PATCH", p.k.admin.Path(api.Pods, p.pod.Meta.Name, "status"), nil, map[string]any{"status": map[string]any{
 		"phase": phase, "podIP": p.ip, "podIPs": []any{map[string]any{"ip": p.ip}}, "containerStatuses": []any{c}}}, nil)
 }
 
@@ -305,7 +306,7 @@ func (p *process) stop(until time.Time) {
 	}
 	if !alive {
 		if cmd == nil { // it never ran, is held, or will not run again
-			p.k.admin.remove(context.Background(), pods, p.pod.Meta.Name, 0)
+			p.k.admin.Remove(context.Background(), api.Pods, p.pod.Meta.Name, 0)
 		}
 		return
 	}

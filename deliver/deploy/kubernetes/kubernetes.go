@@ -30,6 +30,7 @@ import (
 	"steer/base/id"
 	"steer/catalog"
 	"steer/deliver/deploy"
+	"steer/deliver/deploy/kubernetes/internal/api"
 )
 
 // Config is the driver's part of the server's configuration.
@@ -127,7 +128,7 @@ func (d *Driver) space(c catalog.Cluster) *space {
 	if s := d.spaces[c]; s != nil {
 		return s
 	}
-	s := newSpace(&client{file: d.o.Kubeconfig, context: c.Context, namespace: c.Namespace}, labelInstance+"="+d.o.Instance)
+	s := newSpace(api.New(d.o.Kubeconfig, c.Context, c.Namespace), labelInstance+"="+d.o.Instance)
 	d.spaces[c] = s
 	d.wg.Go(func() { s.run(d.closing, func(err error) { d.answers(s, err) }) })
 	return s
@@ -160,7 +161,7 @@ func (d *Driver) Close() error {
 
 // Start implements deploy.Driver.
 func (d *Driver) Start(ctx context.Context, s deploy.Spec) (deploy.Instance, error) {
-	if s.ID == "" || s.ID != filepath.Base(s.ID) || strings.HasPrefix(s.ID, ".") {
+	if !deploy.Folder(s.ID) {
 		return deploy.Instance{}, fault.New(fault.Invalid, "start node %q: its id cannot be the name of a folder", s.ID)
 	}
 	fail := func(err error) (deploy.Instance, error) {
@@ -176,10 +177,10 @@ func (d *Driver) Start(ctx context.Context, s deploy.Spec) (deploy.Instance, err
 	}
 	at := d.space(s.Cluster)
 	d.mu.Unlock()
-	if _, err := at.access(nil); err != nil {
+	if err := at.Check(); err != nil {
 		return fail(err)
 	}
-	r := record{Spec: s}
+	r := record{Kept: deploy.Kept{Spec: s}}
 	var err error
 	if r.Ref, err = d.image(ctx, s); err != nil {
 		return fail(err)
@@ -225,12 +226,12 @@ func (d *Driver) Stop(ctx context.Context, id string) error {
 	case <-ctx.Done():
 		return fail(ctx.Err())
 	}
-	var past ending
+	var past deploy.Ending
 	if err := d.end(ctx, n.s, n.name, n.rec.Grace, &past); err != nil {
 		return fail(err)
 	}
-	if len(past.all) > 0 {
-		if err := replace(filepath.Join(d.o.Dir, id, "log"), past.all); err != nil {
+	if kept := past.Bytes(); len(kept) > 0 {
+		if err := deploy.Replace(filepath.Join(d.o.Dir, id, "log"), kept); err != nil {
 			d.log.Warn("the last lines of a node are lost", "node", id, "error", err)
 		}
 	}
@@ -263,6 +264,6 @@ func (d *Driver) answers(s *space, err error) {
 	case changed && err != nil:
 		d.log.Error("pods cannot be looked after, and run as they are; trying again", "error", err)
 	case changed:
-		d.log.Info("the Kubernetes API answers again", "namespace", s.space())
+		d.log.Info("the Kubernetes API answers again", "namespace", s.Namespace())
 	}
 }

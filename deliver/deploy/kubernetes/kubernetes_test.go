@@ -11,6 +11,7 @@ import (
 	"steer/base/fault"
 	"steer/deliver/deploy"
 	"steer/deliver/deploy/deploytest"
+	"steer/deliver/deploy/kubernetes/internal/api"
 )
 
 func begun(t *testing.T, w *world, d *Driver, s deploy.Spec) {
@@ -33,14 +34,14 @@ func TestWhatOthersRemoveComesBack(t *testing.T) {
 		begun(t, w, d, w.spec("n1"))
 		name := d.name("n1")
 		for _, c := range []struct{ what, kind, exit string }{
-			{"pod", pods, "its pod was removed"},
-			{"set", replicaSets, "its pod was removed"},
+			{"pod", api.Pods, "its pod was removed"},
+			{"set", api.ReplicaSets, "its pod was removed"},
 		} {
 			before, object := one(t, d), name
-			if c.kind == pods {
+			if c.kind == api.Pods {
 				object = d.get("n1").pod()
 			}
-			if err := w.admin.remove(t.Context(), c.kind, object, -1); err != nil {
+			if err := w.admin.Remove(t.Context(), c.kind, object, -1); err != nil {
 				t.Fatal(err)
 			}
 			deploytest.Until(t, "it came back after its "+c.what+" went", func() bool { return one(t, d).Restarts > before.Restarts })
@@ -49,7 +50,7 @@ func TestWhatOthersRemoveComesBack(t *testing.T) {
 				t.Errorf("%s: %d restarts, %q", c.what, n.Restarts, n.LastExit)
 			}
 		}
-		if err := w.admin.call(t.Context(), "PATCH", w.admin.path(replicaSets, name), nil, map[string]any{"spec": map[string]any{"replicas": 0}}, nil); err != nil {
+		if err := w.admin.Call(t.Context(), "PATCH", w.admin.Path(api.ReplicaSets, name), nil, map[string]any{"spec": map[string]any{"replicas": 0}}, nil); err != nil {
 			t.Fatal(err)
 		}
 		deploytest.Until(t, "it is one again", func() bool { return one(t, d).Restarts == 3 })
@@ -62,37 +63,34 @@ func TestSecretsAreNoPartOfPods(t *testing.T) {
 		d := w.open(t, t.TempDir())
 		run(t, d)
 		begun(t, w, d, w.spec("n1"))
-		for _, kind := range []string{pods, replicaSets} {
-			if _, err := list(t.Context(), w.admin, kind, d.get("n1").s.selector, func(all []any) {
-				text, _ := json.Marshal(all)
-				if len(all) == 0 || strings.Contains(string(text), deploytest.Password) || strings.Contains(string(text), "pull-token") {
-					t.Errorf("%d %s: %s", len(all), kind, text)
-				}
-			}); err != nil {
-				t.Fatal(err)
+		for _, kind := range []string{api.Pods, api.ReplicaSets} {
+			all, err := list[any](t.Context(), w, kind, d.get("n1").s.selector)
+			text, _ := json.Marshal(all)
+			if err != nil || len(all) == 0 || strings.Contains(string(text), deploytest.Password) || strings.Contains(string(text), "pull-token") {
+				t.Errorf("%v, %d %s: %s", err, len(all), kind, text)
 			}
 		}
 		var hidden secretObject
 		deploytest.Until(t, "the secret belongs to the node", func() bool {
-			err := w.admin.call(t.Context(), "GET", w.admin.path(secrets, d.name("n1")), nil, nil, &hidden)
+			err := w.admin.Call(t.Context(), "GET", w.admin.Path(api.Secrets, d.name("n1")), nil, nil, &hidden)
 			return err == nil && len(hidden.Meta.Owners) == 1
 		})
 		if string(hidden.Data["VALUE"]) != deploytest.Password || len(hidden.Data) != 1 || hidden.Meta.Owners[0].Kind != "ReplicaSet" {
 			t.Errorf("%+v", hidden)
 		}
 		var pull secretObject
-		if err := w.admin.call(t.Context(), "GET", w.admin.path(secrets, "steer-pull-"+d.o.Instance), nil, nil, &pull); err != nil || !strings.Contains(string(pull.Data[".dockerconfigjson"]), `"registry.test:8080":{"password":"pull-token"`) {
+		if err := w.admin.Call(t.Context(), "GET", w.admin.Path(api.Secrets, "steer-pull-"+d.o.Instance), nil, nil, &pull); err != nil || !strings.Contains(string(pull.Data[".dockerconfigjson"]), `"registry.test:8080":{"password":"pull-token"`) {
 			t.Errorf("%v %s", err, pull.Data)
 		}
 		if err := d.Stop(t.Context(), "n1"); err != nil {
 			t.Fatal(err)
 		}
-		for _, kind := range []string{pods, replicaSets} {
+		for _, kind := range []string{api.Pods, api.ReplicaSets} {
 			if left, err := w.all(kind, d.o.Instance); err != nil || len(left) > 0 {
 				t.Errorf("%v %v", left, err)
 			}
 		}
-		if left, err := w.all(secrets, d.o.Instance); err != nil || !slices.Equal(left, []string{"steer-pull-" + d.o.Instance}) {
+		if left, err := w.all(api.Secrets, d.o.Instance); err != nil || !slices.Equal(left, []string{"steer-pull-" + d.o.Instance}) {
 			t.Errorf("%v %v", left, err)
 		}
 	})
@@ -113,8 +111,8 @@ func TestOnlyWhatIsOursIsTouched(t *testing.T) {
 		begun(t, w, next, w.spec("n2"))
 		next.tidy(t.Context())
 		deploytest.Until(t, "the forgotten node is gone", func() bool {
-			sets, _ := w.all(replicaSets, same.(string))
-			all, _ := w.all(pods, same.(string))
+			sets, _ := w.all(api.ReplicaSets, same.(string))
+			all, _ := w.all(api.Pods, same.(string))
 			return slices.Equal(sets, []string{next.name("n2")}) && len(all) == 1
 		})
 		answers(t, d)
@@ -186,7 +184,7 @@ func TestEvictedNodesRunElsewhere(t *testing.T) {
 		d := w.open(t, t.TempDir())
 		run(t, d)
 		begun(t, w, d, w.spec("n1"))
-		if err := w.admin.call(t.Context(), "PATCH", w.admin.path(pods, d.get("n1").pod(), "status"), nil, map[string]any{"status": map[string]any{
+		if err := w.admin.Call(t.Context(), "PATCH", w.admin.Path(api.Pods, d.get("n1").pod(), "status"), nil, map[string]any{"status": map[string]any{
 			"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}}, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +202,7 @@ func TestNoNamespaceAndNoRoom(t *testing.T) {
 		run(t, d)
 		s := w.spec("nowhere")
 		if w.fake == nil { // without rights there, the API does not tell whether it exists
-			s.Cluster.Namespace = w.admin.namespace
+			s.Cluster.Namespace = w.admin.Namespace()
 		}
 		if w.fake != nil {
 			s.Cluster.Namespace = "nowhere"
@@ -225,12 +223,12 @@ func TestNoNamespaceAndNoRoom(t *testing.T) {
 				return 0, ""
 			}
 			w.fake.mu.Unlock()
-		} else if err := w.admin.call(t.Context(), "POST", w.admin.path("resourcequotas"), nil, map[string]any{"metadata": meta{Name: "small"}, "spec": map[string]any{"hard": map[string]any{"pods": "0"}}}, nil); err != nil {
+		} else if err := w.admin.Call(t.Context(), "POST", w.admin.Path("resourcequotas"), nil, map[string]any{"metadata": meta{Name: "small"}, "spec": map[string]any{"hard": map[string]any{"pods": "0"}}}, nil); err != nil {
 			t.Fatal(err)
 		} else {
 			deploytest.Until(t, "the quota counts", func() bool {
 				var q struct{ Status struct{ Hard map[string]any } }
-				return w.admin.call(t.Context(), "GET", w.admin.path("resourcequotas", "small"), nil, nil, &q) == nil && len(q.Status.Hard) > 0
+				return w.admin.Call(t.Context(), "GET", w.admin.Path("resourcequotas", "small"), nil, nil, &q) == nil && len(q.Status.Hard) > 0
 			})
 		}
 		if _, err := d.Start(t.Context(), w.spec("n1")); err != nil {
@@ -242,7 +240,7 @@ func TestNoNamespaceAndNoRoom(t *testing.T) {
 		})
 		s = w.spec("task")
 		s.Command = "./node 0"
-		if err := d.Task(t.Context(), s, &ending{}); fault.Of(err) != fault.Conflict && w.fake == nil || err == nil && w.fake == nil || w.fake == nil && !strings.Contains(err.Error(), "raise the ResourceQuota of namespace "+w.admin.namespace) {
+		if err := d.Task(t.Context(), s, &deploy.Ending{}); fault.Of(err) != fault.Conflict && w.fake == nil || err == nil && w.fake == nil || w.fake == nil && !strings.Contains(err.Error(), "raise the ResourceQuota of namespace "+w.admin.Namespace()) {
 			t.Errorf("%v", err)
 		}
 	})
@@ -290,6 +288,8 @@ func TestTheAPIIsAway(t *testing.T) {
 		return 0, ""
 	}))
 	deploytest.Until(t, "denied", unsure(`cannot watch resource "pods" in API group "" in the namespace "shop" (docs/guide/kubernetes.md has the Role to give)`))
+	deny(own(func(string, string) (int, string) { return 401, "Unauthorized" }))
+	deploytest.Until(t, "nobody knows us", unsure("does not know who Steer is: Unauthorized (renew the token or certificate of the kubeconfig)"))
 	w.fake.mu.Lock()
 	w.fake.deny = nil
 	w.fake.oldest = w.fake.version + 1 // watches must list anew
@@ -301,26 +301,6 @@ func TestTheAPIIsAway(t *testing.T) {
 	deploytest.Ask(one(t, d), "/die")
 	deploytest.Until(t, "a death is seen", func() bool { return one(t, d).Restarts == 1 })
 	answers(t, d)
-
-	// The token becomes invalid, and the file gets another.
-	write(t, w.kubeconfig, w.fake.server.URL, pemOf(w.fake.server.Certificate().Raw), w.fake.space, "token: wrong")
-	fresh := w.open(t, t.TempDir())
-	run(t, fresh)
-	if _, err := fresh.Start(t.Context(), w.spec("n2")); err != nil {
-		t.Fatal(err)
-	}
-	deploytest.Until(t, "nobody knows us", func() bool {
-		return strings.Contains(one(t, fresh).Unsure, "does not know who Steer is: Unauthorized (renew the token or certificate of the kubeconfig)")
-	})
-	for _, s := range fresh.spaces {
-		s.mu.Lock()
-		s.client.mu.Lock()
-		s.opened = time.Time{} // long ago
-		s.client.mu.Unlock()
-		s.mu.Unlock()
-	}
-	write(t, w.kubeconfig, w.fake.server.URL, pemOf(w.fake.server.Certificate().Raw), w.fake.space, "token: secret")
-	answers(t, fresh)
 }
 
 func TestStartSaysWhatIsMissing(t *testing.T) {

@@ -5,67 +5,45 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"net/url"
 	"strconv"
 	"time"
 
 	"steer/base/fault"
+	"steer/deliver/deploy"
+	"steer/deliver/deploy/kubernetes/internal/api"
 )
 
 const (
-	maxTail   = 1 << 20     // bytes of the past that are returned or kept
 	keptLines = 1000        // of a node that was stopped
 	followGap = time.Second // at which it is asked again for a log that ended
 )
 
 // Logs implements deploy.Driver.
 func (d *Driver) Logs(ctx context.Context, node string, lines int, follow bool) (io.ReadCloser, error) {
-	if node != filepath.Base(node) || !filepath.IsLocal(node) || node == "." {
+	if !deploy.Folder(node) {
 		return nil, fault.New(fault.NotFound, "logs of node %q: no such node", node)
 	}
 	n := d.get(node)
 	if n == nil {
-		kept, err := os.ReadFile(filepath.Join(d.o.Dir, node, "log"))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.New(fault.NotFound, "logs of node %q: no such node, or it stopped more than %s ago", node, d.o.Retain)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("logs of node %s: %w", node, err)
-		}
-		return io.NopCloser(bytes.NewReader(tail(kept, lines))), nil
+		return deploy.Past(d.o.Dir, node, lines, d.o.Retain)
 	}
 	if !follow {
-		var past ending
+		var past deploy.Ending
 		if err := n.s.read(ctx, n.pod(), &past, &mark{}, lines, false); err != nil && !notYet(err) {
 			return nil, fault.New(fault.Of(err), "logs of node %s: %w", node, err)
 		}
-		return io.NopCloser(bytes.NewReader(past.all)), nil
+		return io.NopCloser(bytes.NewReader(past.Bytes())), nil
 	}
-	out, in := io.Pipe()
-	go func() {
-		var at mark
-		for {
-			// It ends with the container, which is started again, or with the pod.
-			err := n.s.read(ctx, n.pod(), in, &at, lines, true)
-			if ctx.Err() != nil || d.get(node) == nil {
-				err = nil
-			} else if err == nil || notYet(err) || fault.Of(err) == fault.Unavailable {
-				select {
-				case <-ctx.Done():
-				case <-time.After(followGap):
-					continue
-				}
-				err = nil
-			}
-			in.CloseWithError(err)
-			return
+	var at mark
+	return deploy.Follow(ctx, followGap, func() bool { return d.get(node) != nil }, func(to io.Writer) error {
+		err := n.s.read(ctx, n.pod(), to, &at, lines, true)
+		if notYet(err) {
+			err = nil
 		}
-	}()
-	return out, nil
+		return err
+	}), nil
 }
 
 // pod is the name of the pod that stands for the node now, "" if there is none.
@@ -94,7 +72,7 @@ func (s *space) read(ctx context.Context, pod string, to io.Writer, at *mark, li
 	if pod == "" {
 		return fault.New(fault.NotFound, "it has no pod")
 	}
-	query := values("timestamps", "true", "container", containerName)
+	query := url.Values{"timestamps": {"true"}, "container": {containerName}}
 	if at.time.IsZero() {
 		query.Set("tailLines", strconv.Itoa(lines))
 	} else {
@@ -103,14 +81,14 @@ func (s *space) read(ctx context.Context, pod string, to io.Writer, at *mark, li
 	if follow {
 		query.Set("follow", "true")
 	}
-	answer, err := s.open(ctx, "GET", s.path(pods, pod, "log"), query, "", nil)
+	answer, err := s.Read(ctx, s.Path(api.Pods, pod, "log"), query)
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
+	defer answer.Close()
 	from := *at // what was read before
 	skip := from.lines
-	for r := bufio.NewReaderSize(answer.Body, 64<<10); ; {
+	for r := bufio.NewReaderSize(answer, 64<<10); ; {
 		line, err := r.ReadSlice('\n')
 		stamp, text, ok := bytes.Cut(line, []byte(" "))
 		if when, e := time.Parse(time.RFC3339Nano, string(stamp)); ok && e == nil {
@@ -146,24 +124,4 @@ func (s *space) read(ctx context.Context, pod string, to io.Writer, at *mark, li
 			return fault.New(fault.Unavailable, "read log: %w", err)
 		}
 	}
-}
-
-// ending keeps the end of what is written to it.
-type ending struct{ all []byte }
-
-func (e *ending) Write(b []byte) (int, error) {
-	e.all = append(e.all, b...)
-	if extra := len(e.all) - maxTail; extra > 0 {
-		e.all = append(e.all[:0], e.all[extra:]...)
-	}
-	return len(b), nil
-}
-
-// tail returns the last lines.
-func tail(all []byte, lines int) []byte {
-	from := len(all)
-	for i := 0; i < lines && from > 0; i++ {
-		from = bytes.LastIndexByte(all[:from-1], '\n') + 1
-	}
-	return all[from:]
 }

@@ -9,6 +9,7 @@ import (
 
 	"steer/base/fault"
 	"steer/deliver/deploy"
+	"steer/deliver/deploy/kubernetes/internal/api"
 )
 
 // image is what machines pull the image of a node as.
@@ -34,7 +35,7 @@ func (d *Driver) make(ctx context.Context, s *space, spec deploy.Spec, ref strin
 	r.Spec.Selector.Labels = map[string]string{labelInstance: d.o.Instance, labelNode: r.Meta.Name}
 	r.Spec.Template.Meta.Labels, r.Spec.Template.Spec = r.Meta.Labels, p
 	var made replicaSet
-	if err := s.call(ctx, http.MethodPost, s.path(replicaSets), nil, r, &made); exists(err) {
+	if err := s.Call(ctx, http.MethodPost, s.Path(api.ReplicaSets), nil, r, &made); api.Exists(err) {
 		return nil // by a Steer that died right then; the watch shows it
 	} else if err != nil {
 		return err
@@ -73,9 +74,9 @@ func (d *Driver) prepare(ctx context.Context, s *space, spec deploy.Spec, ref st
 // hide makes a Secret, or replaces what is in it.
 func (s *space) hide(ctx context.Context, o secretObject) error {
 	o.Version, o.Kind = "v1", "Secret"
-	err := s.call(ctx, http.MethodPost, s.path(secrets), nil, o, nil)
-	if exists(err) {
-		err = s.call(ctx, http.MethodPatch, s.path(secrets, o.Meta.Name), nil, map[string]any{"data": o.Data}, nil)
+	err := s.Call(ctx, http.MethodPost, s.Path(api.Secrets), nil, o, nil)
+	if api.Exists(err) {
+		err = s.Call(ctx, http.MethodPatch, s.Path(api.Secrets, o.Meta.Name), nil, map[string]any{"data": o.Data}, nil)
 	}
 	return err
 }
@@ -85,22 +86,12 @@ func (d *Driver) own(ctx context.Context, s *space, hidden map[string][]byte, o 
 	if len(hidden) == 0 {
 		return nil
 	}
-	return s.call(ctx, http.MethodPatch, s.path(secrets, o.Name), nil, map[string]any{"metadata": map[string]any{"ownerReferences": []owner{o}}}, nil)
+	return s.Call(ctx, http.MethodPatch, s.Path(api.Secrets, o.Name), nil, map[string]any{"metadata": map[string]any{"ownerReferences": []owner{o}}}, nil)
 }
-
-// exists tells whether something could not be made since it is there. A quota is
-// another conflict.
-func exists(err error) bool {
-	s := (*alreadyThere)(nil)
-	return errors.As(err, &s)
-}
-
-// alreadyThere is what the API says of a name that is taken.
-type alreadyThere struct{ error }
 
 // end ends what runs under a name, with force after grace, and returns when it is
 // gone. What it writes to its end goes to past, if that is not nil.
-func (d *Driver) end(ctx context.Context, s *space, name string, grace time.Duration, past *ending) error {
+func (d *Driver) end(ctx context.Context, s *space, name string, grace time.Duration, past *deploy.Ending) error {
 	changed, stop := s.changes(name)
 	defer stop()
 	read, kept := make(chan struct{}), false
@@ -117,7 +108,7 @@ func (d *Driver) end(ctx context.Context, s *space, name string, grace time.Dura
 			s.read(reading, p.Meta.Name, past, &since, keptLines, true) // what cannot be read is not kept
 		}()
 	}
-	if err := s.remove(ctx, replicaSets, name, -1); err != nil {
+	if err := s.Remove(ctx, api.ReplicaSets, name, -1); err != nil {
 		return err
 	}
 	for forced := false; ; {
@@ -131,7 +122,7 @@ func (d *Driver) end(ctx context.Context, s *space, name string, grace time.Dura
 				if forced {
 					seconds = 0
 				}
-				if err := s.remove(ctx, pods, p.Meta.Name, seconds); err != nil {
+				if err := s.Remove(ctx, api.Pods, p.Meta.Name, seconds); err != nil {
 					return err
 				}
 				asked[p.Meta.UID] = true
@@ -163,7 +154,7 @@ func (d *Driver) end(ctx context.Context, s *space, name string, grace time.Dura
 			<-read
 		}
 	}
-	return s.remove(ctx, secrets, name, -1)
+	return s.Remove(ctx, api.Secrets, name, -1)
 }
 
 // orphans removes what this Steer made and no node needs: what one made that died
@@ -183,13 +174,13 @@ func (d *Driver) orphans(ctx context.Context, s *space) error {
 	}
 	d.mu.Unlock()
 	var errs []error
-	for kind, names := range map[string][]string{replicaSets: sets, pods: alone} {
+	for kind, names := range map[string][]string{api.ReplicaSets: sets, api.Pods: alone} {
 		for _, name := range names {
 			if used[name] {
 				continue
 			}
-			d.log.Info("removing what no node needs", "kind", kind, "name", name, "namespace", s.space())
-			errs = append(errs, s.remove(ctx, kind, name, -1), s.remove(ctx, secrets, name, -1))
+			d.log.Info("removing what no node needs", "kind", kind, "name", name, "namespace", s.Namespace())
+			errs = append(errs, s.Remove(ctx, kind, name, -1), s.Remove(ctx, api.Secrets, name, -1))
 		}
 	}
 	return errors.Join(errs...)

@@ -9,6 +9,7 @@ import (
 
 	"steer/base/fault"
 	"steer/deliver/deploy"
+	"steer/deliver/deploy/kubernetes/internal/api"
 )
 
 // Pauses before something that went wrong is tried again.
@@ -16,6 +17,9 @@ const (
 	shortRest = time.Second
 	longRest  = 30 * time.Second
 )
+
+// patience is how long the cluster may take for what it does at once if it is well.
+const patience = 30 * time.Second
 
 // node is one node under supervision.
 type node struct {
@@ -47,7 +51,7 @@ func (n *node) instance() deploy.Instance {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	i := deploy.Instance{Spec: n.rec.Spec, Running: n.running, Numbers: map[string]int{}, Address: map[string]string{}, Started: n.rec.Started,
-		Restarts: n.rec.restarts(), LastExit: n.rec.LastExit, Waiting: n.waiting, Unsure: n.unsure, Host: n.rec.Machine}
+		Restarts: n.rec.Restarts, LastExit: n.rec.LastExit, Waiting: n.waiting, Unsure: n.unsure, Host: n.rec.Machine}
 	for _, name := range n.rec.Ports {
 		i.Numbers[name] = n.rec.Inside[name]
 		if n.rec.IP != "" {
@@ -107,7 +111,7 @@ func (n *node) step() (time.Duration, error) {
 		err = n.d.make(n.ctx, n.s, n.rec.Spec, n.ref())
 	case set.Spec.Replicas != 1:
 		n.d.log.Warn("somebody changed how many pods a node has; it is one", "node", n.rec.ID, "was", set.Spec.Replicas)
-		err = n.s.call(n.ctx, "PATCH", n.s.path(replicaSets, n.name), nil, map[string]any{"spec": map[string]any{"replicas": 1}}, nil)
+		err = n.s.Call(n.ctx, "PATCH", n.s.Path(api.ReplicaSets, n.name), nil, map[string]any{"spec": map[string]any{"replicas": 1}}, nil)
 	}
 	return again, err
 }
@@ -137,7 +141,7 @@ func (n *node) look(set *replicaSet, pods []*podObject) (again time.Duration) {
 			again = left
 		}
 	}
-	if n.rec.seen == was.seen {
+	if n.rec.same(was) {
 		return again
 	}
 	if n.rec.LastExit != was.LastExit {

@@ -84,7 +84,7 @@ func TestPodsHaveNoMoreRightsThanTheyNeed(t *testing.T) {
 // A node's life as its cluster tells it, step by step.
 func TestALifeInPods(t *testing.T) {
 	t.Parallel()
-	r := record{Spec: deploytest.Spec("n1")}
+	r := record{Kept: deploy.Kept{Spec: deploytest.Spec("n1")}}
 	r.Limits.Memory = "64m"
 	pod := func(text string) []*podObject {
 		t.Helper()
@@ -125,8 +125,8 @@ func TestALifeInPods(t *testing.T) {
 		{"", false, "the cluster makes a pod for it", 5, "its pod was removed"},
 	} {
 		running, waiting, _ := r.look(&replicaSet{}, pod(c.pods))
-		if running != c.running || waiting != c.waiting || r.restarts() != c.restarts || r.LastExit != c.exit {
-			t.Errorf("step %d: %v %q %d %q, want %+v", i, running, waiting, r.restarts(), r.LastExit, c)
+		if running != c.running || waiting != c.waiting || r.Restarts != c.restarts || r.LastExit != c.exit {
+			t.Errorf("step %d: %v %q %d %q, want %+v", i, running, waiting, r.Restarts, r.LastExit, c)
 		}
 	}
 	if r.Machine != "m2" || r.IP != "10.0.0.2" {

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"steer/base/id"
+	"steer/deliver/deploy/kubernetes/internal/api"
 )
 
 // A real control plane is used when STEER_TEST_KUBERNETES names a folder with
@@ -70,9 +71,9 @@ var plane = sync.OnceValues(func() (p control, err error) {
 	if err := setup(file("admin"), p.server, p.ca, "default", "token: "+adminToken); err != nil {
 		return p, err
 	}
-	admin := &client{file: file("admin"), namespace: "default"}
+	admin := api.New(file("admin"), "", "default")
 	for end := time.Now().Add(90 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		err := admin.call(context.Background(), "GET", "/api/v1/namespaces/default", nil, nil, nil)
+		err := admin.Call(context.Background(), "GET", "/api/v1/namespaces/default", nil, nil, nil)
 		if err == nil {
 			break
 		}
@@ -134,22 +135,23 @@ func realWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{kubeconfig: filepath.Join(t.TempDir(), "config"), admin: &client{file: filepath.Join(t.TempDir(), "admin"), namespace: "steer-" + id.New()[24:]}}
-	write(t, w.admin.file, p.server, p.ca, w.admin.namespace, "token: "+adminToken)
-	write(t, w.kubeconfig, p.server, p.ca, w.admin.namespace, "token: "+steerToken)
+	w, file, space := &world{kubeconfig: filepath.Join(t.TempDir(), "config")}, filepath.Join(t.TempDir(), "admin"), "steer-"+id.New()[24:]
+	write(t, file, p.server, p.ca, space, "token: "+adminToken)
+	write(t, w.kubeconfig, p.server, p.ca, space, "token: "+steerToken)
+	w.admin = api.New(file, "", space)
 	must := func(path string, in any) {
 		t.Helper()
-		if err := w.admin.call(t.Context(), "POST", path, nil, in, nil); err != nil {
+		if err := w.admin.Call(t.Context(), "POST", path, nil, in, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	must("/api/v1/namespaces", map[string]any{"metadata": meta{Name: w.admin.namespace}})
+	must("/api/v1/namespaces", map[string]any{"metadata": meta{Name: space}})
 	// Steer has no more rights than the documentation says.
-	file, err := os.ReadFile("../../../examples/kubernetes/access.yaml")
+	access, err := os.ReadFile("../../../examples/kubernetes/access.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for part := range strings.SplitSeq(string(file), "\n---\n") {
+	for part := range strings.SplitSeq(string(access), "\n---\n") {
 		var o map[string]any
 		if err := yaml.Unmarshal([]byte(part), &o); err != nil {
 			t.Fatal(err)
@@ -159,9 +161,9 @@ func realWorld(t *testing.T) *world {
 		}
 		switch kind := o["kind"].(string); kind {
 		case "Role", "RoleBinding":
-			must("/apis/rbac.authorization.k8s.io/v1/namespaces/"+w.admin.namespace+"/"+strings.ToLower(kind)+"s", o)
+			must("/apis/rbac.authorization.k8s.io/v1/namespaces/"+space+"/"+strings.ToLower(kind)+"s", o)
 		default:
-			must(w.admin.path("serviceaccounts"), o)
+			must(w.admin.Path("serviceaccounts"), o)
 		}
 	}
 	w.machine(t)

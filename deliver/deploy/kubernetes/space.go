@@ -7,11 +7,12 @@ import (
 	"sync"
 
 	"steer/base/fault"
+	"steer/deliver/deploy/kubernetes/internal/api"
 )
 
 // space is a namespace of a cluster, as a watch tells it.
 type space struct {
-	*client
+	*api.Client
 	selector string // of this Steer's objects
 
 	mu      sync.Mutex
@@ -23,8 +24,8 @@ type space struct {
 
 var errNotSeen = errors.New("it was not looked at since Steer started")
 
-func newSpace(c *client, selector string) *space {
-	return &space{client: c, selector: selector, away: map[string]error{pods: errNotSeen, replicaSets: errNotSeen}, pods: map[string]*podObject{}, sets: map[string]*replicaSet{}, waiting: map[chan struct{}]string{}}
+func newSpace(c *api.Client, selector string) *space {
+	return &space{Client: c, selector: selector, away: map[string]error{api.Pods: errNotSeen, api.ReplicaSets: errNotSeen}, pods: map[string]*podObject{}, sets: map[string]*replicaSet{}, waiting: map[chan struct{}]string{}}
 }
 
 // run keeps up with the namespace until ctx ends. told gets why the API cannot be
@@ -41,30 +42,30 @@ func (s *space) run(ctx context.Context, told func(error)) {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		follow(ctx, s.client, pods, s.selector, func(all []podObject) {
+		api.Follow(ctx, s.Client, api.Pods, s.selector, func(all []podObject) {
 			s.mu.Lock()
 			clear(s.pods)
 			for i := range all {
 				s.pods[all[i].Meta.Name] = &all[i]
 			}
 			s.mu.Unlock()
-			lost(pods)(nil)
+			lost(api.Pods)(nil)
 		}, func(typ string, p podObject) {
 			change(s, s.pods, typ, p.Meta, &p)
-		}, lost(pods))
+		}, lost(api.Pods))
 	})
 	wg.Go(func() {
-		follow(ctx, s.client, replicaSets, s.selector, func(all []replicaSet) {
+		api.Follow(ctx, s.Client, api.ReplicaSets, s.selector, func(all []replicaSet) {
 			s.mu.Lock()
 			clear(s.sets)
 			for i := range all {
 				s.sets[all[i].Meta.Name] = &all[i]
 			}
 			s.mu.Unlock()
-			lost(replicaSets)(nil)
+			lost(api.ReplicaSets)(nil)
 		}, func(typ string, r replicaSet) {
 			change(s, s.sets, typ, r.Meta, &r)
-		}, lost(replicaSets))
+		}, lost(api.ReplicaSets))
 	})
 	wg.Wait()
 }
@@ -111,7 +112,7 @@ func (s *space) changes(name string) (c chan struct{}, end func()) {
 func (s *space) see(name string) (set *replicaSet, all []*podObject, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, kind := range []string{pods, replicaSets} {
+	for _, kind := range []string{api.Pods, api.ReplicaSets} {
 		if err := s.away[kind]; err != nil {
 			return nil, nil, fault.New(fault.Unavailable, "%w", err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"steer/base/fault"
 	"steer/deliver/deploy"
+	"steer/deliver/deploy/kubernetes/internal/api"
 )
 
 // Task implements deploy.Driver, with a pod that is removed afterwards.
@@ -54,7 +55,7 @@ func (d *Driver) Task(ctx context.Context, s deploy.Spec, out io.Writer) (err er
 	}()
 	pod := podObject{Version: "v1", Kind: "Pod", Meta: meta{Name: name, Labels: d.labels(s)}, Spec: p}
 	var made podObject
-	if err := at.call(ctx, http.MethodPost, at.path(pods), nil, pod, &made); err != nil {
+	if err := at.Call(ctx, http.MethodPost, at.Path(api.Pods), nil, pod, &made); err != nil {
 		return fail(err)
 	}
 	if err := d.own(ctx, at, hidden, owner{"v1", "Pod", name, made.Meta.UID}); err != nil {

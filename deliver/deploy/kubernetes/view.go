@@ -233,6 +233,7 @@ func (r *record) look(set *replicaSet, pods []*podObject) (running bool, waiting
 				}
 			}
 			r.InPod, r.Ended = lives, false
+			r.Restarts = r.Before + lives - 1
 			if now != nil {
 				r.Started = now.Started
 			} else {
@@ -264,6 +265,3 @@ func (r *record) look(set *replicaSet, pods []*podObject) (running bool, waiting
 
 // end notes that what ran has ended.
 func (r *record) end(how string) { r.Ended, r.LastExit = true, how }
-
-// restarts is how often the node was started again, in this pod or by another.
-func (r *record) restarts() int { return max(0, r.Before+r.InPod-1) }

@@ -15,6 +15,7 @@ import (
 	"steer/catalog"
 	"steer/deliver/deploy"
 	"steer/deliver/deploy/deploytest"
+	"steer/deliver/deploy/kubernetes/internal/api"
 )
 
 func pemOf(der []byte) string {
@@ -24,7 +25,7 @@ func pemOf(der []byte) string {
 // world is a cluster with one machine.
 type world struct {
 	kubeconfig string
-	admin      *client
+	admin      *api.Client
 	kubelet    *kubelet
 	fake       *fake // nil: it is a real one
 	instances  sync.Map
@@ -47,7 +48,7 @@ func fakeWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{fake: newFake(t), kubeconfig: filepath.Join(t.TempDir(), "config")}
 	write(t, w.kubeconfig, w.fake.server.URL, pemOf(w.fake.server.Certificate().Raw), w.fake.space, "token: secret")
-	w.admin = &client{file: w.kubeconfig, namespace: w.fake.space}
+	w.admin = api.New(w.kubeconfig, "", w.fake.space)
 	w.machine(t)
 	w.fake.kubelet = w.kubelet
 	return w
@@ -87,13 +88,13 @@ func (w *world) open(t *testing.T, dir string, change ...func(*Options)) *Driver
 	}
 	t.Cleanup(func() {
 		d.Close()
-		for _, kind := range []string{replicaSets, pods, secrets} {
+		for _, kind := range []string{api.ReplicaSets, api.Pods, api.Secrets} {
 			all, err := w.all(kind, o.Instance)
 			if err != nil {
 				continue
 			}
 			for _, name := range all {
-				w.admin.remove(context.Background(), kind, name, -1)
+				w.admin.Remove(context.Background(), kind, name, -1)
 			}
 		}
 	})
@@ -102,12 +103,21 @@ func (w *world) open(t *testing.T, dir string, change ...func(*Options)) *Driver
 
 // all are the names of objects of a kind that an instance made.
 func (w *world) all(kind, instance string) (names []string, err error) {
-	_, err = list(context.Background(), w.admin, kind, labelInstance+"="+instance, func(all []object) {
-		for _, o := range all {
-			names = append(names, o.Meta.Name)
-		}
-	})
+	all, err := list[struct {
+		Meta meta `json:"metadata"`
+	}](context.Background(), w, kind, labelInstance+"="+instance)
+	for _, o := range all {
+		names = append(names, o.Meta.Name)
+	}
 	return names, err
+}
+
+// list reads all objects of a kind.
+func list[T any](ctx context.Context, w *world, kind, selector string) (all []T, err error) {
+	ctx, done := context.WithCancel(ctx)
+	defer done()
+	api.Follow(ctx, w.admin, kind, selector, func(now []T) { all = now; done() }, func(string, T) {}, func(e error) { err = e; done() })
+	return all, err
 }
 
 func run(t *testing.T, d *Driver) (stop func()) {
@@ -134,7 +144,7 @@ func one(t *testing.T, d *Driver) deploy.Instance {
 
 func (w *world) spec(node string) deploy.Spec {
 	s := deploytest.Spec(node)
-	s.Driver, s.Cluster = deploy.DriverKubernetes, catalog.Cluster{Namespace: w.admin.namespace}
+	s.Driver, s.Cluster = deploy.DriverKubernetes, catalog.Cluster{Namespace: w.admin.Namespace()}
 	return s
 }
 

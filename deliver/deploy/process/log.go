@@ -13,19 +13,17 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/deliver/deploy"
 )
 
-const (
-	maxTail   = 1 << 20 // bytes of the past that Logs reads
-	followGap = 200 * time.Millisecond
-)
+const followGap = 200 * time.Millisecond
 
 // Logs implements deploy.Driver.
 func (d *Driver) Logs(ctx context.Context, node string, lines int, follow bool) (io.ReadCloser, error) {
-	file := filepath.Join(d.o.Dir, filepath.Base(node), "log")
-	if node != filepath.Base(node) || !filepath.IsLocal(node) || node == "." || node == "versions" || node == "tasks" {
+	if !deploy.Folder(node) || node == "versions" || node == "tasks" {
 		return nil, fault.New(fault.NotFound, "logs of node %q: no such node", node)
 	}
+	file := filepath.Join(d.o.Dir, node, "log")
 	if _, err := os.Stat(filepath.Dir(file)); err != nil {
 		return nil, fault.New(fault.NotFound, "logs of node %q: no such node, or it stopped more than %s ago", node, d.o.Retain)
 	}
@@ -61,11 +59,7 @@ func tail(file string, lines int) ([]byte, int64, error) {
 		}
 		all = slices.Concat(before, now)
 	}
-	from := len(all)
-	for i := 0; i < lines && from > 0; i++ {
-		from = bytes.LastIndexByte(all[:from-1], '\n') + 1
-	}
-	return all[from:], at, nil
+	return deploy.Tail(all, lines), at, nil
 }
 
 // end returns the last part of a file and the file's size; nothing if it is absent.
@@ -82,7 +76,7 @@ func end(file string) ([]byte, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	from := max(0, i.Size()-maxTail)
+	from := max(0, i.Size()-deploy.MaxTail)
 	data, err := io.ReadAll(io.NewSectionReader(f, from, i.Size()-from))
 	return data, from + int64(len(data)), err
 }

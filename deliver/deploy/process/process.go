@@ -179,7 +179,7 @@ func (d *Driver) shutdown(keep bool) {
 
 // Start implements deploy.Driver.
 func (d *Driver) Start(ctx context.Context, s deploy.Spec) (deploy.Instance, error) {
-	if s.ID == "" || s.ID != filepath.Base(s.ID) || s.ID == "versions" || s.ID == "tasks" || strings.HasPrefix(s.ID, ".") {
+	if !deploy.Folder(s.ID) || s.ID == "versions" || s.ID == "tasks" {
 		return deploy.Instance{}, fault.New(fault.Invalid, "start node %q: its id cannot be the name of a folder", s.ID)
 	}
 	if n := d.get(s.ID); n != nil {

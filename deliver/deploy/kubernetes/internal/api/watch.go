@@ -1,4 +1,4 @@
-package kubernetes
+package api
 
 import (
 	"context"
@@ -22,7 +22,9 @@ const (
 
 // object is what every object has.
 type object struct {
-	Meta meta `json:"metadata"`
+	Meta struct {
+		Version string `json:"resourceVersion"`
+	} `json:"metadata"`
 }
 
 // event is one line of a watch.
@@ -31,11 +33,11 @@ type event struct {
 	Object json.RawMessage `json:"object"`
 }
 
-// follow keeps up with all objects of a kind that carry the driver's label, until
+// Follow keeps up with all objects of a kind that have the labels of selector, until
 // ctx ends. all gets every one of them, first and whenever it is not known what
-// happened meanwhile; one gets each change. lost is told when the way to the API is
-// cut, and why. Nothing is polled.
-func follow[T any](ctx context.Context, c *client, kind, selector string, all func([]T), one func(typ string, o T), lost func(error)) {
+// happened meanwhile; one gets each change, with its type: ADDED, MODIFIED, DELETED.
+// lost is told when the way to the API is cut, and why. Nothing is polled.
+func Follow[T any](ctx context.Context, c *Client, kind, selector string, all func([]T), one func(typ string, o T), lost func(error)) {
 	pause := firstPause
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -52,7 +54,7 @@ func follow[T any](ctx context.Context, c *client, kind, selector string, all fu
 			return
 		}
 		if err != nil {
-			lost(fmt.Errorf("list %s in namespace %s: %w", kind, c.space(), err))
+			lost(fmt.Errorf("list %s in namespace %s: %w", kind, c.Namespace(), err))
 		}
 		if time.Since(began) > lastPause {
 			pause = firstPause
@@ -66,7 +68,7 @@ func follow[T any](ctx context.Context, c *client, kind, selector string, all fu
 }
 
 // list reads all objects, page by page, and returns from where to watch.
-func list[T any](ctx context.Context, c *client, kind, selector string, all func([]T)) (version string, err error) {
+func list[T any](ctx context.Context, c *Client, kind, selector string, all func([]T)) (version string, err error) {
 	var got []T
 	for next := ""; ; {
 		var page struct {
@@ -76,7 +78,7 @@ func list[T any](ctx context.Context, c *client, kind, selector string, all func
 			} `json:"metadata"`
 			Items []T `json:"items"`
 		}
-		if err := c.call(ctx, "GET", c.path(kind), values("labelSelector", selector, "limit", "500", "continue", next), nil, &page); err != nil {
+		if err := c.Call(ctx, "GET", c.Path(kind), values("labelSelector", selector, "limit", "500", "continue", next), nil, &page); err != nil {
 			return "", err
 		}
 		got, version, next = append(got, page.Items...), page.Meta.Version, page.Meta.Continue
@@ -88,17 +90,17 @@ func list[T any](ctx context.Context, c *client, kind, selector string, all func
 }
 
 // watch passes on what changes after a version, until the server ends the answer.
-func watch[T any](ctx context.Context, c *client, kind, selector, version string, one func(string, T)) (string, error) {
+func watch[T any](ctx context.Context, c *Client, kind, selector, version string, one func(string, T)) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, watchTime+patience, errSlow)
 	defer cancel()
 	began := time.Now()
-	answer, err := c.open(ctx, "GET", c.path(kind), values("watch", "1", "labelSelector", selector, "resourceVersion", version,
-		"allowWatchBookmarks", "true", "timeoutSeconds", strconv.Itoa(int(watchTime.Seconds()))), "", nil)
+	answer, err := c.Read(ctx, c.Path(kind), values("watch", "1", "labelSelector", selector, "resourceVersion", version,
+		"allowWatchBookmarks", "true", "timeoutSeconds", strconv.Itoa(int(watchTime.Seconds()))))
 	if err != nil {
 		return version, err
 	}
-	defer answer.Body.Close()
-	for lines := json.NewDecoder(answer.Body); ; {
+	defer answer.Close()
+	for lines := json.NewDecoder(answer); ; {
 		var e event
 		if err := lines.Decode(&e); errors.Is(err, io.EOF) && time.Since(began) > time.Second {
 			return version, nil
@@ -110,7 +112,7 @@ func watch[T any](ctx context.Context, c *client, kind, selector, version string
 			if err := json.Unmarshal(e.Object, &s); err != nil {
 				return version, fault.New(fault.Unavailable, "watch: %w", err)
 			}
-			return version, s.fault("", c.space())
+			return version, s.fault("", c.Namespace())
 		}
 		var at object
 		if err := json.Unmarshal(e.Object, &at); err != nil {

@@ -1,4 +1,4 @@
-package kubernetes
+package api
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"steer/base/fault"
+	"steer/deliver/deploy"
 )
 
 // execTime is how long a credential program may take.
@@ -79,13 +80,13 @@ func (p *program) run(ctx context.Context) (r told, err error) {
 	for _, e := range p.Env {
 		c.Env = append(c.Env, e.Name+"="+e.Value)
 	}
-	var out, said ending
+	var out, said deploy.Ending
 	c.Stdout, c.Stderr, c.WaitDelay = &out, &said, time.Second
 	if err := c.Run(); err != nil {
 		if errors.Is(err, exec.ErrNotFound) && p.Hint != "" {
 			err = fmt.Errorf("%w; %s", err, strings.TrimSpace(p.Hint))
 		}
-		if text := strings.TrimSpace(string(said.all)); text != "" {
+		if text := strings.TrimSpace(string(said.Bytes())); text != "" {
 			err = fmt.Errorf("%w: %.500s", err, text)
 		}
 		return fail(err)
@@ -99,7 +100,7 @@ func (p *program) run(ctx context.Context) (r told, err error) {
 			Until time.Time `json:"expirationTimestamp"`
 		} `json:"status"`
 	}
-	if json.Unmarshal(out.all, &answer) != nil || answer.Kind != "ExecCredential" || answer.Status == nil {
+	if json.Unmarshal(out.Bytes(), &answer) != nil || answer.Kind != "ExecCredential" || answer.Status == nil {
 		return fail(errors.New("it wrote no ExecCredential with a status"))
 	}
 	s := answer.Status

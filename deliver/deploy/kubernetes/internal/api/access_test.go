@@ -1,4 +1,4 @@
-package kubernetes
+package api
 
 import (
 	"context"
@@ -83,10 +83,23 @@ func put(t *testing.T, name, text string) string {
 	return name
 }
 
-func ask(t *testing.T, c *client) (as string, err error) {
+// ca is the gate's certificate, PEM.
+func (g *gate) ca() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.Certificate().Raw})
+}
+
+// write writes a kubeconfig for the gate.
+func write(t *testing.T, file string, g *gate, user string) {
+	t.Helper()
+	put(t, file, fmt.Sprintf("current-context: test\ncontexts: [{name: test, context: {cluster: test, user: test, namespace: shop}}]\n"+
+		"clusters: [{name: test, cluster: {server: %q, certificate-authority-data: %s}}]\nusers: [{name: test, user: {%s}}]\n",
+		g.URL, base64.StdEncoding.EncodeToString(g.ca()), user))
+}
+
+func ask(t *testing.T, c *Client) (as string, err error) {
 	t.Helper()
 	var out struct{ As string }
-	err = c.call(t.Context(), "GET", "/x", nil, nil, &out)
+	err = c.Call(t.Context(), "GET", "/x", nil, nil, &out)
 	return out.As, err
 }
 
@@ -126,8 +139,8 @@ func TestWaysIn(t *testing.T) {
 			put(t, filepath.Join(dir, "fail"), "#!/bin/sh\necho secret\necho log in first >&2\nexit 3\n")
 			put(t, filepath.Join(dir, "silent"), "#!/bin/sh\necho secret\n")
 			file := filepath.Join(dir, "config")
-			write(t, file, g.URL, pemOf(g.Certificate().Raw), "shop", c.user)
-			as, err := ask(t, &client{file: file})
+			write(t, file, g, c.user)
+			as, err := ask(t, &Client{file: file})
 			if c.want == "" && (err != nil || (as == "ada") != strings.Contains(c.user, "as: ada")) {
 				t.Fatalf("%v %q", err, as)
 			}
@@ -147,9 +160,9 @@ func TestCredentialsAreRenewed(t *testing.T) {
 		put(t, at, fmt.Sprintf(`{"kind": "ExecCredential", "status": {"token": %q, "expirationTimestamp": %q}}`, token, until.UTC().Format(time.RFC3339)))
 	}
 	put(t, filepath.Join(dir, "tell"), "#!/bin/sh\necho x >> "+filepath.Join(dir, "ran")+"\ncat "+at+"\n")
-	write(t, file, g.URL, pemOf(g.Certificate().Raw), "shop", "exec: {apiVersion: client.authentication.k8s.io/v1, command: ./tell}")
+	write(t, file, g, "exec: {apiVersion: client.authentication.k8s.io/v1, command: ./tell}")
 	ran := func() int { b, _ := os.ReadFile(filepath.Join(dir, "ran")); return strings.Count(string(b), "x") }
-	c := &client{file: file}
+	c := &Client{file: file}
 	works := func(runs int) {
 		t.Helper()
 		if _, err := ask(t, c); err != nil || ran() != runs {
@@ -168,6 +181,13 @@ func TestCredentialsAreRenewed(t *testing.T) {
 	c.opened = time.Time{} // long ago
 	works(2)
 	works(3) // what has expired is asked for again
+	g.lets("t3")
+	write(t, file, g, "token: t3")
+	if _, err := ask(t, c); fault.Of(err) != fault.Denied || ran() != 4 {
+		t.Fatalf("%v %d", err, ran())
+	}
+	c.opened = time.Time{}
+	works(5) // the file has another token now
 }
 
 func TestInAPod(t *testing.T) {
@@ -178,13 +198,12 @@ func TestInAPod(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_PORT", port)
 	put(t, filepath.Join(dir, "token"), "of-the-pod")
 	put(t, filepath.Join(dir, "namespace"), "shop\n")
-	ca, _ := base64.StdEncoding.DecodeString(pemOf(g.Certificate().Raw))
-	put(t, filepath.Join(dir, "ca.crt"), string(ca))
+	put(t, filepath.Join(dir, "ca.crt"), string(g.ca()))
 	a, err := inPod(dir)
 	if err != nil || a.namespace != "shop" {
 		t.Fatal(err)
 	}
-	if _, err := ask(t, &client{at: a, namespace: a.namespace}); err != nil {
+	if _, err := ask(t, &Client{at: a, namespace: a.namespace}); err != nil {
 		t.Fatal(err)
 	}
 	if token, err := a.who.bearer(context.Background()); err != nil || token != "of-the-pod" {

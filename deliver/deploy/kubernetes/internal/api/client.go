@@ -1,4 +1,6 @@
-package kubernetes
+// Package api speaks to the API of a Kubernetes cluster: HTTP with JSON, as whom the
+// kubeconfig says, in one namespace. What objects hold is up to the caller.
+package api
 
 import (
 	"bytes"
@@ -25,9 +27,9 @@ const (
 
 var errSlow = errors.New("too slow")
 
-// client speaks the API of a cluster, HTTP with JSON, in one namespace.
+// Client speaks the API of a cluster in one namespace. It is safe for concurrent use.
 // https://kubernetes.io/docs/reference/kubernetes-api/
-type client struct {
+type Client struct {
 	file, context string // of the kubeconfig
 	namespace     string
 
@@ -36,13 +38,26 @@ type client struct {
 	opened time.Time
 }
 
+// New makes a client. The kubeconfig file and its context may be "": then they are
+// found as kubectl does, and in a pod they are its service account. So may the
+// namespace, which the kubeconfig names then. Nothing is read yet.
+func New(kubeconfig, context, namespace string) *Client {
+	return &Client{file: kubeconfig, context: context, namespace: namespace}
+}
+
+// Check says why it is not known how to reach the cluster. It does not ask that.
+func (c *Client) Check() error {
+	_, err := c.access(nil)
+	return err
+}
+
 // reopen is the shortest time after which the kubeconfig is read again when the API
 // does not know who asks.
 const reopen = 10 * time.Second
 
 // access is the way to the API. refused is one that the API did not take: the
 // kubeconfig may have changed since it was read, or a program tells another token.
-func (c *client) access(refused *access) (*access, error) {
+func (c *Client) access(refused *access) (*access, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.at != nil && (c.at != refused || time.Since(c.opened) < reopen) {
@@ -62,28 +77,28 @@ func (c *client) access(refused *access) (*access, error) {
 	return a, nil
 }
 
-// Paths of the kinds that the driver uses, below a namespace.
+// Kinds of objects, as paths name them.
 const (
-	pods        = "pods"
-	secrets     = "secrets"
-	replicaSets = "replicasets"
+	Pods        = "pods"
+	Secrets     = "secrets"
+	ReplicaSets = "replicasets"
 )
 
-// path is that of objects of a kind, or of one.
-func (c *client) path(kind string, name ...string) string {
+// Path is that of the namespace's objects of a kind, or of one.
+func (c *Client) Path(kind string, name ...string) string {
 	group := "/api/v1"
-	if kind == replicaSets {
+	if kind == ReplicaSets {
 		group = "/apis/apps/v1"
 	}
-	p := group + "/namespaces/" + url.PathEscape(c.space()) + "/" + kind
+	p := group + "/namespaces/" + url.PathEscape(c.Namespace()) + "/" + kind
 	for _, n := range name {
 		p += "/" + url.PathEscape(n)
 	}
 	return p
 }
 
-// space is the namespace; if nobody named one, the kubeconfig does.
-func (c *client) space() string {
+// Namespace is that of all objects; if nobody named one, the kubeconfig does.
+func (c *Client) Namespace() string {
 	c.access(nil) // an error is told by the request
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,7 +107,7 @@ func (c *client) space() string {
 
 // open sends a request and returns the answer, whose body the caller closes. The
 // error is fault.Unavailable when there was no answer or the server is not well.
-func (c *client) open(ctx context.Context, method, path string, query url.Values, kind string, body []byte) (*http.Response, error) {
+func (c *Client) open(ctx context.Context, method, path string, query url.Values, kind string, body []byte) (*http.Response, error) {
 	a, err := c.access(nil)
 	if err != nil {
 		return nil, err
@@ -150,7 +165,7 @@ func (c *client) open(ctx context.Context, method, path string, query url.Values
 			said.Message = answer.Status
 		}
 		said.Code = answer.StatusCode
-		return nil, said.fault(a.server, c.space())
+		return nil, said.fault(a.server, c.Namespace())
 	}
 }
 
@@ -161,7 +176,7 @@ type status struct {
 	Code    int    `json:"code"`
 }
 
-// gone is what the API says of a resourceVersion that is too old.
+// errGone is what the API says of a resourceVersion that is too old.
 var errGone = errors.New("the API no longer knows what was seen last")
 
 func (s status) fault(server, namespace string) error {
@@ -187,9 +202,19 @@ func (s status) fault(server, namespace string) error {
 	return fault.New(of, "the Kubernetes API says: %s", text)
 }
 
-// call sends in as JSON, if it is not nil, and reads the answer into out, if that
-// is not nil.
-func (c *client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+// Exists tells whether an object could not be made since there is one of its name.
+// A quota is another conflict.
+func Exists(err error) bool {
+	s := (*alreadyThere)(nil)
+	return errors.As(err, &s)
+}
+
+// alreadyThere is what the API says of a name that is taken.
+type alreadyThere struct{ error }
+
+// Call sends in as JSON, if it is not nil, and reads the answer into out, if that
+// is not nil. PATCH merges. The error is of the kind that the API's status means.
+func (c *Client) Call(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSlow)
 	defer cancel()
 	var body []byte
@@ -219,14 +244,24 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	return nil
 }
 
-// remove deletes an object with all that it owns. One that is not there is no error.
+// Read returns an answer that comes bit by bit, and may have no end before ctx has.
+// The caller closes it.
+func (c *Client) Read(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
+	answer, err := c.open(ctx, http.MethodGet, path, query, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Body, nil
+}
+
+// Remove deletes an object with all that it owns. One that is not there is no error.
 // grace is that of pods, in seconds; less than 0: their own.
-func (c *client) remove(ctx context.Context, kind, name string, grace int) error {
+func (c *Client) Remove(ctx context.Context, kind, name string, grace int) error {
 	how := map[string]any{"propagationPolicy": "Background"}
 	if grace >= 0 {
 		how["gracePeriodSeconds"] = grace
 	}
-	err := c.call(ctx, http.MethodDelete, c.path(kind, name), nil, how, nil)
+	err := c.Call(ctx, http.MethodDelete, c.Path(kind, name), nil, how, nil)
 	if fault.Of(err) == fault.NotFound {
 		return nil
 	}
