@@ -34,14 +34,12 @@ const (
 
 // meta is what is used of an object's metadata.
 type meta struct {
-	Name        string            `json:"name"`
-	UID         string            `json:"uid,omitempty"`
-	Version     string            `json:"resourceVersion,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
-	Annotations map[string]string `json:"annotations,omitempty"`
-	Created     *time.Time        `json:"creationTimestamp,omitempty"`
-	Deleted     *time.Time        `json:"deletionTimestamp,omitempty"` // when it is to be gone
-	Owners      []owner           `json:"ownerReferences,omitempty"`
+	Name    string            `json:"name"`
+	UID     string            `json:"uid,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Created *time.Time        `json:"creationTimestamp,omitempty"`
+	Deleted *time.Time        `json:"deletionTimestamp,omitempty"` // when it is to be gone
+	Owners  []owner           `json:"ownerReferences,omitempty"`
 }
 
 type owner struct {
