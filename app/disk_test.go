@@ -44,7 +44,7 @@ resources:
 		return v.converge(m, toConverge{By: "test", Dir: "/small/state"}, func(e converge.Event) { events = append(events, fmt.Sprintf("%s %s %s", e.Ref, e.Status, e.Why)) })
 	}
 	r, err := visit()
-	if err == nil || !strings.Contains(err.Error(), "no space left on device (of the file system with /small/state") || r.Counts[converge.Changed] != 2 || r.Counts[converge.Failed] != 1 || r.Counts[converge.Skipped] != 1 {
+	if err == nil || !strings.Contains(err.Error(), "no space left on device (where 0 of 512 KiB are free") || r.Counts[converge.Changed] != 2 || r.Counts[converge.Failed] != 1 || r.Counts[converge.Skipped] != 1 {
 		t.Errorf("%+v %v\n%s", r, err, strings.Join(events, "\n"))
 	}
 	if out, err := exec.Command("docker", "exec", name, "sh", "-c", "ls /etc/after /small/last; rm /small/full").CombinedOutput(); err != nil || strings.Count(string(out), "No such file") != 2 {

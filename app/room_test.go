@@ -72,7 +72,7 @@ tests:
 	s.define(role("b", 16<<10))
 	v = visit(v.ID, fleet.Passed, "it made room")
 	text := fmt.Sprintf("%+v", v)
-	if !strings.Contains(text, "/data/text: no space left on device (what was there before is untouched) (where 0 of 256 KiB are free") || !strings.Contains(text, "the disk with /var/lib/steer-host is full: what this run remembers takes the 1 MiB that are kept for that") {
+	if !strings.Contains(text, ": no space left on device (what was there before is untouched) (where 0 of 256 KiB are free") || !strings.Contains(text, "the disk with /var/lib/steer-host is full: what this run remembers takes the 1 MiB that are kept for that") {
 		t.Error(text)
 	}
 	if got := in("wc -c </data/text; cat /data/after; ls /data /var/lib/steer-host"); !strings.HasPrefix(got, "16384\nb") || strings.Contains(got, "old.log") || !strings.Contains(got, "reserve") {
@@ -83,7 +83,7 @@ tests:
 	s.define(role("c", 24<<10))
 	v = visit(v.ID, fleet.Broken, "it cannot make room")
 	text = fmt.Sprintf("%+v", v)
-	if !strings.Contains(text, "/data/text: no space left on device (what was there before is untouched) (where 0 of 256 KiB are free") {
+	if !strings.Contains(text, ": no space left on device (what was there before is untouched) (where 0 of 256 KiB are free") {
 		t.Error(text)
 	}
 	if got := in("wc -c </data/text; cat /data/after; ls -A /data"); got != "16384\nbafter\nothers.log\ntext" {
