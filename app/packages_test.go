@@ -32,6 +32,8 @@ func needs(t *testing.T, programs ...string) {
 		t.Fatalf("there is no %s, and STEER_REQUIRE_ALL is set", missing)
 	case missing != "":
 		t.Skipf("needs %s", missing)
+	case os.Geteuid() != 0 && os.Getenv("STEER_REQUIRE_ALL") != "":
+		t.Fatal("this is not root, and STEER_REQUIRE_ALL is set")
 	case os.Geteuid() != 0:
 		t.Skip("needs root, to install packages into a folder")
 	}
